@@ -1,0 +1,79 @@
+/*
+ * The engine: the one door. Everything that touches a key or a policy is engine_handle(identity, request) ->
+ * (response, changes, audit records). No network, no files, no clock, no random source but what it is given.
+ *
+ * The engine's memory (objects, clients) is changed at once; the change is durable, and the reply may leave, only when
+ * the caller has committed reply->job. If that fails the caller calls engine_reload: memory is built anew from the store.
+ * Every reply waits for the jobs before it, so no reply shows a state that a crash could take back.
+ */
+#pragma once
+
+#include "base/mem.h"
+#include "server/identity.h"
+#include "server/vault/committer.h"
+#include "store/keyring.h"
+#include "store/store.h"
+
+struct engine;
+
+struct engine_env {
+    void *arg;
+    int64_t (*now_us)(void *arg);                            /* wall clock */
+    int (*random)(void *arg, void *ret, size_t len);         /* cryptographically strong */
+};
+
+struct engine_config {
+    struct ks_span node;             /* name of this server */
+    size_t max_response;             /* bytes; 0: 1 MiB */
+    int64_t default_lease_s;
+    bool accept_past_activation;     /* Activation Date in the past makes a new object Active at once (KMIP default) */
+};
+
+/* A reply and everything that must be durable before it leaves. Reusable: engine_reply_reset wipes it. */
+struct engine_reply {
+    struct ks_buf response;          /* TTLV; empty: drop the connection without an answer */
+    bool drop;                       /* close the connection after the answer */
+    struct commit_job job;           /* changes and audit records, owned by the reply's arena and buffers */
+    struct ks_arena arena;
+    struct ks_buf audit;             /* text of the records */
+};
+int engine_reply_init(struct engine_reply *reply) KS_MUST_CHECK;
+void engine_reply_reset(struct engine_reply *reply);
+void engine_reply_done(struct engine_reply *reply);
+
+/* Sealed: no keyring, answers Server Status (and Unseal, which the vault carries out) only. */
+int engine_new(const struct engine_env *env, const struct engine_config *config, struct engine **ret) KS_MUST_CHECK;
+void engine_free(struct engine *engine);
+
+/* Unseals: takes the keyring (kept by reference) and loads everything from the store. KS_E_CORRUPT names the row. */
+int engine_load(struct engine *engine, struct keyring *keyring, struct store *store, struct ks_diag *diag) KS_MUST_CHECK;
+void engine_seal(struct engine *engine);
+bool engine_sealed(const struct engine *engine);
+
+/* One request message. Never fails: whatever happens, reply says so in KMIP. */
+void engine_handle(struct engine *engine, const struct identity *who, struct ks_span request, struct engine_reply *reply);
+
+/*
+ * Requests that take long (RSA key generation) are prepared outside the engine's thread: if engine_is_slow says so, run
+ * engine_prepare in another thread and hand its result to engine_handle_prepared. Neither touches the engine's state.
+ */
+struct engine_prepared;
+bool engine_is_slow(struct ks_span request);
+struct engine_prepared *engine_prepare(struct ks_span request); /* NULL: nothing could be prepared; handle it anyway */
+void engine_prepared_free(struct engine_prepared *prepared);
+void engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
+                            struct engine_prepared *prepared, struct engine_reply *reply);
+
+/* Transitions that fell due by date: call at least once a second; true if reply holds a job to commit. */
+bool engine_tick(struct engine *engine, struct engine_reply *reply);
+
+/* Clients and enrolment are part of the engine's state; init writes the first ones through this. */
+struct engine_client {
+    struct ks_span name;
+    enum identity_role role;
+    uint8_t fingerprint[32];
+    int64_t not_after;
+};
+/* A job (changes sealed under keyring) that registers a client, or stores the CA certificate and key (PKCS#8 DER). */
+int engine_bootstrap(struct keyring *keyring, const struct engine_client *admin, struct ks_span ca_cert_der,
+                     struct ks_span ca_key_der, struct engine_reply *reply, struct ks_diag *diag) KS_MUST_CHECK;

@@ -1,0 +1,36 @@
+/*
+ * The frames between net workers and the vault: a stream socket pair, many frames per system call.
+ *
+ *   u32 length of what follows (big-endian)   u8 type   u8 flags   u16 zero   u32 connection   u32 sequence   body
+ *
+ * A connection number is the net worker's own; sequence numbers count the requests of a connection. The vault trusts a
+ * worker for nothing but what the worker was told by TLS: lengths and types are checked, a bad frame ends the worker.
+ */
+#pragma once
+
+#include "base/mem.h"
+#include "server/identity.h"
+
+enum frame_type {
+    FRAME_OPEN = 1,     /* net -> vault: a peer is authenticated (or anonymous, for enrolment); body: identity */
+    FRAME_REQUEST = 2,  /* net -> vault: body is one TTLV message */
+    FRAME_CLOSE = 3,    /* net -> vault: the peer is gone; what is under way for it is still finished and audited */
+    FRAME_RESPONSE = 4, /* vault -> net: body is one TTLV message */
+    FRAME_DROP = 5,     /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
+};
+
+enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096 };
+
+struct frame {
+    uint8_t type, flags;
+    uint32_t connection, sequence;
+    struct ks_span body;
+};
+
+int frame_add(struct ks_buf *buf, const struct frame *frame) KS_MUST_CHECK;
+/* Takes one frame from the front of bytes: 0 and *ret_used > 0; *ret_used = 0: incomplete; KS_E_MALFORMED. */
+int frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used) KS_MUST_CHECK;
+
+int identity_encode(const struct identity *who, struct ks_buf *buf) KS_MUST_CHECK;
+/* Spans of ret point into body. */
+int identity_decode(struct ks_span body, struct identity *ret) KS_MUST_CHECK;
