@@ -1,0 +1,90 @@
+/*
+ * X.509 for an instance: its certificate authority, server and client certificates, requests; and PEM.
+ *
+ * Certificates travel as DER in struct ks_buf or spans, keys as struct ks_pkey.
+ *
+ *     KS_PKEY *ca_key = NULL;
+ *     KS_TRY(ks_keygen_pair(&(struct ks_keypair_params){.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
+ *                           .curve = KMIP_RECOMMENDED_CURVE_P_256}, &ca_key, diag));
+ *     KS_TRY(ks_cert_ca(ca_key, &(struct ks_cert_spec){.common_name = "Keystead CA", ...}, &ca_der, diag));
+ *     KS_TRY(ks_cert_issue(ks_buf_span(&ca_der), ca_key, server_key, &spec, &server_der, diag));
+ */
+#pragma once
+
+#include "base/mem.h"
+#include "crypto/keyformat.h"
+
+struct ks_cert_spec {
+    const char *common_name;  /* UTF-8, 1 to 64 characters */
+    const char *organization; /* may be NULL */
+    const char *const *names; /* SANs: IP addresses in text form become iPAddress, all else dNSName */
+    size_t n_names;
+    int64_t not_before, not_after; /* seconds since 1970, UTC */
+    bool server_auth, client_auth; /* extended key usages; ignored for a CA */
+};
+
+/*
+ * A self-signed CA certificate (path length 0, keyCertSign and cRLSign), appended to ret as DER. The serial number
+ * is 159 random bits. key is the CA's private key.
+ */
+int ks_cert_ca(const struct ks_pkey *key, const struct ks_cert_spec *spec, struct ks_buf *ret,
+               struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * A certificate for subject_key (its public half is enough) signed by the CA. Names and validity come from spec
+ * alone. KS_E_INVALID: ca_key is not the key of ca_cert, ca_cert is no CA, or a name is unusable.
+ */
+int ks_cert_issue(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_pkey *subject_key,
+                  const struct ks_cert_spec *spec, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* A certificate signing request (PKCS#10, DER) for key with that common name and no extensions. */
+int ks_cert_request(const struct ks_pkey *key, const char *common_name, struct ks_buf *ret,
+                    struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * The public key of a request whose signature verifies (KS_E_INTEGRITY if not). Nothing else is taken from a
+ * request: subject and extensions in it are a stranger's wishes.
+ */
+int ks_cert_request_key(struct ks_span request, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+struct ks_cert_info {
+    char *subject; /* RFC 2253: "CN=admin,O=Example" */
+    char *issuer;
+    char *common_name; /* the last CN of the subject; "" if there is none */
+    char *serial;      /* lower-case hexadecimal, without leading zeros (RFC 5280, 4.1.2.2) */
+    char **names;      /* SANs: "DNS:db1.example", "IP:192.0.2.1", "URI:...", "email:..."; others are left out */
+    size_t n_names;
+    int64_t not_before, not_after;
+    uint8_t fingerprint[32]; /* SHA-256 of the DER */
+    bool is_ca;
+    struct ks_span subject_der, issuer_der, serial_der; /* for KMIP's certificate attributes */
+    struct ks_span public_key;                          /* SubjectPublicKeyInfo, DER */
+    struct ks_pkey_info key;                            /* algorithm 0: a kind of key that crypto/ does not offer */
+};
+
+/* Everything in ret lies in the arena. A NUL inside a name is KS_E_MALFORMED, and so are bytes behind the end. */
+int ks_cert_parse(struct ks_span der, struct ks_arena *arena, struct ks_cert_info *ret,
+                  struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Whether ca signed cert (signature and issuer name; no dates). KS_E_INTEGRITY. */
+int ks_cert_signed_by(struct ks_span cert, struct ks_span ca, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* SHA-256 of the bytes: a certificate's fingerprint. */
+int ks_cert_fingerprint(struct ks_span der, uint8_t ret[32]) KS_MUST_CHECK;
+
+/*
+ * PEM (RFC 7468). Labels: KS_PEM_CERT, KS_PEM_KEY (PKCS#8, unencrypted), KS_PEM_REQUEST. Decoding takes the first
+ * block with that label (text around it is skipped) and appends its DER. KS_E_NOT_FOUND: no such block.
+ */
+#define KS_PEM_CERT "CERTIFICATE"
+#define KS_PEM_KEY "PRIVATE KEY"
+#define KS_PEM_REQUEST "CERTIFICATE REQUEST"
+int ks_pem_encode(const char *label, struct ks_span der, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+int ks_pem_decode(const char *label, struct ks_span pem, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * A private key to PEM and back. Written as PKCS#8 ("PRIVATE KEY"); read also from "RSA PRIVATE KEY" and
+ * "EC PRIVATE KEY". An encrypted one is KS_E_UNSUPPORTED.
+ */
+int ks_pem_encode_key(const struct ks_pkey *key, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+int ks_pem_decode_key(struct ks_span pem, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
