@@ -71,6 +71,8 @@ struct kmip_uid {
 };
 
 struct kmip_schema;
+struct kmip_request_message;
+struct kmip_response_message;
 
 #include "kmip/model.h"
 

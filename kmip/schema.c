@@ -93,7 +93,7 @@ kmip_schemas(size_t *ret_n)
 bool
 kmip_tag_is_secret(uint32_t tag)
 {
-    for (size_t i = 0; i < KS_ARRAY_LEN(schemas) - 1; i++)
+    for (size_t i = 0; schemas[i] != NULL; i++)
         for (size_t j = 0; j < schemas[i]->n_fields; j++)
             if (schemas[i]->fields[j].tag == tag && (schemas[i]->fields[j].flags & KMIP_FIELD_SECRET) != 0)
                 return true;
