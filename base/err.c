@@ -11,7 +11,7 @@ static const struct {
     const char *text;
 } rows[] = {
 #define KS_ERR(name, number, exit_status, text) {(number), (exit_status), (text)},
-#include "base/err.def"
+#include <keystead/spec/err.def>
 #undef KS_ERR
 };
 

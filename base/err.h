@@ -13,13 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/attr.h"
+#include <keystead/error.h>
 
-enum ks_err {
-#define KS_ERR(name, number, exit_status, text) KS_E_##name = (number),
-#include "base/err.def"
-#undef KS_ERR
-};
+#include "base/attr.h"
 
 #define KS_DIAG_NO_OFFSET SIZE_MAX
 
