@@ -8,7 +8,8 @@
  *   - result: 0, or KS_E_INVALID (a parameter or a length is wrong), KS_E_UNSUPPORTED (valid KMIP that is not
  *     offered), KS_E_INTEGRITY (a tag, signature or wrapped key does not verify), KS_E_MALFORMED (input that does
  *     not parse; padding that is not padding), KS_E_LIMIT, KS_E_NOMEM, KS_E_CRYPTO (libcrypto failed);
- *   - outputs are untouched on failure; a struct ks_buf that is appended to keeps its former length;
+ *   - outputs are untouched on failure; a struct ks_buf that is appended to keeps its former length (but its err
+ *     sticks when it is full); inputs must not lie in the buffer that is appended to;
  *   - bytes of keys live in struct ks_secret, in struct ks_buf or in an arena, all of which wipe themselves;
  *   - no OpenSSL error queue is left behind.
  *

@@ -1,0 +1,367 @@
+#include "crypto/cipher.h"
+
+#include <keystead/kmip.h>
+
+#include "crypto/keywrap.h"
+#include "crypto/ossl.h"
+#include "crypto/random.h"
+
+enum kind { BLOCKS, STREAM, GCM, CCM, XTS, WRAP, WRAP_PAD, CHACHA, CHACHA_POLY };
+
+enum { KMIP_BLOCK_CIPHER_MODE_NO_MODE = 0, BLOCK_MAX = 16, GCM_IV_MAX = 128, LARGEST = 1 << 30 };
+
+struct row {
+    uint32_t algorithm, mode;
+    size_t key_len;
+    enum ks_ossl id;
+    enum kind kind;
+    size_t block; /* BLOCKS: what the data is padded to */
+    size_t iv_len;
+    const char *text;
+};
+
+static const struct row rows[] = {
+#define CIPHER(algorithm, mode, key, id, kind, block, iv, text)                                                        \
+    {KMIP_CRYPTOGRAPHIC_ALGORITHM_##algorithm,                                                                         \
+     KMIP_BLOCK_CIPHER_MODE_##mode,                                                                                    \
+     key,                                                                                                              \
+     KS_OSSL_CIPHER_##id,                                                                                              \
+     kind,                                                                                                             \
+     block,                                                                                                            \
+     iv,                                                                                                               \
+     text},
+#include "crypto/cipher.def"
+#undef CIPHER
+};
+
+static bool
+has_tag(enum kind kind)
+{
+    return kind == GCM || kind == CCM || kind == CHACHA_POLY;
+}
+
+bool
+ks_cipher_has_tag(const struct ks_cipher_params *params)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++)
+        if (rows[i].algorithm == params->algorithm && rows[i].mode == params->mode)
+            return has_tag(rows[i].kind);
+    return false;
+}
+
+/* The row for algorithm, mode and key length; the errors say which of the three is wrong. */
+static int
+find(const struct ks_cipher_params *params, size_t key_len, const struct row **ret, struct ks_diag *diag)
+{
+    const struct row *algorithm = NULL, *mode = NULL;
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        const struct row *row = &rows[i];
+        if (row->algorithm != params->algorithm)
+            continue;
+        algorithm = row;
+        if (row->mode != params->mode)
+            continue;
+        mode = row;
+        if (row->key_len != key_len)
+            continue;
+        *ret = row;
+        return 0;
+    }
+    if (algorithm == NULL)
+        return ks_fail(diag, KS_E_UNSUPPORTED, "cryptographic algorithm %#x does not encrypt here", params->algorithm);
+    if (mode == NULL && params->mode == 0)
+        return ks_fail(diag, KS_E_INVALID, "%s: the block cipher mode is missing", algorithm->text);
+    if (mode == NULL)
+        return ks_fail(diag, KS_E_UNSUPPORTED, "block cipher mode %#x is not offered with cryptographic algorithm %#x",
+                       params->mode, params->algorithm);
+    return ks_fail(diag, KS_E_INVALID, "%s and its like take no key of %zu bits", mode->text, key_len * 8);
+}
+
+static int
+check_padding(const struct ks_cipher_params *params, const struct row *row, struct ks_diag *diag)
+{
+    switch (params->padding) {
+    case 0:
+    case KMIP_PADDING_METHOD_NONE:
+        return 0;
+    case KMIP_PADDING_METHOD_PKCS5:
+    case KMIP_PADDING_METHOD_ANSI_X9_23:
+    case KMIP_PADDING_METHOD_ISO_10126:
+        if (row->kind != BLOCKS)
+            return ks_fail(diag, KS_E_INVALID, "%s takes no padding", row->text);
+        return 0;
+    default:
+        return ks_fail(diag, KS_E_UNSUPPORTED, "%s: padding method %#x is not offered", row->text, params->padding);
+    }
+}
+
+static int
+check_tag_len(const struct ks_cipher_params *params, const struct row *row, struct ks_diag *diag)
+{
+    const size_t len = params->tag_len;
+    bool fits = false;
+    switch (row->kind) {
+    case GCM:
+        fits = len >= 12 && len <= 16; /* SP 800-38D, 5.2.1.2, without the short tags of appendix C */
+        break;
+    case CCM:
+        fits = len >= 4 && len <= 16 && len % 2 == 0; /* SP 800-38C, A.1 */
+        break;
+    case CHACHA_POLY:
+        fits = len == 16;
+        break;
+    default:
+        return 0; /* no tag: the parameter says nothing */
+    }
+    if (len != 0 && !fits)
+        return ks_fail(diag, KS_E_INVALID, "%s takes no tag of %zu bytes", row->text, len);
+    return 0;
+}
+
+static int
+check(const struct ks_cipher_params *params, size_t key_len, const struct row **ret, struct ks_diag *diag)
+{
+    const struct row *row = NULL;
+    KS_TRY(find(params, key_len, &row, diag));
+    if (row->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && !params->allow_legacy)
+        return ks_fail(diag, KS_E_UNSUPPORTED, "%s is a legacy algorithm and not allowed", row->text);
+    KS_TRY(check_padding(params, row, diag));
+    KS_TRY(check_tag_len(params, row, diag));
+    *ret = row;
+    return 0;
+}
+
+static int
+check_iv(const struct row *row, size_t len, struct ks_diag *diag)
+{
+    bool fits;
+    switch (row->kind) {
+    case GCM:
+        fits = len >= 1 && len <= GCM_IV_MAX;
+        break;
+    case CCM:
+        fits = len >= 7 && len <= 13;
+        break;
+    case CHACHA:
+        fits = len == 8 || len == 12 || len == 16;
+        break;
+    default:
+        fits = len == row->iv_len;
+    }
+    if (fits)
+        return 0;
+    if (row->iv_len == 0)
+        return ks_fail(diag, KS_E_INVALID, "%s takes no IV", row->text);
+    if (len == 0)
+        return ks_fail(diag, KS_E_INVALID, "%s: the IV is missing (%zu bytes)", row->text, row->iv_len);
+    return ks_fail(diag, KS_E_INVALID, "%s takes no IV of %zu bytes; %zu are usual", row->text, len, row->iv_len);
+}
+
+/* What holds for the data of both directions, apart from padding. */
+static int
+check_data(const struct ks_cipher_params *params, const struct row *row, struct ks_span key, size_t len,
+           struct ks_diag *diag)
+{
+    if (len > LARGEST || params->aad.len > LARGEST)
+        return ks_fail(diag, KS_E_LIMIT, "%s: %zu bytes are too much at once", row->text, len);
+    if (params->aad.len != 0 && !has_tag(row->kind))
+        return ks_fail(diag, KS_E_INVALID, "%s takes no additional authenticated data", row->text);
+    if (row->kind == XTS) {
+        if (len < 16 || len > 1 << 24)
+            return ks_fail(diag, KS_E_INVALID, "%s takes data units of 16 bytes to 16 MiB, not %zu bytes", row->text,
+                           len);
+        if (ks_equal_secret(key.data, key.data + key.len / 2, key.len / 2))
+            return ks_fail(diag, KS_E_INVALID, "%s: the two halves of the key are equal", row->text);
+    }
+    /* SP 800-38C, A.1: the nonce leaves 15 - n bytes for the length. */
+    if (row->kind == CCM && params->iv.len > 11 && (uint64_t)len >> 8 * (15 - params->iv.len) != 0)
+        return ks_fail(diag, KS_E_INVALID, "%s: %zu bytes are too many for a nonce of %zu bytes; take a shorter nonce",
+                       row->text, len, params->iv.len);
+    return 0;
+}
+
+int
+ks_cipher_iv_len(const struct ks_cipher_params *params, size_t key_len, size_t *ret_iv_len, struct ks_diag *diag)
+{
+    const struct row *row;
+    KS_TRY(check(params, key_len, &row, diag));
+    if (ret_iv_len != NULL)
+        *ret_iv_len = row->iv_len;
+    return 0;
+}
+
+/* A keyed context with IV, tag length or tag, data length and AAD set; the data comes next. */
+static int
+start(const struct ks_cipher_params *params, const struct row *row, struct ks_span key, struct ks_span tag, size_t len,
+      bool encrypt, EVP_CIPHER_CTX **ret, struct ks_diag *diag)
+{
+    const EVP_CIPHER *cipher = ks_ossl_cipher(row->id);
+    if (cipher == NULL)
+        return ks_fail(diag, KS_E_UNSUPPORTED, "OpenSSL's active providers do not offer %s", row->text);
+    KS_CLEANUP(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    if (ctx == NULL)
+        return ks_ossl_fail(diag, KS_E_NOMEM, "%s", row->text);
+
+    uint8_t counter_and_nonce[16] = {0};
+    const uint8_t *iv = params->iv.len != 0 ? params->iv.data : NULL;
+    if (row->kind == CHACHA) {
+        memcpy(counter_and_nonce + 16 - params->iv.len, params->iv.data, params->iv.len);
+        iv = counter_and_nonce;
+    }
+    const bool set_iv_len = row->kind == GCM || row->kind == CCM;
+    /* CCM wants the tag's length before the key. */
+    const bool set_tag = has_tag(row->kind) && (!encrypt || row->kind == CCM);
+    int n;
+    if (EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, encrypt, NULL) != 1 ||
+        (set_iv_len && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)params->iv.len, NULL) != 1) ||
+        (set_tag && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag.len, ks_ossl_unconst(tag.data)) != 1) ||
+        EVP_CipherInit_ex2(ctx, NULL, key.data, iv, encrypt, NULL) != 1 || EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 ||
+        (row->kind == CCM && EVP_CipherUpdate(ctx, NULL, &n, NULL, (int)len) != 1) ||
+        (params->aad.len != 0 && EVP_CipherUpdate(ctx, NULL, &n, params->aad.data, (int)params->aad.len) != 1))
+        return ks_ossl_fail(diag, KS_E_CRYPTO, "%s: setting key and parameters", row->text);
+    *ret = ctx;
+    ctx = NULL; /* transferred */
+    return 0;
+}
+
+/* Puts the last, partial block and its padding into last. */
+static int
+pad(uint32_t method, struct ks_span rest, size_t block, uint8_t last[BLOCK_MAX])
+{
+    const uint8_t n = (uint8_t)(block - rest.len);
+    memset(last, method == KMIP_PADDING_METHOD_PKCS5 ? n : 0, block);
+    if (method == KMIP_PADDING_METHOD_ISO_10126)
+        KS_TRY(ks_random(last, block));
+    if (rest.len != 0)
+        memcpy(last, rest.data, rest.len);
+    last[block - 1] = n;
+    return 0;
+}
+
+/* The length of the padding of the last block, 0 if it is none. The time depends on neither. */
+static size_t
+padding_len(uint32_t method, const uint8_t *last, size_t block)
+{
+    const unsigned n = last[block - 1];
+    /* 1 where n is 0 or more than block. */
+    unsigned bad = ((n - 1) >> 31) | ((unsigned)(block - n) >> 31);
+    for (size_t i = 0; i < block - 1; i++) {
+        /* all ones where byte i is padding: block - i <= n */
+        const unsigned inside = 0U - (((unsigned)(block - i) - n - 1) >> 31);
+        const unsigned expected = method == KMIP_PADDING_METHOD_PKCS5 ? n : 0;
+        const unsigned differs = method == KMIP_PADDING_METHOD_ISO_10126 ? 0 : last[i] ^ expected;
+        bad |= inside & differs;
+    }
+    const unsigned ok = 0U - ((bad - 1) >> 31); /* all ones where bad is 0 */
+    return n & ok;
+}
+
+static bool
+pads(const struct ks_cipher_params *params)
+{
+    return params->padding != 0 && params->padding != KMIP_PADDING_METHOD_NONE;
+}
+
+int
+ks_cipher_encrypt(const struct ks_cipher_params *params, struct ks_span key, struct ks_span plaintext,
+                  struct ks_buf *ret, struct ks_cipher_tag *ret_tag, struct ks_diag *diag)
+{
+    const struct row *row;
+    KS_TRY(check(params, key.len, &row, diag));
+    KS_TRY(check_iv(row, params->iv.len, diag));
+    KS_TRY(check_data(params, row, key, plaintext.len, diag));
+    if (has_tag(row->kind) && ret_tag == NULL)
+        return ks_fail(diag, KS_E_INVALID, "%s makes a tag, which is not asked for", row->text);
+    if (row->kind == WRAP || row->kind == WRAP_PAD) {
+        KS_TRY(ks_keywrap(row->kind == WRAP ? KS_KEYWRAP_RFC3394 : KS_KEYWRAP_RFC5649, key, plaintext, ret, diag));
+        if (ret_tag != NULL)
+            *ret_tag = (struct ks_cipher_tag){0};
+        return 0;
+    }
+
+    const size_t rest = row->kind == BLOCKS ? plaintext.len % row->block : 0;
+    if (rest != 0 && !pads(params))
+        return ks_fail(diag, KS_E_INVALID, "%s without padding takes multiples of %zu bytes, not %zu", row->text,
+                       row->block, plaintext.len);
+    const size_t whole = plaintext.len - rest;
+    const size_t total = whole + (pads(params) ? row->block : 0);
+    struct ks_cipher_tag tag = {.len = has_tag(row->kind) ? (params->tag_len != 0 ? params->tag_len : 16) : 0};
+    KS_CLEANUP(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = NULL;
+    KS_TRY(start(params, row, key, KS_SPAN(NULL, tag.len), plaintext.len, true, &ctx, diag));
+    if (ks_buf_reserve(ret, total + 1) != 0) /* + 1: so that out is never NULL */
+        return ks_fail(diag, ret->err, "%s: no room for %zu bytes", row->text, total);
+    uint8_t *out = ret->data + ret->len;
+    const uint8_t *in = plaintext.data != NULL ? plaintext.data : out;
+
+    uint8_t last[BLOCK_MAX];
+    if (pads(params) && pad(params->padding, KS_SPAN(in + whole, rest), row->block, last) != 0)
+        return ks_fail(diag, KS_E_CRYPTO, "%s: no random bytes from OpenSSL for the padding", row->text);
+    int n;
+    const bool ok = ((whole == 0 && row->kind != CCM) || EVP_CipherUpdate(ctx, out, &n, in, (int)whole) == 1) &&
+                    (!pads(params) || EVP_CipherUpdate(ctx, out + whole, &n, last, (int)row->block) == 1) &&
+                    EVP_CipherFinal_ex(ctx, out + total, &n) == 1 &&
+                    (tag.len == 0 || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)tag.len, tag.b) == 1);
+    ks_wipe(last, sizeof(last));
+    if (!ok)
+        return ks_ossl_undo(ret, ret->len, ks_ossl_fail(diag, KS_E_CRYPTO, "%s: encryption", row->text));
+    ret->len += total;
+    if (ret_tag != NULL)
+        *ret_tag = tag;
+    return 0;
+}
+
+static int
+check_ciphertext(const struct ks_cipher_params *params, const struct row *row, size_t len, struct ks_span tag,
+                 struct ks_diag *diag)
+{
+    const size_t tag_len = params->tag_len != 0 ? params->tag_len : 16;
+    if (!has_tag(row->kind) && tag.len != 0)
+        return ks_fail(diag, KS_E_INVALID, "%s has no tag, but one was given", row->text);
+    if (has_tag(row->kind) && tag.len != tag_len)
+        return ks_fail(diag, KS_E_INVALID, "%s: a tag of %zu bytes where %zu are asked for", row->text, tag.len,
+                       tag_len);
+    if (row->kind == BLOCKS && (len % row->block != 0 || (len == 0 && pads(params))))
+        return ks_fail(diag, KS_E_INVALID, "%s: %zu bytes are no whole number of blocks of %zu", row->text, len,
+                       row->block);
+    return 0;
+}
+
+int
+ks_cipher_decrypt(const struct ks_cipher_params *params, struct ks_span key, struct ks_span ciphertext,
+                  struct ks_span tag, struct ks_buf *ret, struct ks_diag *diag)
+{
+    const struct row *row;
+    KS_TRY(check(params, key.len, &row, diag));
+    KS_TRY(check_iv(row, params->iv.len, diag));
+    KS_TRY(check_data(params, row, key, ciphertext.len, diag));
+    KS_TRY(check_ciphertext(params, row, ciphertext.len, tag, diag));
+    if (row->kind == WRAP || row->kind == WRAP_PAD)
+        return ks_keyunwrap(row->kind == WRAP ? KS_KEYWRAP_RFC3394 : KS_KEYWRAP_RFC5649, key, ciphertext, ret, diag);
+
+    KS_CLEANUP(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = NULL;
+    KS_TRY(start(params, row, key, tag, ciphertext.len, false, &ctx, diag));
+    if (ks_buf_reserve(ret, ciphertext.len + 1) != 0)
+        return ks_fail(diag, ret->err, "%s: no room for %zu bytes", row->text, ciphertext.len);
+    const size_t before = ret->len;
+    uint8_t *out = ret->data + before;
+    const uint8_t *in = ciphertext.data != NULL ? ciphertext.data : out;
+    int n;
+    const bool updated =
+        (ciphertext.len == 0 && row->kind != CCM) || EVP_CipherUpdate(ctx, out, &n, in, (int)ciphertext.len) == 1;
+    /* CCM checks its tag with the data, the others at the end. */
+    if ((!updated && row->kind == CCM) || (updated && EVP_CipherFinal_ex(ctx, out + ciphertext.len, &n) != 1)) {
+        const int code = has_tag(row->kind) ? KS_E_INTEGRITY : KS_E_CRYPTO;
+        return ks_ossl_undo(ret, before, ks_ossl_fail(diag, code, "%s: the tag does not match", row->text));
+    }
+    if (!updated)
+        return ks_ossl_undo(ret, before, ks_ossl_fail(diag, KS_E_CRYPTO, "%s: decryption", row->text));
+    ret->len += ciphertext.len;
+    if (!pads(params))
+        return 0;
+    const size_t padding = padding_len(params->padding, ret->data + ret->len - row->block, row->block);
+    if (padding == 0)
+        return ks_ossl_undo(ret, before, ks_fail(diag, KS_E_MALFORMED, "%s: the padding is wrong", row->text));
+    ks_wipe(ret->data + ret->len - padding, padding);
+    ret->len -= padding;
+    return 0;
+}
