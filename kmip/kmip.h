@@ -158,6 +158,16 @@ enum {
     KMIP_OP_VENDOR = 8,            /* Keystead's own, 0x8.......: known in all versions */
 };
 const struct kmip_operation *kmip_operation_find(uint32_t value); /* NULL: unknown in every version */
+const struct kmip_operation *kmip_operations(size_t *ret_n);      /* all, by value */
+
+/* What went wrong, and the Result Reason that each version has for it (kmip/spec/reasons.def). */
+enum kmip_condition {
+#define KMIP_REASON(NAME, r10, r14, r20, r21, r30) KMIP_CONDITION_##NAME,
+#include "kmip/spec/reasons.def"
+#undef KMIP_REASON
+    KMIP_CONDITION_COUNT
+};
+uint32_t kmip_reason(enum kmip_condition condition, enum kmip_version version);
 
 /* Attributes' rules (kmip/spec/attrs.def): one row per attribute of the standard. */
 enum kmip_attr_flag {
@@ -169,14 +179,34 @@ enum kmip_attr_flag {
     KMIP_ATTR_ALWAYS = 32,           /* every object that it applies to has it */
     KMIP_ATTR_NO_GET = 64,           /* not listed or returned unless asked for by name */
 };
+/* Groups of operations that may set an attribute although the request does not give it. */
+enum kmip_attr_by {
+    KMIP_ATTR_BY_CREATE = 1,
+    KMIP_ATTR_BY_CREATE_KEY_PAIR = 2,
+    KMIP_ATTR_BY_REGISTER = 4,
+    KMIP_ATTR_BY_DERIVE_KEY = 8,
+    KMIP_ATTR_BY_CERTIFY = 16,
+    KMIP_ATTR_BY_RE_CERTIFY = 32,
+    KMIP_ATTR_BY_RE_KEY = 64,
+    KMIP_ATTR_BY_RE_KEY_KEY_PAIR = 128,
+    KMIP_ATTR_BY_NEW = 255,          /* all of the above: an object comes into being */
+    KMIP_ATTR_BY_ACTIVATE = 256,
+    KMIP_ATTR_BY_REVOKE = 512,
+    KMIP_ATTR_BY_DESTROY = 1024,
+    KMIP_ATTR_BY_ARCHIVE = 2048,
+    KMIP_ATTR_BY_RECOVER = 4096,
+    KMIP_ATTR_BY_ATTRIBUTES = 8192,  /* Add, Modify, Delete, Set, Adjust Attribute */
+    KMIP_ATTR_BY_USAGE_ALLOCATION = 16384,
+    KMIP_ATTR_BY_ROTATE = 32768,     /* by the server, when it rotates the object */
+};
 struct kmip_attr_rule {
     uint32_t tag;
-    uint8_t type;                    /* enum kmip_type of the value in memory */
+    uint8_t type;                    /* enum kmip_type of the value in memory; 0: any */
     const struct kmip_schema *schema; /* for structures, else NULL */
     enum kmip_version since, until;
     unsigned flags;
     uint32_t objects;                /* bit (1 << Object Type) for each it applies to */
-    uint32_t implicit;               /* bit per group of operations that set it implicitly; see attrs.def */
+    uint32_t implicit;               /* enum kmip_attr_by */
 };
 const struct kmip_attr_rule *kmip_attr_rule_find(uint32_t tag); /* NULL: the tag is not an attribute */
 const struct kmip_attr_rule *kmip_attr_rules(size_t *ret_n);    /* all, in the order of the specification */
