@@ -1,6 +1,6 @@
 /*
- * The rows of keystead/spec/ as tables. Included by registry.c, which looks things up in them, and by gen_names.c, which
- * sorts their names when Keystead is built.
+ * The rows of keystead/spec/ as tables. Included by registry.c, which looks things up in them, and by gen_names.c,
+ * which sorts their names when Keystead is built.
  */
 #pragma once
 
