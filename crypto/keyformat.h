@@ -28,7 +28,7 @@ ks_pkey_freep(struct ks_pkey **key)
 struct ks_pkey_info {
     uint32_t algorithm; /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448; EC for X25519 and X448 too */
     uint32_t curve;     /* KMIP Recommended Curve; 0 for RSA and curves that KMIP does not number */
-    uint32_t bits;      /* RSA modulus, EC group order */
+    uint32_t bits;      /* RSA modulus, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456 */
     bool is_private;
 };
 void ks_pkey_info(const struct ks_pkey *key, struct ks_pkey_info *ret);

@@ -1,0 +1,31 @@
+/* Inside crypto/ only: what a struct ks_pkey is. */
+#pragma once
+
+#include "crypto/keyformat.h"
+#include "crypto/ossl.h"
+
+struct ks_curve {
+    uint32_t curve, algorithm;
+    const char *type;  /* OpenSSL's key type */
+    const char *group; /* OpenSSL's group for type EC, else NULL */
+    uint32_t bits;
+    size_t bytes;
+};
+
+struct ks_pkey {
+    EVP_PKEY *pkey;
+    const struct ks_curve *curve; /* NULL: RSA */
+    struct ks_pkey_info info;
+};
+
+/*
+ * The row for a curve and an algorithm (0, EC, ECDSA and ECDH: any curve key but Edwards ones; Ed25519, Ed448 with
+ * curve 0 too), or NULL.
+ */
+const struct ks_curve *ks_curve_find(uint32_t curve, uint32_t algorithm);
+
+/* Wraps a key of libcrypto, which it takes in any case. KS_E_UNSUPPORTED for kinds that are not offered. */
+int ks_pkey_take(EVP_PKEY *pkey, bool is_private, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* "RSA", "EC P-256" and so on, for messages. */
+const char *ks_pkey_text(const struct ks_pkey *key);
