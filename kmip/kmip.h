@@ -96,8 +96,11 @@ int kmip_version_find(int32_t major, int32_t minor, enum kmip_version *ret) KS_M
 
 /*
  * Whole messages from and to TTLV. Decoding a request accepts a batch item whose payload does not fit its
- * schema as long as the TTLV itself is sound: item->payload is then NULL, item->payload_error the KS_E_* code
- * and item->payload_reason the KMIP Result Reason to answer with; the server answers that item alone.
+ * schema as long as the TTLV itself is sound: item->payload is then NULL, item->payload_error the KS_E_* code,
+ * item->payload_reason the KMIP Result Reason to answer with and item->payload_message what is wrong, and where; the
+ * server answers that item alone. In the header of a request everything must fit. Attributes that the version does
+ * not have are such errors too, so the tag of an attribute in a request is never 0. Responses are taken leniently:
+ * what is unknown is passed over, attributes of unknown name have tag 0.
  * Spans in the result point into `bytes`, which must live as long as the message. KS_E_MALFORMED, KS_E_LIMIT,
  * KS_E_NOMEM, KS_E_UNSUPPORTED (protocol version; *ret is then set with the header decoded); diag has path and offset.
  */
@@ -108,6 +111,29 @@ int kmip_response_decode(struct ks_span bytes, const struct kmip_limits *limits,
 /* The version comes from the header. What the version does not know is left out, never an error. */
 int kmip_request_encode(const struct kmip_request_message *msg, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 int kmip_response_encode(const struct kmip_response_message *msg, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * The other encodings (KMIP Profiles) say the same as TTLV does: a server turns JSON or XML into TTLV first, and its
+ * answer back. The outline is for people; secrets in it are left out, and it cannot be read.
+ */
+enum kmip_encoding { KMIP_ENCODING_TTLV, KMIP_ENCODING_JSON, KMIP_ENCODING_XML, KMIP_ENCODING_OUTLINE };
+const char *kmip_encoding_name(enum kmip_encoding encoding); /* "ttlv" */
+bool kmip_encoding_guess(struct ks_span in, enum kmip_encoding *ret); /* by the first bytes; false: none of them */
+/* One message of any kind into another encoding; appends to ret. The arena holds what JSON and XML are parsed into. */
+int kmip_transcode(enum kmip_encoding from, struct ks_span in, enum kmip_encoding to, const struct kmip_limits *limits,
+                   struct ks_arena *arena, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+/* The length of the TTLV message that begins with these 8 or more bytes: how much to read from a connection. */
+int kmip_ttlv_length(struct ks_span in, const struct kmip_limits *limits, size_t *ret, struct ks_diag *diag)
+    KS_MUST_CHECK;
+
+/* Whether a struct that a program filled in can be sent: required fields, known enumeration values. KS_E_INVALID ... */
+int kmip_check(const struct kmip_schema *schema, enum kmip_version version, const void *from, struct ks_diag *diag)
+    KS_MUST_CHECK;
+/* Whether two structs say the same; fields marked SECRET are compared in constant time. NULL equals NULL. */
+bool kmip_equal(const struct kmip_schema *schema, const void *a, const void *b);
+/* The struct as an outline, appended to ret. */
+int kmip_dump(const struct kmip_schema *schema, enum kmip_version version, const void *from, bool show_secrets,
+              struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Struct <-> generic item, for what is carried as an item (attribute values, Key Value, Key Material). */
 int kmip_item_decode(const struct kmip_schema *schema, enum kmip_version version, const struct kmip_item *item,

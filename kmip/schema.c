@@ -99,3 +99,28 @@ kmip_tag_is_secret(uint32_t tag)
                 return true;
     return false;
 }
+
+const struct kmip_field *
+kmip_schema_field(const struct kmip_schema *schema, uint32_t tag, int version)
+{
+    for (size_t i = 0; i < schema->n_fields; i++) {
+        const struct kmip_field *f = &schema->fields[i];
+        const struct kmip_field *in_group =
+            f->kind == KMIP_KIND_GROUP ? kmip_schema_field(f->sub, tag, version) : NULL;
+        if (in_group != NULL)
+            return in_group;
+        if (f->kind != KMIP_KIND_GROUP && f->tag == tag &&
+            (version < 0 || kmip_field_in(f, (enum kmip_version)version)))
+            return f;
+    }
+    return NULL;
+}
+
+bool
+kmip_tag_has_field(uint32_t structure, uint32_t field)
+{
+    for (size_t i = 0; schemas[i] != NULL; i++)
+        if (schemas[i]->tag == structure && (field == 0 || kmip_schema_field(schemas[i], field, -1) != NULL))
+            return true;
+    return false;
+}

@@ -66,3 +66,9 @@ kmip_field_in(const struct kmip_field *field, enum kmip_version version)
 
 /* Whether a tag carries secrets wherever it stands: some row of it has SECRET. */
 bool kmip_tag_is_secret(uint32_t tag);
+
+/* Whether a structure of that tag can have the field, in any version; field 0: whether the tag has rows at all. */
+bool kmip_tag_has_field(uint32_t structure, uint32_t field);
+
+/* The field of a tag in a version, or in any (-1); looks into groups as well. NULL where there is none. */
+const struct kmip_field *kmip_schema_field(const struct kmip_schema *schema, uint32_t tag, int version);

@@ -133,6 +133,13 @@ struct kmip_ttlv_writer {
 };
 void kmip_ttlv_writer_init(struct kmip_ttlv_writer *w, struct ks_buf *out, struct ks_diag *diag);
 
+/* What an open structure hides of its children in an outline. */
+enum kmip_hides {
+    KMIP_HIDES_SECRETS,  /* those whose rows say SECRET */
+    KMIP_HIDES_UNKNOWN,  /* and those that are no field of the structure, which is a secret itself */
+    KMIP_HIDES_ALL,
+};
+
 /* JSON, XML and the outline. */
 struct kmip_text_writer {
     struct kmip_writer base;
@@ -141,7 +148,7 @@ struct kmip_text_writer {
     bool has_child[KMIP_DEPTH_MAX + 2];
     uint32_t tag[KMIP_DEPTH_MAX + 2];
     uint32_t value_tag[KMIP_DEPTH_MAX + 2];
-    unsigned secret_depth; /* outline: what is at least that deep is inside a secret; 0: nothing is */
+    uint8_t hides[KMIP_DEPTH_MAX + 2]; /* outline: enum kmip_hides */
 };
 void kmip_json_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struct ks_diag *diag);
 void kmip_xml_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struct ks_diag *diag);
@@ -188,3 +195,32 @@ kmip_value_tag(uint32_t tag, uint32_t attribute_tag)
 {
     return tag == KMIP_TAG_ATTRIBUTE_VALUE && attribute_tag != 0 ? attribute_tag : tag;
 }
+
+/* A reader or writer of an encoding chosen at run time. */
+struct kmip_any_reader {
+    union {
+        struct kmip_ttlv_reader ttlv;
+        struct kmip_text_reader text;
+    };
+};
+int kmip_read_from(enum kmip_encoding encoding, struct ks_span in, const struct kmip_limits *limits,
+                   struct ks_arena *arena, struct kmip_any_reader *r, struct kmip_reader **ret, struct ks_diag *diag)
+    KS_MUST_CHECK;
+struct kmip_any_writer {
+    union {
+        struct kmip_ttlv_writer ttlv;
+        struct kmip_text_writer text;
+    };
+};
+int kmip_write_to(enum kmip_encoding encoding, bool show_secrets, struct kmip_any_writer *w, struct ks_buf *out,
+                  struct kmip_writer **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Messages from and to any encoding. As kmip_request_decode and its like. */
+int kmip_request_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip_request_message **ret,
+                      struct ks_diag *diag) KS_MUST_CHECK;
+int kmip_response_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip_response_message **ret,
+                       struct ks_diag *diag) KS_MUST_CHECK;
+int kmip_request_write(const struct kmip_request_message *msg, struct kmip_writer *w, struct ks_diag *diag)
+    KS_MUST_CHECK;
+int kmip_response_write(const struct kmip_response_message *msg, struct kmip_writer *w, struct ks_diag *diag)
+    KS_MUST_CHECK;

@@ -12,6 +12,18 @@ line(struct kmip_text_writer *w, uint32_t tag)
     return name != NULL ? ks_buf_add_str(w->out, name) : ks_buf_addf(w->out, "0x%06X", tag);
 }
 
+/*
+ * A secret structure that has rows of its own hides what they say, and what they do not know; one without rows hides
+ * everything.
+ */
+static bool
+is_hidden(const struct kmip_text_writer *w, uint32_t tag)
+{
+    const unsigned depth = w->base.depth;
+    return w->hides[depth] == KMIP_HIDES_ALL ||
+           (w->hides[depth] == KMIP_HIDES_UNKNOWN && !kmip_tag_has_field(w->tag[depth], tag));
+}
+
 static int
 outline_begin(struct kmip_writer *base, uint32_t tag)
 {
@@ -19,10 +31,15 @@ outline_begin(struct kmip_writer *base, uint32_t tag)
     if (base->depth >= KMIP_DEPTH_MAX)
         return ks_fail(base->diag, KS_E_LIMIT, "structures nest more than %d deep", KMIP_DEPTH_MAX);
     line(w, tag);
+    enum kmip_hides hides = KMIP_HIDES_SECRETS;
+    if (is_hidden(w, tag))
+        hides = KMIP_HIDES_ALL;
+    else if (kmip_tag_is_secret(tag))
+        hides = kmip_tag_has_field(tag, 0) ? KMIP_HIDES_UNKNOWN : KMIP_HIDES_ALL;
     base->depth++;
+    w->hides[base->depth] = (uint8_t)hides;
+    w->tag[base->depth] = tag;
     w->value_tag[base->depth] = 0;
-    if (w->secret_depth == 0 && kmip_tag_is_secret(tag))
-        w->secret_depth = base->depth;
     return ks_buf_add_u8(w->out, '\n');
 }
 
@@ -68,7 +85,7 @@ outline_leaf(struct kmip_writer *base, const struct kmip_item *item)
         w->value_tag[base->depth] = 0;
     line(w, item->tag);
     ks_buf_add_str(w->out, ": ");
-    const bool secret = item->secret || w->secret_depth != 0 || kmip_tag_is_secret(item->tag);
+    const bool secret = item->secret || is_hidden(w, item->tag) || kmip_tag_is_secret(item->tag);
     if (!secret || w->show_secrets)
         add_value(w, item, kmip_value_tag(item->tag, w->value_tag[base->depth]));
     else if (is_string(item))
@@ -81,11 +98,8 @@ outline_leaf(struct kmip_writer *base, const struct kmip_item *item)
 static int
 outline_end(struct kmip_writer *base)
 {
-    struct kmip_text_writer *w = (struct kmip_text_writer *)base;
-    if (w->secret_depth == base->depth)
-        w->secret_depth = 0;
     base->depth--;
-    return w->out->err;
+    return ((struct kmip_text_writer *)base)->out->err;
 }
 
 void
