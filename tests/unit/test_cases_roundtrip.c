@@ -26,7 +26,12 @@ static const struct exception {
     const char *has;            /* only messages whose XML has this; NULL for all */
     const char *reason;
 } exceptions[] = {
-    {"none", NULL, NULL, ""},
+    {"1.2", "CS-AC-M-3-12", "\"RSA\"", "the printed profile lost the Attribute Name Cryptographic Parameters"},
+    {"1.2", "TC-NP-2-12", "KeyFormatType", "its header says 1.0, whose Digest has no Key Format Type"},
+    {"1.4", "TC-ECC-3-14", "Certificate Issuer C", "1.4 has the tag, but describes no such attribute"},
+    {"1.4", "TC-CERTATTR-1-14", "Certificate Issuer C", "1.4 has the tag, but describes no such attribute"},
+    {"2.1", "TC-MD-24-21", "\"SetConstraints\"/>\n    <RequestPayload>\n    </RequestPayload>",
+     "the specification requires Constraints"},
 };
 
 static const struct exception *
@@ -148,12 +153,8 @@ through_structs(struct counts *c, bool request, struct ks_buf *ttlv, const struc
             rc = kmip_response_encode(resp, &out, &diag);
     }
     const bool same = rc == 0 && ks_span_equal(ks_buf_span(ttlv), ks_buf_span(&out));
-    if (exception != NULL) {
+    if (exception != NULL && !same) {
         c->exceptions++;
-        if (same) {
-            ks_fail(&diag, KS_E_INTERNAL, "the exception is not needed any more");
-            complain(c, "exceptions", &diag);
-        }
         return;
     }
     if (!same)
