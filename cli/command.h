@@ -1,0 +1,20 @@
+/* The commands of keystead: one file each, a row each in cli/main.c. */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * Runs a command: argv[0] is its name, as in main. Returns the exit status: 0, 64 for wrong usage, and otherwise that
+ * of the KS_E_* code (base/err.def).
+ */
+typedef int command_fn(int argc, char **argv);
+
+command_fn cmd_ttlv;
+
+enum { EXIT_USAGE = 64 };
+
+/* "keystead COMMAND: message" on standard error; returns the exit status of the code that diag has. */
+int command_failed(const char *command, struct ks_diag *diag);
+
+/* "keystead COMMAND: message" and where help is; returns EXIT_USAGE. */
+int command_usage(const char *command, const char *fmt, ...) KS_PRINTF(2, 3);

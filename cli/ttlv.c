@@ -1,0 +1,205 @@
+/* keystead ttlv: shows and converts KMIP messages. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/split.h"
+#include "kmip/wire.h"
+
+static const char help[] =
+    "Usage: keystead ttlv [OPTION]... [FILE]\n"
+    "Shows KMIP messages, or converts them between TTLV, JSON and XML.\n"
+    "\n"
+    "Reads FILE, or standard input where FILE is - or absent. What it is, also TTLV in hexadecimal, is found out from\n"
+    "its first characters. There may be several messages, one behind the other.\n"
+    "\n"
+    "  -f, --from=ENCODING  ttlv, hex, json or xml, instead of finding out\n"
+    "  -t, --to=ENCODING    outline (the default), ttlv, hex, json or xml\n"
+    "  -x, --hex=DIGITS     take the message from the command line\n"
+    "      --show-secrets   show keys and passwords in the outline; the other encodings always have them\n"
+    "      --help           show this\n"
+    "\n"
+    "Ends with 0, with 65 if the input is malformed (the error says where), with 64 for wrong usage.\n"
+    "\n"
+    "Examples:\n"
+    "  keystead ttlv request.bin\n"
+    "  keystead ttlv --hex 42007801000000004200770100000000\n"
+    "  keystead ttlv --to ttlv request.xml > request.bin\n"
+    "  xxd -p request.bin | keystead ttlv --to json\n";
+
+/* A tool for looking at things takes more than a server does. */
+static const struct kmip_limits limits = {.bytes = 64 << 20, .depth = KMIP_DEPTH_MAX, .items = 4 << 20, .text = 64 << 20};
+
+enum { MEMORY = 1 << 30 };
+
+struct options {
+    const char *file, *hex, *from, *to;
+    bool show_secrets;
+};
+
+static bool
+is_hex(struct ks_span in)
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        const uint8_t c = in.data[i];
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
+            digits++;
+        else if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+            return false;
+    }
+    return digits >= 2;
+}
+
+static int
+decode_hex(struct ks_span digits, struct ks_buf *in, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(limits.bytes);
+    const int rc = ks_hex_decode(digits, &bytes);
+    if (rc != 0)
+        return ks_fail(diag, rc, rc == KS_E_MALFORMED ? "the input is not an even number of hexadecimal digits"
+                                                      : "the input is too large");
+    ks_buf_reset(in);
+    return ks_buf_add_span(in, ks_buf_span(&bytes));
+}
+
+/* The input, and what it is. Hexadecimal is TTLV by then. */
+static int
+read_input(const struct options *o, struct ks_buf *in, enum kmip_encoding *ret, struct ks_diag *diag)
+{
+    *ret = KMIP_ENCODING_TTLV;
+    if (o->hex != NULL)
+        return decode_hex(ks_span_str(o->hex), in, diag);
+    KS_TRY(ks_file_read(o->file, in, diag));
+    const struct ks_span data = ks_buf_span(in);
+    if (data.len == 0)
+        return ks_fail(diag, KS_E_MALFORMED, "the input is empty");
+    if (o->from == NULL) {
+        if (is_hex(data))
+            return decode_hex(data, in, diag);
+        if (kmip_encoding_guess(data, ret))
+            return 0;
+        return ks_fail(diag, KS_E_MALFORMED, "the input is neither TTLV nor hexadecimal, JSON or XML");
+    }
+    if (strcmp(o->from, "hex") == 0)
+        return decode_hex(data, in, diag);
+    for (unsigned e = KMIP_ENCODING_TTLV; e <= KMIP_ENCODING_XML; e++)
+        if (strcmp(o->from, kmip_encoding_name((enum kmip_encoding)e)) == 0)
+            *ret = (enum kmip_encoding)e;
+    return 0;
+}
+
+static int
+print_message(const struct options *o, enum kmip_encoding from, struct ks_span message, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(MEMORY);
+    KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(MEMORY);
+    struct kmip_any_reader reader;
+    struct kmip_any_writer writer;
+    struct kmip_reader *r;
+    struct kmip_writer *w;
+    enum kmip_encoding to = KMIP_ENCODING_TTLV; /* and hexadecimal */
+    for (unsigned e = KMIP_ENCODING_TTLV; e <= KMIP_ENCODING_OUTLINE; e++)
+        if (strcmp(o->to, kmip_encoding_name((enum kmip_encoding)e)) == 0)
+            to = (enum kmip_encoding)e;
+    KS_TRY(kmip_write_to(to, o->show_secrets, &writer, &out, &w, diag));
+    KS_TRY(kmip_read_from(from, message, &limits, &arena, &reader, &r, diag));
+    const int rc = kmip_pump(r, w);
+    if (rc != 0)
+        return ks_fail(diag, rc, "%s", ks_err_text(rc));
+    struct ks_span print = ks_buf_span(&out);
+    KS_CLEANUP(ks_buf_done) struct ks_buf hex = KS_BUF(MEMORY);
+    if (strcmp(o->to, "hex") == 0) {
+        ks_hex_add(&hex, print.data, print.len);
+        if (ks_buf_add_u8(&hex, '\n') != 0)
+            return ks_fail(diag, hex.err, "%s", ks_err_text(hex.err));
+        print = ks_buf_span(&hex);
+    }
+    if (ks_write_all(STDOUT_FILENO, print.data, print.len) != 0)
+        return ks_fail(diag, KS_E_IO, "cannot write to standard output");
+    return 0;
+}
+
+static int
+print_all(const struct options *o, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf in = KS_BUF(2 * limits.bytes);
+    enum kmip_encoding from;
+    KS_TRY(read_input(o, &in, &from, diag));
+    const struct ks_span all = ks_buf_span(&in);
+    size_t at = 0;
+    for (unsigned n = 1;; n++) {
+        struct ks_span message;
+        int rc = split_next(from, all, &at, &limits, &message, diag);
+        if (rc == 0 && message.len == 0)
+            return n > 1 ? 0 : ks_fail(diag, KS_E_MALFORMED, "the input has no message");
+        if (rc == 0 && n > 1 && strcmp(o->to, "outline") == 0 && ks_write_all(STDOUT_FILENO, "\n", 1) != 0)
+            rc = ks_fail(diag, KS_E_IO, "cannot write to standard output");
+        if (rc == 0)
+            rc = print_message(o, from, message, diag);
+        if (rc == 0)
+            continue;
+        /* Offsets are in the whole input. */
+        if (diag->offset != KS_DIAG_NO_OFFSET && message.data != NULL)
+            diag->offset += (size_t)(message.data - all.data);
+        return rc;
+    }
+}
+
+static bool
+is_encoding(const char *name, bool output)
+{
+    static const char *const names[] = {"ttlv", "hex", "json", "xml", "outline"};
+    for (size_t i = 0; i < KS_ARRAY_LEN(names) - (output ? 0 : 1); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+int
+cmd_ttlv(int argc, char **argv)
+{
+    enum { SHOW_SECRETS = 256, HELP };
+    static const struct option options[] = {
+        {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
+        {"hex", required_argument, NULL, 'x'},  {"show-secrets", no_argument, NULL, SHOW_SECRETS},
+        {"help", no_argument, NULL, HELP},      {0}};
+    struct options o = {.file = "-", .to = "outline"};
+    for (int c; (c = getopt_long(argc, argv, "f:t:x:", options, NULL)) != -1;) {
+        switch (c) {
+        case 'f':
+            o.from = optarg;
+            break;
+        case 't':
+            o.to = optarg;
+            break;
+        case 'x':
+            o.hex = optarg;
+            break;
+        case SHOW_SECRETS:
+            o.show_secrets = true;
+            break;
+        case HELP:
+            fputs(help, stdout);
+            return 0;
+        default: /* getopt_long has said what is wrong */
+            return EXIT_USAGE;
+        }
+    }
+    if (o.from != NULL && !is_encoding(o.from, false))
+        return command_usage("ttlv", "'%s' cannot be read", o.from);
+    if (!is_encoding(o.to, true))
+        return command_usage("ttlv", "'%s' is no encoding", o.to);
+    if (optind < argc)
+        o.file = argv[optind++];
+    if (optind < argc || (o.hex != NULL && (o.from != NULL || strcmp(o.file, "-") != 0)))
+        return command_usage("ttlv", "one input at a time");
+    if (strcmp(o.to, "ttlv") == 0 && isatty(STDOUT_FILENO))
+        return command_usage("ttlv", "TTLV is binary: redirect it, or use --to hex");
+    struct ks_diag diag = {0};
+    return print_all(&o, &diag) == 0 ? 0 : command_failed("ttlv", &diag);
+}
