@@ -1,0 +1,50 @@
+/*
+ * PostgreSQL 13 to 18: every difference between versions is here, and postgres.h comes in through here.
+ *
+ * The server's headers come before ours: they set macros (like _FORTIFY_SOURCE's needs and printf's replacement)
+ * that must hold for the whole file.
+ */
+#pragma once
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 130000
+#error "PostgreSQL 13 or newer is needed"
+#endif
+
+/* Refuses settings under our prefix that do not exist (15), or at least warns about them. */
+#if PG_VERSION_NUM >= 150000
+#define ks_guc_prefix_reserved(prefix) MarkGUCPrefixReserved(prefix)
+#else
+#define ks_guc_prefix_reserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* ProcessUtility's hook got an argument in 14. */
+#if PG_VERSION_NUM >= 140000
+#define KS_UTILITY_PARAMS                                                                                            \
+    PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params, \
+        QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion
+#define KS_UTILITY_ARGS pstmt, query, read_only_tree, context, params, environment, dest, completion
+#else
+#define KS_UTILITY_PARAMS                                                                       \
+    PlannedStmt *pstmt, const char *query, ProcessUtilityContext context, ParamListInfo params, \
+        QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion
+#define KS_UTILITY_ARGS pstmt, query, context, params, environment, dest, completion
+#endif
+
+/* 18 shows a module's name and version in pg_get_loaded_modules(). */
+#if PG_VERSION_NUM >= 180000
+#define KS_MODULE_MAGIC(module_name, module_version) \
+    PG_MODULE_MAGIC_EXT(.name = (module_name), .version = (module_version))
+#else
+#define KS_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
+#endif

@@ -1,0 +1,23 @@
+/*
+ * From a failure of the key management system to an SQL error: SQLSTATE, detail (server, KMIP reason) and hint.
+ *
+ * Call it when everything the library gave is freed and every secret is wiped: it does not return.
+ */
+#pragma once
+
+#include "postgres/compat.h"
+
+#include <keystead/client.h>
+
+/*
+ * what, with its arguments, is the sentence of the error without the cause: "could not unwrap data key 3 of
+ * \"cards\"". A cancelled statement ends with PostgreSQL's own error for that.
+ */
+pg_attribute_noreturn() void ks_report_kms(const struct ks_error *error, const char *what, ...)
+    pg_attribute_printf(2, 3);
+
+/* A failure that has nothing to do with a server: memory, libcrypto. */
+pg_attribute_noreturn() void ks_report_local(int code, const char *detail, const char *what);
+
+/* The callback that libkeystead asks while it waits. */
+int ks_report_interrupted(void *arg);
