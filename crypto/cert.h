@@ -25,7 +25,7 @@ struct ks_cert_spec {
 
 /*
  * A self-signed CA certificate (path length 0, keyCertSign and cRLSign), appended to ret as DER. The serial number
- * is 159 random bits. key is the CA's private key.
+ * is 159 random bits, here and in ks_cert_issue. key is the CA's private key.
  */
 int ks_cert_ca(const struct ks_pkey *key, const struct ks_cert_spec *spec, struct ks_buf *ret,
                struct ks_diag *diag) KS_MUST_CHECK;
@@ -51,7 +51,7 @@ struct ks_cert_info {
     char *subject; /* RFC 2253: "CN=admin,O=Example" */
     char *issuer;
     char *common_name; /* the last CN of the subject; "" if there is none */
-    char *serial;      /* lower-case hexadecimal, without leading zeros (RFC 5280, 4.1.2.2) */
+    char *serial;      /* lower-case hexadecimal, two digits a byte (RFC 5280, 4.1.2.2) */
     char **names;      /* SANs: "DNS:db1.example", "IP:192.0.2.1", "URI:...", "email:..."; others are left out */
     size_t n_names;
     int64_t not_before, not_after;
