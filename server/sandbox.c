@@ -129,10 +129,11 @@ allow_memory(scmp_filter_ctx filter)
 }
 
 int
-sandbox_net(const char *user, const char *dir, struct ks_diag *diag)
+sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
 {
     KS_TRY(change_user(user, dir, diag));
     KS_TRY(give_up_privileges(diag));
+    KS_TRY(sandbox_follow_parent(parent));
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
         return ks_fail(diag, KS_E_NOMEM, "sandbox: %s", ks_err_text(KS_E_NOMEM));
@@ -148,7 +149,10 @@ int
 sandbox_vault(bool *ret_locked, struct ks_diag *diag)
 {
     KS_TRY(give_up_privileges(diag));
-    const bool locked = mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    /* Under a limit, locking what comes later would make allocations fail at some later time: all or nothing. */
+    struct rlimit limit;
+    const bool may = geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY);
+    const bool locked = may && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
     if (ret_locked != NULL)
         *ret_locked = locked;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -12,11 +12,14 @@
 
 #include "base/err.h"
 
-/* Dies with the parent, whose process number was `parent`. Call it first, and again after the user was changed. */
+/* Dies with the parent, whose process number was `parent`. KS_E_CLOSED: it is dead already. */
 int sandbox_follow_parent(int parent) KS_MUST_CHECK;
 
-/* user: to change to if this is root. dir: where a folder can be made, which is gone again when this returns. */
-int sandbox_net(const char *user, const char *dir, struct ks_diag *diag) KS_MUST_CHECK;
+/*
+ * user: to change to if this is root. dir: where a folder can be made, which is gone again when this returns. Follows
+ * the parent again, since a change of user ends that.
+ */
+int sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* *ret_locked (may be NULL) says whether the memory is locked: limits may not allow it. */
 int sandbox_vault(bool *ret_locked, struct ks_diag *diag) KS_MUST_CHECK;

@@ -1,0 +1,20 @@
+/* Listening sockets from addresses in text: "192.0.2.1:5696", "[2001:db8::1]:5696". */
+#pragma once
+
+#include "server/config.h"
+
+enum { LISTENERS_MAX = 16 };
+
+struct listeners {
+    char *names[LISTENERS_MAX];
+    int fds[LISTENERS_MAX];
+    size_t n;
+};
+
+/*
+ * Opens what config lists. A socket of `before` (may be NULL) with the same address is used again (duplicated), so that
+ * no connection is lost in a reload. KS_E_CONFIG, KS_E_IO, KS_E_BUSY (address in use).
+ */
+int listeners_open(const struct config_list *addresses, const struct listeners *before, struct listeners *ret,
+                   struct ks_diag *diag) KS_MUST_CHECK;
+void listeners_close(struct listeners *listeners);

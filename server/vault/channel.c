@@ -1,0 +1,317 @@
+/* A net worker as the vault sees it: frames in, connections with their identities, answers out. Nothing is believed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "server/vault/internal.h"
+
+enum { SLOT_MASK = (1 << 20) - 1 };
+
+/* Connections */
+
+static void
+free_waiting(struct peer *p)
+{
+    for (struct waiting *w = p->first, *next; w != NULL; w = next) {
+        next = w->next;
+        ks_buf_done(&w->request);
+        free(w);
+    }
+    p->first = NULL;
+    p->last = &p->first;
+}
+
+static void
+peer_close(struct peer *p)
+{
+    p->closed = true;
+    free_waiting(p);
+    if (p->busy)
+        return; /* the task that is under way frees it */
+    ks_buf_done(&p->identity);
+    free(p);
+}
+
+static struct peer *
+find(const struct channel *c, uint32_t id)
+{
+    const size_t slot = id & SLOT_MASK;
+    struct peer *p = slot < c->n_peers ? c->peers[slot] : NULL;
+    return p != NULL && p->id == id ? p : NULL;
+}
+
+static int
+open_peer(struct channel *c, const struct frame *frame)
+{
+    const size_t slot = frame->connection & SLOT_MASK;
+    if (slot >= c->n_peers) {
+        const size_t n = slot < 64 ? 128 : 2 * slot; /* at most 2^21 */
+        struct peer **peers = reallocarray(c->peers, n, sizeof(struct peer *));
+        if (peers == NULL)
+            return KS_E_NOMEM;
+        memset(peers + c->n_peers, 0, (n - c->n_peers) * sizeof(struct peer *));
+        c->peers = peers;
+        c->n_peers = n;
+    }
+    if (c->peers[slot] != NULL)
+        return KS_E_MALFORMED;
+    struct peer *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return KS_E_NOMEM;
+    p->id = frame->connection;
+    p->last = &p->first;
+    p->identity = KS_BUF(frame->body.len + 1);
+    int rc = ks_buf_add_span(&p->identity, frame->body);
+    rc = rc != 0 ? rc : identity_decode(ks_buf_span(&p->identity), &p->who);
+    if (rc != 0) {
+        peer_close(p);
+        return rc;
+    }
+    c->peers[slot] = p;
+    return 0;
+}
+
+/* Requests */
+
+static int
+hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request)
+{
+    struct prepare_task *task = calloc(1, sizeof(*task));
+    struct task_owner *owner = calloc(1, sizeof(*owner));
+    if (task == NULL || owner == NULL) {
+        free(task);
+        free(owner);
+        return KS_E_NOMEM;
+    }
+    task->request = KS_BUF(FRAME_BODY_MAX);
+    if (ks_buf_add_span(&task->request, request) != 0) {
+        prepare_task_free(task);
+        free(owner);
+        return KS_E_NOMEM;
+    }
+    *owner = (struct task_owner){c, p, sequence};
+    task->owner = owner;
+    p->busy = true;
+    c->under_way++;
+    prepare_submit(c->vault->pool, task);
+    return 0;
+}
+
+static int
+handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request, struct engine_prepared *prepared)
+{
+    struct vault *v = c->vault;
+    struct job *job = vault_job(v);
+    if (job == NULL)
+        return KS_E_NOMEM;
+    job->channel = c;
+    job->connection = p->id;
+    job->sequence = sequence;
+    c->under_way++;
+    if (v->state != VAULT_SEALED || !unlock_request(v, &p->who, request, &job->reply)) {
+        if (prepared != NULL)
+            engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
+        else
+            engine_handle(v->engine, &p->who, request, &job->reply);
+    }
+    job->bytes = job->reply.response.cap;
+    c->bytes += job->bytes;
+    p->dropped = p->dropped || job->reply.drop || job->reply.response.len == 0;
+    vault_finish(v, job);
+    return 0;
+}
+
+static int
+request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span body)
+{
+    if (p->dropped)
+        return 0;
+    if (p->busy) {
+        struct waiting *w = calloc(1, sizeof(*w));
+        if (w == NULL)
+            return KS_E_NOMEM;
+        w->sequence = sequence;
+        w->request = KS_BUF(FRAME_BODY_MAX);
+        *p->last = w;
+        p->last = &w->next;
+        return ks_buf_add_span(&w->request, body);
+    }
+    if (c->vault->state == VAULT_OPEN && engine_is_slow(body))
+        return hand_to_pool(c, p, sequence, body);
+    return handle(c, p, sequence, body, NULL);
+}
+
+void
+channel_prepared(struct vault *v, struct prepare_task *task)
+{
+    struct task_owner *owner = task->owner;
+    struct channel *c = owner->channel;
+    struct peer *p = owner->peer;
+    /* The connection may be gone: what it asked for is still done and put on record. */
+    int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared);
+    c->under_way--;
+    free(owner);
+    prepare_task_free(task);
+    p->busy = false;
+    if (p->closed) {
+        peer_close(p);
+        return;
+    }
+    while (rc == 0 && p->first != NULL && !p->busy) {
+        struct waiting *w = p->first;
+        p->first = w->next;
+        if (p->first == NULL)
+            p->last = &p->first;
+        rc = request(c, p, w->sequence, ks_buf_span(&w->request));
+        ks_buf_done(&w->request);
+        free(w);
+    }
+    if (rc != 0)
+        channel_close(c);
+    (void)v;
+}
+
+/* Frames */
+
+static int
+take_frame(struct channel *c, const struct frame *frame)
+{
+    if (frame->type == FRAME_OPEN)
+        return open_peer(c, frame);
+    struct peer *p = find(c, frame->connection);
+    if (p == NULL)
+        return KS_E_MALFORMED;
+    if (frame->type == FRAME_REQUEST)
+        return request(c, p, frame->sequence, frame->body);
+    if (frame->type != FRAME_CLOSE)
+        return KS_E_MALFORMED;
+    c->peers[frame->connection & SLOT_MASK] = NULL;
+    peer_close(p);
+    return 0;
+}
+
+bool
+channel_takes(const struct channel *c)
+{
+    return c->fd >= 0 && c->out.len < CHANNEL_OUT_MAX && c->under_way < CHANNEL_JOBS_MAX && c->bytes < CHANNEL_BYTES_MAX;
+}
+
+void
+channel_read(struct channel *c)
+{
+    if (ks_buf_reserve(&c->in, CHANNEL_READ) != 0) {
+        channel_close(c);
+        return;
+    }
+    const ssize_t n = recv(c->fd, c->in.data + c->in.len, CHANNEL_READ, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        channel_close(c);
+        return;
+    }
+    c->in.len += (size_t)n;
+    size_t done = 0, used = 0;
+    int rc = 0;
+    do {
+        struct frame frame;
+        done += used;
+        rc = frame_take(KS_SPAN(c->in.data + done, c->in.len - done), &frame, &used);
+        if (rc == 0 && used != 0)
+            rc = take_frame(c, &frame);
+    } while (rc == 0 && used != 0 && c->fd >= 0);
+    if (rc != 0) {
+        ks_log_error("a network process sent what makes no sense (%s); it is cut off", ks_err_text(rc));
+        channel_close(c);
+    }
+    ks_buf_drop_front(&c->in, done);
+}
+
+void
+channel_flush(struct channel *c)
+{
+    size_t done = 0;
+    while (c->fd >= 0 && done < c->out.len) {
+        const ssize_t n = send(c->fd, c->out.data + done, c->out.len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            channel_close(c);
+        if (n < 0)
+            break;
+        done += (size_t)n;
+    }
+    ks_buf_drop_front(&c->out, done);
+}
+
+void
+channel_answer(struct channel *c, const struct job *job)
+{
+    const struct engine_reply *reply = &job->reply;
+    c->under_way--;
+    c->bytes -= job->bytes;
+    const struct peer *p = c->fd >= 0 ? find(c, job->connection) : NULL;
+    if (p == NULL)
+        return; /* gone meanwhile */
+    const struct frame answer = {.type = FRAME_RESPONSE,
+                                 .connection = job->connection,
+                                 .sequence = job->sequence,
+                                 .body = ks_buf_span(&reply->response)};
+    const struct frame drop = {.type = FRAME_DROP, .connection = job->connection, .sequence = job->sequence};
+    int rc = answer.body.len != 0 ? frame_add(&c->out, &answer) : 0;
+    if (rc == 0 && (reply->drop || answer.body.len == 0))
+        rc = frame_add(&c->out, &drop);
+    if (rc != 0) {
+        ks_log_error("an answer of %zu bytes cannot be passed on (%s)", answer.body.len, ks_err_text(rc));
+        channel_close(c);
+    }
+}
+
+/* Life */
+
+int
+channel_add(struct vault *v, int fd)
+{
+    struct channel *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return KS_E_NOMEM;
+    c->vault = v;
+    c->fd = fd;
+    c->in = KS_BUF(FRAME_HEADER_LEN + (size_t)FRAME_BODY_MAX + CHANNEL_READ);
+    c->out = KS_BUF((size_t)CHANNEL_OUT_MAX + CHANNEL_BYTES_MAX + (4 << 20));
+    c->next = v->channels;
+    v->channels = c;
+    return 0;
+}
+
+void
+channel_close(struct channel *c)
+{
+    ks_closep(&c->fd);
+    for (size_t i = 0; i < c->n_peers; i++)
+        if (c->peers[i] != NULL) {
+            peer_close(c->peers[i]);
+            c->peers[i] = NULL;
+        }
+    ks_buf_done(&c->out);
+}
+
+void
+channel_reap(struct vault *v)
+{
+    for (struct channel **at = &v->channels; *at != NULL;) {
+        struct channel *c = *at;
+        if (c->fd >= 0 || c->under_way != 0) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        ks_buf_done(&c->in);
+        ks_buf_done(&c->out);
+        free(c->peers);
+        free(c);
+    }
+}

@@ -1,0 +1,108 @@
+/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, answer.c. */
+#pragma once
+
+#include "server/audit/audit.h"
+#include "server/engine/engine.h"
+#include "server/frame.h"
+#include "server/vault/committer.h"
+#include "server/vault/prepare.h"
+#include "server/vault/vault.h"
+
+enum vault_state { VAULT_SEALED, VAULT_OPEN, VAULT_FAILED };
+
+struct vault;
+
+/* A request that waits behind a slow one of its connection. */
+struct waiting {
+    struct waiting *next;
+    uint32_t sequence;
+    struct ks_buf request;
+};
+
+/* A peer of a net worker. */
+struct peer {
+    uint32_t id;
+    struct ks_buf identity; /* what `who` points into */
+    struct identity who;
+    bool busy;              /* a slow request is being prepared */
+    bool closed;            /* out of the channel's table; freed when not busy */
+    bool dropped;           /* the engine wants it closed: requests are ignored until net closes it */
+    struct waiting *first, **last;
+};
+
+/* A net worker's end. */
+struct channel {
+    struct channel *next;
+    struct vault *vault;
+    int fd; /* -1: gone; freed when nothing is under way for it */
+    struct ks_buf in, out;
+    struct peer **peers; /* by slot: the low bits of the connection's number */
+    size_t n_peers;
+    size_t under_way; /* jobs and tasks */
+    size_t bytes;     /* of answers in jobs */
+};
+
+/* A request between the engine and its answer's way out. */
+struct job {
+    struct engine_reply reply; /* reply.job.owner is the job */
+    struct job *next_free;
+    struct channel *channel;   /* NULL: nobody waits (transitions by date, start, stop) */
+    uint32_t connection, sequence;
+    size_t bytes;
+    struct ks_span record;     /* of an event of the vault's own */
+};
+
+struct task_owner {
+    struct channel *channel;
+    struct peer *peer;
+    uint32_t sequence;
+};
+
+struct vault {
+    const struct server_config *config;
+    int control;
+    char node[256];
+    enum vault_state state;
+    bool failing;   /* a commit failed: no frame is taken until all that was under way has come back */
+    bool stopping;
+    struct engine *engine;
+    struct store *store;
+    struct keyring *keyring;
+    struct audit_log *audit;
+    struct committer *committer;
+    struct prepare_pool *pool;
+    struct channel *channels;
+    struct job *free_jobs;
+    size_t n_free_jobs, under_way;          /* jobs at the committer */
+    struct commit_job *batch, **batch_end;  /* made in this round */
+    int64_t tick_ms, retry_ms, unseal_ms;
+};
+
+/* Answers leave the vault in pieces of this; a channel with more waiting is not read. */
+enum { CHANNEL_READ = 262144, CHANNEL_OUT_MAX = 8 << 20, CHANNEL_JOBS_MAX = 8192, CHANNEL_BYTES_MAX = 64 << 20 };
+
+/* vault.c */
+struct job *vault_job(struct vault *v);                  /* NULL: no memory */
+void vault_finish(struct vault *v, struct job *job);     /* a reply is made: commit it, or send it as the state allows */
+/* An event of the vault's own, on stable storage when this returns 0. Only while nothing is under way. */
+int vault_record(struct vault *v, const char *event, const char *message) KS_MUST_CHECK;
+
+/* channel.c */
+int channel_add(struct vault *v, int fd) KS_MUST_CHECK;
+void channel_close(struct channel *c);      /* the net worker is gone or misbehaves */
+void channel_reap(struct vault *v);         /* frees the channels that are closed and idle */
+void channel_read(struct channel *c);
+void channel_flush(struct channel *c);
+bool channel_takes(const struct channel *c);
+void channel_answer(struct channel *c, const struct job *job);
+void channel_prepared(struct vault *v, struct prepare_task *task);
+
+/* unlock.c */
+/* Sealed to open. KS_E_SEALED: no root key is at hand; others: it is wrong, or something is damaged. */
+int unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag) KS_MUST_CHECK;
+/* Takes the request if it is Unseal for a sealed vault: true, and the reply is complete. */
+bool unlock_request(struct vault *v, const struct identity *who, struct ks_span request, struct engine_reply *reply);
+
+/* answer.c */
+/* Makes every item of an answer a failure with this text; an answer that cannot be is emptied: the peer is dropped. */
+void answer_fail(struct ks_buf *response, const char *message);

@@ -1,0 +1,435 @@
+#include "server/vault/vault.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "crypto/crypto.h"
+#include "crypto/random.h"
+#include "server/control.h"
+#include "server/sandbox.h"
+#include "server/vault/internal.h"
+
+enum {
+    CHANNELS_MAX = 256,     /* workers, and those that drain after reloads */
+    FREE_JOBS_MAX = 1024,
+    TICK_MS = 1000,
+    RETRY_MS = 1000,
+    PREPARE_THREADS = 2,
+    STOP_MS = 10000,
+};
+
+static const char not_durable[] =
+    "The change or its audit record could not be stored, so nothing was done. Nothing is served until storage works again.";
+
+/* Jobs */
+
+struct job *
+vault_job(struct vault *v)
+{
+    struct job *job = v->free_jobs;
+    if (job != NULL) {
+        v->free_jobs = job->next_free;
+        v->n_free_jobs--;
+        job->next_free = NULL;
+        return job;
+    }
+    job = calloc(1, sizeof(*job));
+    if (job != NULL && engine_reply_init(&job->reply) != 0) {
+        free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static void
+free_job(struct vault *v, struct job *job)
+{
+    if (v->n_free_jobs >= FREE_JOBS_MAX) {
+        engine_reply_done(&job->reply);
+        free(job);
+        return;
+    }
+    engine_reply_reset(&job->reply);
+    job->channel = NULL;
+    job->bytes = 0;
+    job->next_free = v->free_jobs;
+    v->free_jobs = job;
+    v->n_free_jobs++;
+}
+
+static void
+answer(struct vault *v, struct job *job)
+{
+    if (job->channel != NULL)
+        channel_answer(job->channel, job);
+    free_job(v, job);
+}
+
+void
+vault_finish(struct vault *v, struct job *job)
+{
+    if (v->state == VAULT_OPEN) {
+        job->reply.job.owner = job;
+        job->reply.job.next = NULL;
+        *v->batch_end = &job->reply.job;
+        v->batch_end = &job->reply.job.next;
+        v->under_way++;
+        return;
+    }
+    if (v->state == VAULT_FAILED)
+        answer_fail(&job->reply.response, not_durable);
+    answer(v, job);
+}
+
+static void
+submit_batch(struct vault *v)
+{
+    if (v->batch == NULL)
+        return;
+    struct commit_job *last = v->batch;
+    while (last->next != NULL)
+        last = last->next;
+    committer_submit(v->committer, v->batch, last);
+    v->batch = NULL;
+    v->batch_end = &v->batch;
+}
+
+static void
+take_done(struct vault *v)
+{
+    struct commit_job *next;
+    for (struct commit_job *done = committer_take_done(v->committer); done != NULL; done = next) {
+        next = done->next;
+        struct job *job = done->owner;
+        v->under_way--;
+        if (done->rc != 0) {
+            if (!v->failing)
+                ks_log_error("storage failed (%s): what was under way is answered with failure", ks_err_text(done->rc));
+            v->failing = true;
+            answer_fail(&job->reply.response, not_durable);
+        }
+        answer(v, job);
+    }
+}
+
+static int
+format_event(const char *event, const char *message, struct job *job)
+{
+    const struct audit_event e = {
+        .event = ks_span_str(event), .role = "system", .batch_item = -1, .status = "success", .message = ks_span_str(message)};
+    KS_TRY(audit_event_format(&e, &job->reply.audit));
+    job->record = ks_buf_span(&job->reply.audit);
+    job->reply.job.records = &job->record;
+    job->reply.job.n_records = 1;
+    job->reply.job.changes = NULL;
+    job->reply.job.n_changes = 0;
+    return 0;
+}
+
+int
+vault_record(struct vault *v, const char *event, const char *message)
+{
+    struct job *job = vault_job(v);
+    if (job == NULL)
+        return KS_E_NOMEM;
+    int rc = format_event(event, message, job);
+    if (rc == 0) {
+        job->reply.job.next = NULL;
+        committer_submit(v->committer, &job->reply.job, &job->reply.job);
+        struct pollfd fd = {committer_fd(v->committer), POLLIN, 0};
+        while (committer_take_done(v->committer) == NULL)
+            (void)poll(&fd, 1, 1000);
+        rc = job->reply.job.rc;
+    }
+    free_job(v, job);
+    return rc;
+}
+
+/* States */
+
+/* Everything that was under way has come back: what the engine's memory holds is void. */
+static void
+enter_failed(struct vault *v)
+{
+    engine_seal(v->engine);
+    v->state = VAULT_FAILED;
+    v->failing = false;
+    v->retry_ms = ks_monotonic_ms() + RETRY_MS;
+}
+
+static void
+try_again(struct vault *v, int64_t now_ms)
+{
+    if (now_ms < v->retry_ms)
+        return;
+    v->retry_ms = now_ms + RETRY_MS;
+    struct ks_diag diag = {0};
+    if (!committer_reset(v->committer, &diag)) {
+        ks_log_error("storage still fails: %s", ks_diag_text(&diag));
+        return;
+    }
+    if (engine_load(v->engine, v->keyring, v->store, &diag) != 0) {
+        ks_log_error("the store cannot be read again: %s", ks_diag_text(&diag));
+        engine_seal(v->engine);
+        return;
+    }
+    if (vault_record(v, "recovered", "storage takes writes again") != 0)
+        return;
+    v->state = VAULT_OPEN;
+    ks_log_notice("storage takes writes again: serving");
+}
+
+static void
+tick(struct vault *v, int64_t now_ms)
+{
+    if (v->state == VAULT_FAILED)
+        try_again(v, now_ms);
+    if (v->state != VAULT_OPEN || v->failing)
+        return;
+    v->tick_ms = now_ms;
+    struct job *job = vault_job(v);
+    if (job == NULL)
+        return;
+    if (engine_tick(v->engine, &job->reply))
+        vault_finish(v, job);
+    else
+        free_job(v, job);
+}
+
+static void
+reload(struct vault *v)
+{
+    struct ks_diag diag = {0};
+    KS_CLEANUP(server_config_done) struct server_config fresh = {0};
+    if (server_config_load(v->config->dir, &fresh, &diag) != 0)
+        ks_log_error("%s", ks_diag_text(&diag)); /* the supervisor says that the old one stays in force */
+    else
+        ks_log_init("vault", (enum ks_log_level)server_config_log_level(&fresh));
+    struct job *job = v->state == VAULT_OPEN && !v->failing ? vault_job(v) : NULL;
+    if (job == NULL)
+        return;
+    if (format_event("reload", "configuration and certificates", job) == 0)
+        vault_finish(v, job);
+    else
+        free_job(v, job);
+}
+
+/* False: the supervisor is gone. */
+static bool
+take_control(struct vault *v)
+{
+    enum control_type type;
+    int fd;
+    if (control_receive(v->control, &type, &fd) != 0)
+        return false;
+    if (type == CONTROL_WORKER && fd >= 0) {
+        if (channel_add(v, fd) == 0)
+            fd = -1; /* handed over */
+    } else if (type == CONTROL_RELOAD) {
+        reload(v);
+    } else if (type == CONTROL_STOP) {
+        v->stopping = true;
+    }
+    ks_closep(&fd);
+    return true;
+}
+
+/* The loop */
+
+enum { AT_CONTROL, AT_COMMITTER, AT_POOL, AT_CHANNELS };
+
+static size_t
+fill(struct vault *v, struct pollfd *fds)
+{
+    const bool reads = !v->failing;
+    fds[AT_CONTROL] = (struct pollfd){v->control, POLLIN, 0};
+    fds[AT_COMMITTER] = (struct pollfd){v->committer != NULL ? committer_fd(v->committer) : -1, POLLIN, 0};
+    fds[AT_POOL] = (struct pollfd){reads ? prepare_fd(v->pool) : -1, POLLIN, 0};
+    size_t n = AT_CHANNELS;
+    for (struct channel *c = v->channels; c != NULL && n < AT_CHANNELS + CHANNELS_MAX; c = c->next) {
+        const short events = (short)((reads && channel_takes(c) ? POLLIN : 0) | (c->out.len != 0 ? POLLOUT : 0));
+        fds[n++] = (struct pollfd){c->fd, events, 0};
+    }
+    return n;
+}
+
+static void
+round_of(struct vault *v, const struct pollfd *fds, size_t n)
+{
+    if (v->state == VAULT_OPEN)
+        take_done(v);
+    if (v->failing && v->under_way == 0)
+        enter_failed(v);
+    tick(v, ks_monotonic_ms()); /* transitions that are due come before requests that see them */
+    if (!v->failing && fds[AT_POOL].revents != 0) {
+        struct prepare_task *next;
+        for (struct prepare_task *task = prepare_take_done(v->pool); task != NULL; task = next) {
+            next = task->next;
+            channel_prepared(v, task);
+        }
+    }
+    /* A channel that was added meanwhile stands in front of those that were polled. */
+    for (struct channel *c = v->channels; c != NULL; c = c->next)
+        for (size_t i = AT_CHANNELS; i < n; i++)
+            if (c->fd >= 0 && fds[i].fd == c->fd && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !v->failing &&
+                channel_takes(c))
+                channel_read(c);
+    submit_batch(v);
+    for (struct channel *c = v->channels; c != NULL; c = c->next)
+        if (c->out.len != 0)
+            channel_flush(c);
+    channel_reap(v);
+}
+
+static bool
+is_idle(const struct vault *v)
+{
+    if (v->under_way != 0)
+        return false;
+    for (const struct channel *c = v->channels; c != NULL; c = c->next)
+        if (c->under_way != 0 || c->out.len != 0)
+            return false;
+    return true;
+}
+
+static int
+serve(struct vault *v)
+{
+    struct pollfd fds[AT_CHANNELS + CHANNELS_MAX];
+    int64_t stop_ms = 0;
+    for (;;) {
+        const size_t n = fill(v, fds);
+        const int ready = poll(fds, n, v->stopping ? 10 : TICK_MS / 4);
+        if (ready < 0 && errno != EINTR) {
+            ks_log_error("poll: %s", strerror(errno));
+            return 70;
+        }
+        if (fds[AT_CONTROL].revents != 0 && !take_control(v))
+            return 70;
+        round_of(v, fds, n);
+        if (!v->stopping)
+            continue;
+        stop_ms = stop_ms != 0 ? stop_ms : ks_monotonic_ms() + STOP_MS;
+        if (is_idle(v) || ks_monotonic_ms() > stop_ms)
+            return 0;
+    }
+}
+
+/* Life */
+
+static int64_t
+env_now(void *arg)
+{
+    (void)arg;
+    return ks_clock_us();
+}
+
+static int
+env_random(void *arg, void *ret, size_t len)
+{
+    (void)arg;
+    return ks_random_key(ret, len);
+}
+
+static int
+set_up(struct vault *v, struct ks_diag *diag)
+{
+    if (v->config->server_name[0] != '\0')
+        (void)snprintf(v->node, sizeof(v->node), "%s", v->config->server_name);
+    else if (gethostname(v->node, sizeof(v->node) - 1) != 0)
+        (void)snprintf(v->node, sizeof(v->node), "keystead");
+    KS_TRY(ks_crypto_init(diag));
+    const struct engine_env env = {.now_us = env_now, .random = env_random};
+    const struct engine_config config = {.node = ks_span_str(v->node), .max_response = FRAME_BODY_MAX - 4096};
+    int rc = engine_new(&env, &config, &v->engine);
+    rc = rc != 0 ? rc : prepare_pool_new(PREPARE_THREADS, &v->pool);
+    if (rc != 0)
+        return ks_fail(diag, rc, "the vault cannot be set up: %s", ks_err_text(rc));
+    return 0;
+}
+
+static int
+read_passphrase(const char *path, struct ks_buf *ret, struct ks_diag *diag)
+{
+    if (path == NULL)
+        return 0;
+    KS_TRY(strcmp(path, "-") == 0 ? ks_file_read(path, ret, diag) : ks_file_read_private(path, ret, diag));
+    while (ret->len != 0 && (ret->data[ret->len - 1] == '\n' || ret->data[ret->len - 1] == '\r'))
+        ret->len--;
+    return 0;
+}
+
+/* Opens what can be opened without a person. */
+static int
+start(struct vault *v, const char *passphrase_file, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf passphrase = KS_BUF(4096);
+    KS_TRY(read_passphrase(passphrase_file, &passphrase, diag));
+    const int rc = unlock(v, ks_buf_span(&passphrase), diag);
+    if (rc == KS_E_SEALED) {
+        ks_log_notice("sealed: %s", ks_diag_text(diag));
+        *diag = (struct ks_diag){0};
+        return 0;
+    }
+    KS_TRY(rc);
+    const int recorded = vault_record(v, "start", "");
+    if (recorded != 0)
+        return ks_fail(diag, recorded, "the start cannot be put on record in the audit trail: %s", ks_err_text(recorded));
+    return 0;
+}
+
+static void
+tear_down(struct vault *v)
+{
+    for (struct channel *c = v->channels; c != NULL; c = c->next)
+        channel_close(c);
+    prepare_pool_free(v->pool);
+    committer_free(v->committer);
+    engine_free(v->engine);
+    audit_log_close(v->audit);
+    keyring_free(v->keyring);
+    store_close(v->store);
+    for (struct channel *c = v->channels; c != NULL; c = c->next)
+        c->under_way = 0;
+    channel_reap(v);
+    for (struct job *job = v->free_jobs, *next; job != NULL; job = next) {
+        next = job->next_free;
+        engine_reply_done(&job->reply);
+        free(job);
+    }
+    ks_closep(&v->control);
+    ks_crypto_done();
+}
+
+int
+vault_run(const struct vault_settings *settings)
+{
+    struct vault v = {.config = settings->config, .control = settings->control};
+    v.batch_end = &v.batch;
+    struct ks_diag diag = {0};
+    bool locked = false;
+    int rc = sandbox_vault(&locked, &diag);
+    rc = rc != 0 ? rc : set_up(&v, &diag);
+    rc = rc != 0 ? rc : start(&v, settings->passphrase_file, &diag);
+    int status = ks_err_exit_status(rc);
+    if (rc != 0) {
+        ks_log_error("%s", ks_diag_text(&diag));
+    } else {
+        if (!locked)
+            ks_log_notice("memory is not locked: keys may be swapped out; raise the limit \"memlock\", or encrypt swap");
+        const bool sealed = v.state == VAULT_SEALED;
+        status = control_send(v.control, sealed ? CONTROL_SEALED : CONTROL_READY, -1) == 0 ? serve(&v) : 70;
+        if (status == 0 && v.state == VAULT_OPEN && vault_record(&v, "stop", "") != 0) {
+            ks_log_error("the stop cannot be put on record in the audit trail");
+            status = 74;
+        }
+    }
+    tear_down(&v);
+    return status;
+}
