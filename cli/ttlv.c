@@ -32,7 +32,8 @@ static const char help[] =
     "  xxd -p request.bin | keystead ttlv --to json\n";
 
 /* A tool for looking at things takes more than a server does. */
-static const struct kmip_limits limits = {.bytes = 64 << 20, .depth = KMIP_DEPTH_MAX, .items = 4 << 20, .text = 64 << 20};
+static const struct kmip_limits limits = {
+    .bytes = 64 << 20, .depth = KMIP_DEPTH_MAX, .items = 4 << 20, .text = 64 << 20};
 
 enum { MEMORY = 1 << 30 };
 
@@ -61,8 +62,9 @@ decode_hex(struct ks_span digits, struct ks_buf *in, struct ks_diag *diag)
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(limits.bytes);
     const int rc = ks_hex_decode(digits, &bytes);
     if (rc != 0)
-        return ks_fail(diag, rc, rc == KS_E_MALFORMED ? "the input is not an even number of hexadecimal digits"
-                                                      : "the input is too large");
+        return ks_fail(diag, rc,
+                       rc == KS_E_MALFORMED ? "the input is not an even number of hexadecimal digits"
+                                            : "the input is too large");
     ks_buf_reset(in);
     return ks_buf_add_span(in, ks_buf_span(&bytes));
 }

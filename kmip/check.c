@@ -1,4 +1,5 @@
-/* The checker: whether a struct that a program filled in can be sent. Decoding checks the same for what was received. */
+/* The checker: whether a struct that a program filled in can be sent. Decoding checks the same for what was received.
+ */
 #include "kmip/walk.h"
 
 static int
@@ -54,8 +55,8 @@ kmip_check(const struct kmip_schema *schema, enum kmip_version version, const vo
         const bool array = f->card == KMIP_CARD_MANY || f->card == KMIP_CARD_SOME;
         const uint8_t *at = kmip_field_at(f, base);
         for (size_t j = 0; j < n && (array || j == 0); j++)
-            KS_TRY(check_one(f, version, operation, array ? *(const uint8_t *const *)(const void *)at + j * f->member_size : at,
-                             diag));
+            KS_TRY(check_one(f, version, operation,
+                             array ? *(const uint8_t *const *)(const void *)at + j * f->member_size : at, diag));
     }
     return 0;
 }

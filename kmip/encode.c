@@ -116,9 +116,9 @@ put_field(struct kmip_encoder *e, const struct kmip_schema *schema, const struct
         break;
     }
     if (n == 0)
-        return required ? ks_fail(e->diag, KS_E_INVALID, "%s of %s is required and was not set", f->member,
-                                  schema->name)
-                        : 0;
+        return required
+                   ? ks_fail(e->diag, KS_E_INVALID, "%s of %s is required and was not set", f->member, schema->name)
+                   : 0;
     if (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_OPT)
         return put_one(e, f, operation, at);
     const uint8_t *element = *(const uint8_t *const *)at;

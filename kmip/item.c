@@ -177,8 +177,8 @@ kmip_item_decode(const struct kmip_schema *schema, enum kmip_version version, co
 }
 
 int
-kmip_item_encode(const struct kmip_schema *schema, enum kmip_version version, const void *from,
-                 struct ks_arena *arena, struct kmip_item **ret)
+kmip_item_encode(const struct kmip_schema *schema, enum kmip_version version, const void *from, struct ks_arena *arena,
+                 struct kmip_item **ret)
 {
     struct kmip_item_writer w;
     struct kmip_encoder e = {.w = &w.base, .version = version};

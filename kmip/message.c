@@ -73,8 +73,8 @@ encode_message(const struct kmip_schema *schema, const struct kmip_protocol_vers
                struct kmip_writer *w, struct ks_diag *diag)
 {
     struct kmip_encoder e = {.w = w, .diag = diag};
-    if (number == NULL || kmip_version_find(number->protocol_version_major, number->protocol_version_minor,
-                                            &e.version) != 0)
+    if (number == NULL ||
+        kmip_version_find(number->protocol_version_major, number->protocol_version_minor, &e.version) != 0)
         return ks_fail(diag, KS_E_UNSUPPORTED, "the header of the message has no protocol version that is supported");
     return finish(kmip_encode_struct(&e, schema, schema->tag, msg), diag);
 }
@@ -124,9 +124,10 @@ kmip_dump(const struct kmip_schema *schema, enum kmip_version version, const voi
 const char *
 kmip_encoding_name(enum kmip_encoding encoding)
 {
-    static const char *const names[] = {
-        [KMIP_ENCODING_TTLV] = "ttlv", [KMIP_ENCODING_JSON] = "json", [KMIP_ENCODING_XML] = "xml",
-        [KMIP_ENCODING_OUTLINE] = "outline"};
+    static const char *const names[] = {[KMIP_ENCODING_TTLV] = "ttlv",
+                                        [KMIP_ENCODING_JSON] = "json",
+                                        [KMIP_ENCODING_XML] = "xml",
+                                        [KMIP_ENCODING_OUTLINE] = "outline"};
     return names[encoding];
 }
 
@@ -189,8 +190,8 @@ kmip_write_to(enum kmip_encoding encoding, bool show_secrets, struct kmip_any_wr
 }
 
 int
-kmip_read_from(enum kmip_encoding encoding, struct ks_span in, const struct kmip_limits *limits,
-               struct ks_arena *arena, struct kmip_any_reader *r, struct kmip_reader **ret, struct ks_diag *diag)
+kmip_read_from(enum kmip_encoding encoding, struct ks_span in, const struct kmip_limits *limits, struct ks_arena *arena,
+               struct kmip_any_reader *r, struct kmip_reader **ret, struct ks_diag *diag)
 {
     switch (encoding) {
     case KMIP_ENCODING_TTLV:

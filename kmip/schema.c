@@ -46,7 +46,11 @@
 #define FX(name, m, c_type)
 /* The last row is no field: a struct without fields needs one for its table to be an array. */
 #define END(name)                                                                                                      \
-    {.tag = 0}};                                                                                                       \
+    {                                                                                                                  \
+        .tag = 0                                                                                                       \
+    }                                                                                                                  \
+    }                                                                                                                  \
+    ;                                                                                                                  \
     _Static_assert(KS_ARRAY_LEN(fields_##name) <= 64, "decoding marks the fields seen in 64 bits");
 #include "kmip/spec/structs.def"
 #undef SCHEMA
@@ -105,8 +109,7 @@ kmip_schema_field(const struct kmip_schema *schema, uint32_t tag, int version)
 {
     for (size_t i = 0; i < schema->n_fields; i++) {
         const struct kmip_field *f = &schema->fields[i];
-        const struct kmip_field *in_group =
-            f->kind == KMIP_KIND_GROUP ? kmip_schema_field(f->sub, tag, version) : NULL;
+        const struct kmip_field *in_group = f->kind == KMIP_KIND_GROUP ? kmip_schema_field(f->sub, tag, version) : NULL;
         if (in_group != NULL)
             return in_group;
         if (f->kind != KMIP_KIND_GROUP && f->tag == tag &&

@@ -2,8 +2,8 @@
  * Attributes, references to them and identifiers: one form in memory, the forms that the versions have on the wire.
  *
  *   1.x   Attribute {Attribute Name, Attribute Index, Attribute Value}; custom ones are named x-... or y-...
- *   2.x   the attribute under its own tag; vendor ones Attribute {Vendor Identification, Attribute Name, Attribute Value}
- *   3.0   as 2.x, but: a Name is a text; a Link is a reference under a tag of its own (Private Key Link, ...);
+ *   2.x   the attribute under its own tag; vendor ones Attribute {Vendor Identification, Attribute Name, Attribute
+ * Value} 3.0   as 2.x, but: a Name is a text; a Link is a reference under a tag of its own (Private Key Link, ...);
  *         identifiers have a type of their own
  */
 #include "kmip/walk.h"
@@ -65,7 +65,8 @@ static bool
 has_attribute(uint32_t tag, int version)
 {
     const struct kmip_attr_rule *rule = kmip_attr_rule_find(tag);
-    return rule != NULL && (version == KMIP_VERSION_ANY || ((int)rule->since <= version && version <= (int)rule->until));
+    return rule != NULL &&
+           (version == KMIP_VERSION_ANY || ((int)rule->since <= version && version <= (int)rule->until));
 }
 
 /* A vendor attribute fits into a 1.x name if its vendor is "x" or "y". */
@@ -150,8 +151,8 @@ check_value(struct kmip_decoder *d, const struct kmip_attr_rule *rule, const str
 {
     const bool text_name = rule->tag == KMIP_TAG_NAME && d->version >= KMIP_V3_0;
     const uint8_t wanted = text_name ? (uint8_t)KMIP_TYPE_TEXT_STRING : rule->type;
-    const bool fits = wanted == 0 || value->type == wanted ||
-                      (d->version >= KMIP_V3_0 && is_text(value->type) && is_text(wanted));
+    const bool fits =
+        wanted == 0 || value->type == wanted || (d->version >= KMIP_V3_0 && is_text(value->type) && is_text(wanted));
     if (!fits)
         return kmip_misfit(d, KMIP_MISFIT_ATTRIBUTE_VALUE, "the value of %s is %s, not %s", kmip_tag_name(rule->tag),
                            kmip_type_name(wanted), kmip_type_name(value->type));
@@ -428,8 +429,7 @@ put_named(struct kmip_encoder *e, const struct kmip_attr *attr)
     KS_TRY(kmip_writer_begin(e->w, KMIP_TAG_ATTRIBUTE));
     KS_TRY(put_name(e, attr->tag, attr->vendor, attr->name));
     if (attr->index >= 0) {
-        const struct kmip_item index = {
-            .tag = KMIP_TAG_ATTRIBUTE_INDEX, .type = KMIP_TYPE_INTEGER, .i32 = attr->index};
+        const struct kmip_item index = {.tag = KMIP_TAG_ATTRIBUTE_INDEX, .type = KMIP_TYPE_INTEGER, .i32 = attr->index};
         KS_TRY(kmip_writer_leaf(e->w, &index));
     }
     if (attr->value != NULL)
@@ -493,9 +493,9 @@ read_reference(struct kmip_decoder *d, struct kmip_attr_ref *ref)
     }
     ref->tag = KMIP_TAG_ATTRIBUTE;
     if (ref->name.data == NULL || ref->vendor.data == NULL)
-        return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "%s is missing",
-                           kmip_tag_xml_name(ref->name.data == NULL ? KMIP_TAG_ATTRIBUTE_NAME
-                                                                    : KMIP_TAG_VENDOR_IDENTIFICATION));
+        return kmip_misfit(
+            d, KMIP_MISFIT_MESSAGE, "%s is missing",
+            kmip_tag_xml_name(ref->name.data == NULL ? KMIP_TAG_ATTRIBUTE_NAME : KMIP_TAG_VENDOR_IDENTIFICATION));
     return 0;
 }
 

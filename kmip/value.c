@@ -35,8 +35,8 @@ static int
 format_date(const struct kmip_item *item, struct ks_buf *ret)
 {
     char text[KS_TIME_TEXT_LEN];
-    const int rc = item->type == KMIP_TYPE_DATE_TIME ? ks_time_format(item->i64, text)
-                                                     : ks_time_format_us(item->i64, text);
+    const int rc =
+        item->type == KMIP_TYPE_DATE_TIME ? ks_time_format(item->i64, text) : ks_time_format_us(item->i64, text);
     /* Outside the years 1 to 9999 only the number is left. */
     return rc == 0 ? ks_buf_add_str(ret, text) : ks_buf_addf(ret, "0x%016llX", (unsigned long long)item->i64);
 }
@@ -289,8 +289,10 @@ kmip_value_parse(struct kmip_text_reader *r, struct ks_span text, uint32_t value
     case KS_E_LIMIT:
         return kmip_reader_fail(&r->base, rc, offset, "the value is too large for %s", kmip_type_name(ret->type));
     case KS_E_NOT_FOUND:
-        return kmip_reader_fail(&r->base, KS_E_MALFORMED, offset, "\"%.*s\" is no value of %s; unknown ones are "
-                                "written as 0x and hexadecimal digits", shown, (const char *)text.data,
+        return kmip_reader_fail(&r->base, KS_E_MALFORMED, offset,
+                                "\"%.*s\" is no value of %s; unknown ones are "
+                                "written as 0x and hexadecimal digits",
+                                shown, (const char *)text.data,
                                 kmip_tag_xml_name(value_tag) != NULL ? kmip_tag_xml_name(value_tag) : "this tag");
     default:
         /* Byte strings and the like may be secrets: they are not repeated. */
@@ -337,8 +339,7 @@ kmip_text_reader_replay(struct kmip_text_reader *r)
 }
 
 int
-kmip_text_reader_add(struct kmip_text_reader *r, enum kmip_event_kind kind, size_t offset,
-                     const struct kmip_item *item)
+kmip_text_reader_add(struct kmip_text_reader *r, enum kmip_event_kind kind, size_t offset, const struct kmip_item *item)
 {
     const size_t n = r->n_events;
     if (n == 0 || (n >= 16 && (n & (n - 1)) == 0)) {

@@ -21,11 +21,11 @@ enum { KMIP_VERSION_ANY = -1 };
 struct kmip_decoder {
     struct kmip_reader *r;
     struct ks_arena *arena;
-    struct ks_diag *diag; /* of complaints; the reader has its own */
-    int version;          /* enum kmip_version; KMIP_VERSION_ANY until the header has told */
-    bool strict;          /* requests: what is unknown is an error; else it is passed over */
-    bool unsupported;     /* the header named a version that is not ours */
-    uint32_t reason;      /* Result Reason of the last complaint */
+    struct ks_diag *diag;     /* of complaints; the reader has its own */
+    int version;              /* enum kmip_version; KMIP_VERSION_ANY until the header has told */
+    bool strict;              /* requests: what is unknown is an error; else it is passed over */
+    bool unsupported;         /* the header named a version that is not ours */
+    uint32_t reason;          /* Result Reason of the last complaint */
     struct ks_diag item_diag; /* of complaints about the current batch item */
 };
 
@@ -54,18 +54,18 @@ struct kmip_encoder {
 /* The fields alone, without the structure around them. */
 int kmip_encode_fields(struct kmip_encoder *e, const struct kmip_schema *schema, const void *base) KS_MUST_CHECK;
 /* The whole, under the tag. */
-int kmip_encode_struct(struct kmip_encoder *e, const struct kmip_schema *schema, uint32_t tag, const void *base)
-    KS_MUST_CHECK;
+int kmip_encode_struct(struct kmip_encoder *e, const struct kmip_schema *schema, uint32_t tag,
+                       const void *base) KS_MUST_CHECK;
 
 /* kmip/shape.c: attributes and references to them, in the forms that the versions have. `event` begins them. */
 int kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
                       struct kmip_attrs *ret) KS_MUST_CHECK;
-int kmip_attrs_encode(struct kmip_encoder *e, const struct kmip_field *field, const struct kmip_attrs *attrs)
-    KS_MUST_CHECK;
+int kmip_attrs_encode(struct kmip_encoder *e, const struct kmip_field *field,
+                      const struct kmip_attrs *attrs) KS_MUST_CHECK;
 int kmip_refs_decode(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
                      struct kmip_attr_refs *ret) KS_MUST_CHECK;
-int kmip_refs_encode(struct kmip_encoder *e, const struct kmip_field *field, const struct kmip_attr_refs *refs)
-    KS_MUST_CHECK;
+int kmip_refs_encode(struct kmip_encoder *e, const struct kmip_field *field,
+                     const struct kmip_attr_refs *refs) KS_MUST_CHECK;
 int kmip_uid_decode(struct kmip_decoder *d, const struct kmip_event *event, struct kmip_uid *ret) KS_MUST_CHECK;
 int kmip_uid_encode(struct kmip_encoder *e, uint32_t tag, const struct kmip_uid *uid) KS_MUST_CHECK;
 
@@ -83,15 +83,15 @@ static inline uint8_t
 kmip_kind_type(uint8_t kind)
 {
     static const uint8_t types[] = {
-        [KMIP_KIND_INT] = KMIP_TYPE_INTEGER,         [KMIP_KIND_MASK] = KMIP_TYPE_INTEGER,
-        [KMIP_KIND_LONG] = KMIP_TYPE_LONG_INTEGER,   [KMIP_KIND_BIG] = KMIP_TYPE_BIG_INTEGER,
-        [KMIP_KIND_ENUM] = KMIP_TYPE_ENUMERATION,    [KMIP_KIND_BOOL] = KMIP_TYPE_BOOLEAN,
-        [KMIP_KIND_TEXT] = KMIP_TYPE_TEXT_STRING,    [KMIP_KIND_BYTES] = KMIP_TYPE_BYTE_STRING,
-        [KMIP_KIND_DATE] = KMIP_TYPE_DATE_TIME,      [KMIP_KIND_DATEX] = KMIP_TYPE_DATE_TIME_EXTENDED,
-        [KMIP_KIND_INTERVAL] = KMIP_TYPE_INTERVAL,   [KMIP_KIND_ATTRS_T] = KMIP_TYPE_STRUCTURE,
-        [KMIP_KIND_ATTRS_1] = KMIP_TYPE_STRUCTURE,   [KMIP_KIND_ATTRS_2] = KMIP_TYPE_STRUCTURE,
-        [KMIP_KIND_REFS_1] = KMIP_TYPE_TEXT_STRING,  [KMIP_KIND_PAYLOAD] = KMIP_TYPE_STRUCTURE,
-        [KMIP_KIND_STRUCT] = KMIP_TYPE_STRUCTURE,    [KMIP_KIND_GROUP] = 0,
+        [KMIP_KIND_INT] = KMIP_TYPE_INTEGER,        [KMIP_KIND_MASK] = KMIP_TYPE_INTEGER,
+        [KMIP_KIND_LONG] = KMIP_TYPE_LONG_INTEGER,  [KMIP_KIND_BIG] = KMIP_TYPE_BIG_INTEGER,
+        [KMIP_KIND_ENUM] = KMIP_TYPE_ENUMERATION,   [KMIP_KIND_BOOL] = KMIP_TYPE_BOOLEAN,
+        [KMIP_KIND_TEXT] = KMIP_TYPE_TEXT_STRING,   [KMIP_KIND_BYTES] = KMIP_TYPE_BYTE_STRING,
+        [KMIP_KIND_DATE] = KMIP_TYPE_DATE_TIME,     [KMIP_KIND_DATEX] = KMIP_TYPE_DATE_TIME_EXTENDED,
+        [KMIP_KIND_INTERVAL] = KMIP_TYPE_INTERVAL,  [KMIP_KIND_ATTRS_T] = KMIP_TYPE_STRUCTURE,
+        [KMIP_KIND_ATTRS_1] = KMIP_TYPE_STRUCTURE,  [KMIP_KIND_ATTRS_2] = KMIP_TYPE_STRUCTURE,
+        [KMIP_KIND_REFS_1] = KMIP_TYPE_TEXT_STRING, [KMIP_KIND_PAYLOAD] = KMIP_TYPE_STRUCTURE,
+        [KMIP_KIND_STRUCT] = KMIP_TYPE_STRUCTURE,   [KMIP_KIND_GROUP] = 0,
     };
     return types[kind];
 }

@@ -131,8 +131,7 @@ kmip_reader_unwind(struct kmip_reader *r, unsigned depth)
 }
 
 int
-kmip_reader_tree(struct kmip_reader *r, const struct kmip_event *event, struct ks_arena *arena,
-                 struct kmip_item **ret)
+kmip_reader_tree(struct kmip_reader *r, const struct kmip_event *event, struct ks_arena *arena, struct kmip_item **ret)
 {
     struct kmip_item_writer w;
     kmip_item_writer_init(&w, arena, NULL);

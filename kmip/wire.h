@@ -25,10 +25,10 @@ struct kmip_reader {
     int (*next)(struct kmip_reader *r, struct kmip_event *ret);
     struct kmip_limits limits;
     struct ks_diag *diag;
-    bool failed;     /* the input is at fault, not what was made of it: nothing more can be read */
-    size_t offset;   /* of the item that the last event was about */
+    bool failed;   /* the input is at fault, not what was made of it: nothing more can be read */
+    size_t offset; /* of the item that the last event was about */
     size_t n_items;
-    unsigned depth;  /* structures open */
+    unsigned depth; /* structures open */
     enum { KMIP_AT_OPEN, KMIP_AT_LEAF, KMIP_AT_CLOSED } at;
     /* step[d]: the structure open at depth d, and which of its children came last. */
     struct kmip_step {
@@ -135,8 +135,8 @@ void kmip_ttlv_writer_init(struct kmip_ttlv_writer *w, struct ks_buf *out, struc
 
 /* What an open structure hides of its children in an outline. */
 enum kmip_hides {
-    KMIP_HIDES_SECRETS,  /* those whose rows say SECRET */
-    KMIP_HIDES_UNKNOWN,  /* and those that are no field of the structure, which is a secret itself */
+    KMIP_HIDES_SECRETS, /* those whose rows say SECRET */
+    KMIP_HIDES_UNKNOWN, /* and those that are no field of the structure, which is a secret itself */
     KMIP_HIDES_ALL,
 };
 
@@ -152,8 +152,7 @@ struct kmip_text_writer {
 };
 void kmip_json_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struct ks_diag *diag);
 void kmip_xml_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struct ks_diag *diag);
-void kmip_outline_writer_init(struct kmip_text_writer *w, struct ks_buf *out, bool show_secrets,
-                              struct ks_diag *diag);
+void kmip_outline_writer_init(struct kmip_text_writer *w, struct ks_buf *out, bool show_secrets, struct ks_diag *diag);
 
 /* Events into an item tree. */
 struct kmip_item_writer {
@@ -204,8 +203,8 @@ struct kmip_any_reader {
     };
 };
 int kmip_read_from(enum kmip_encoding encoding, struct ks_span in, const struct kmip_limits *limits,
-                   struct ks_arena *arena, struct kmip_any_reader *r, struct kmip_reader **ret, struct ks_diag *diag)
-    KS_MUST_CHECK;
+                   struct ks_arena *arena, struct kmip_any_reader *r, struct kmip_reader **ret,
+                   struct ks_diag *diag) KS_MUST_CHECK;
 struct kmip_any_writer {
     union {
         struct kmip_ttlv_writer ttlv;
@@ -220,7 +219,7 @@ int kmip_request_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip
                       struct ks_diag *diag) KS_MUST_CHECK;
 int kmip_response_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip_response_message **ret,
                        struct ks_diag *diag) KS_MUST_CHECK;
-int kmip_request_write(const struct kmip_request_message *msg, struct kmip_writer *w, struct ks_diag *diag)
-    KS_MUST_CHECK;
-int kmip_response_write(const struct kmip_response_message *msg, struct kmip_writer *w, struct ks_diag *diag)
-    KS_MUST_CHECK;
+int kmip_request_write(const struct kmip_request_message *msg, struct kmip_writer *w,
+                       struct ks_diag *diag) KS_MUST_CHECK;
+int kmip_response_write(const struct kmip_response_message *msg, struct kmip_writer *w,
+                        struct ks_diag *diag) KS_MUST_CHECK;

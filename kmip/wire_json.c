@@ -35,8 +35,8 @@ no_memory(struct json *j)
 static void
 skip_blanks(struct json *j)
 {
-    while (j->pos < j->len && (j->data[j->pos] == ' ' || j->data[j->pos] == '\t' || j->data[j->pos] == '\n' ||
-                               j->data[j->pos] == '\r'))
+    while (j->pos < j->len &&
+           (j->data[j->pos] == ' ' || j->data[j->pos] == '\t' || j->data[j->pos] == '\n' || j->data[j->pos] == '\r'))
         j->pos++;
 }
 
@@ -273,9 +273,10 @@ member(struct json *j, struct members *m)
     KS_TRY(string(j, &name));
     KS_TRY(expect(j, ':', "':' is expected"));
     (void)peek(j);
-    bool *has = ks_span_is(name, "tag") ? &m->has_tag
-                : ks_span_is(name, "type") ? &m->has_type
-                : ks_span_is(name, "value") ? &m->has_value : NULL;
+    bool *has = ks_span_is(name, "tag")     ? &m->has_tag
+                : ks_span_is(name, "type")  ? &m->has_type
+                : ks_span_is(name, "value") ? &m->has_value
+                                            : NULL;
     if (has == NULL) {
         if (ks_span_is(name, "name") && peek(j) == '"') /* of an extension: for people */
             return string(j, &ignored);

@@ -105,7 +105,6 @@ outline_end(struct kmip_writer *base)
 void
 kmip_outline_writer_init(struct kmip_text_writer *w, struct ks_buf *out, bool show_secrets, struct ks_diag *diag)
 {
-    *w = (struct kmip_text_writer){.base = {outline_begin, outline_leaf, outline_end, diag, 0},
-                                   .out = out,
-                                   .show_secrets = show_secrets};
+    *w = (struct kmip_text_writer){
+        .base = {outline_begin, outline_leaf, outline_end, diag, 0}, .out = out, .show_secrets = show_secrets};
 }

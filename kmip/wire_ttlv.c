@@ -120,8 +120,9 @@ ttlv_next(struct kmip_reader *base, struct kmip_event *ret)
     if (base->depth == 0 && base->n_items != 0)
         return kmip_reader_fail(base, KS_E_MALFORMED, at, "%zu bytes follow the message", end - at);
     if (end - at < HEADER)
-        return bad(r, at, base->depth != 0 ? "the structure ends inside the header of an item"
-                                           : "the input ends inside the header of an item");
+        return bad(r, at,
+                   base->depth != 0 ? "the structure ends inside the header of an item"
+                                    : "the input ends inside the header of an item");
     const uint8_t *p = r->in.data + at;
     const uint32_t tag = ks_be32(p) >> 8;
     const uint8_t type = p[3];

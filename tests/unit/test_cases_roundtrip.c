@@ -219,7 +219,10 @@ the_published_cases_survive_every_encoding_and_the_structs(void **state)
     const char *shared = getenv("KEYSTEAD_SHARED"), *source = getenv("KEYSTEAD_SOURCE");
     const char *only = getenv("KEYSTEAD_CASE"); /* the beginning of a name, for looking into one */
     char base[4096];
-    snprintf(base, sizeof(base), "%s%s", shared != NULL ? shared : source != NULL ? source : ".",
+    snprintf(base, sizeof(base), "%s%s",
+             shared != NULL   ? shared
+             : source != NULL ? source
+                              : ".",
              shared != NULL ? "" : "/../shared");
     struct counts c = {0};
     for (size_t v = 0; v < KS_ARRAY_LEN(versions); v++) {
