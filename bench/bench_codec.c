@@ -54,7 +54,8 @@ static const struct message {
      "<ResponseMessage><ResponseHeader><ProtocolVersion><ProtocolVersionMajor type='Integer' value='2'/>"
      "<ProtocolVersionMinor type='Integer' value='1'/></ProtocolVersion><TimeStamp type='DateTime' "
      "value='2026-11-24T07:00:00+00:00'/><BatchCount type='Integer' value='1'/></ResponseHeader><BatchItem><Operation "
-     "type='Enumeration' value='Create'/><ResultStatus type='Enumeration' value='Success'/><ResponsePayload><ObjectType "
+     "type='Enumeration' value='Create'/><ResultStatus type='Enumeration' "
+     "value='Success'/><ResponsePayload><ObjectType "
      "type='Enumeration' value='SymmetricKey'/><UniqueIdentifier type='TextString' "
      "value='0194a7b4-6c1f-7000-8000-000000000001'/></ResponsePayload></BatchItem></ResponseMessage>"},
 };

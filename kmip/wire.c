@@ -7,6 +7,9 @@
 const struct kmip_limits kmip_limits_default = {.bytes = 1 << 20, .depth = 32, .items = 65536, .text = 1 << 20};
 const struct kmip_limits kmip_limits_anonymous = {.bytes = 16384, .depth = 16, .items = 256, .text = 8192};
 
+/* No tag has more than 24 bits. */
+#define NO_TAG UINT32_MAX
+
 void
 kmip_reader_init(struct kmip_reader *r, int (*next)(struct kmip_reader *, struct kmip_event *),
                  const struct kmip_limits *limits, struct ks_diag *diag)
@@ -21,7 +24,7 @@ kmip_reader_init(struct kmip_reader *r, int (*next)(struct kmip_reader *, struct
     r->n_items = 0;
     r->depth = 0;
     r->at = KMIP_AT_OPEN;
-    r->step[0] = (struct kmip_step){0};
+    r->step[0] = (struct kmip_step){.last_tag = NO_TAG};
 }
 
 int
@@ -47,7 +50,7 @@ kmip_reader_enter(struct kmip_reader *r)
     if (r->depth >= r->limits.depth)
         return kmip_reader_fail(r, KS_E_LIMIT, r->offset, "structures nest more than %u deep", r->limits.depth);
     const struct kmip_step *parent = &r->step[r->depth];
-    r->step[++r->depth] = (struct kmip_step){.tag = parent->last_tag, .index = parent->last_index};
+    r->step[++r->depth] = (struct kmip_step){.tag = parent->last_tag, .index = parent->last_index, .last_tag = NO_TAG};
     r->at = KMIP_AT_OPEN;
     return 0;
 }
