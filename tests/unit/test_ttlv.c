@@ -93,11 +93,13 @@ static void
 malformed_input_is_refused_with_its_path_and_offset(void **state)
 {
     (void)state;
+    bool ok = true;
     for (size_t i = 0; i < KS_ARRAY_LEN(malformed); i++) {
         KS_CLEANUP(ks_buf_done) struct ks_buf in = KS_BUF(4096);
         from_hex(malformed[i].in, &in);
-        assert_malformed(&malformed[i], KMIP_ENCODING_TTLV, ks_buf_span(&in), &kmip_limits_default);
+        ok &= is_malformed(&malformed[i], KMIP_ENCODING_TTLV, ks_buf_span(&in), &kmip_limits_default);
     }
+    assert_true(ok);
 }
 
 static void
@@ -121,11 +123,13 @@ limits_are_kept(void **state)
         {{16, 0, 1, 3}, {"just enough for a text", text, 0, 0, "", ""}},
     };
     (void)state;
+    bool ok = true;
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
         KS_CLEANUP(ks_buf_done) struct ks_buf in = KS_BUF(4096);
         from_hex(cases[i].m.in, &in);
-        assert_malformed(&cases[i].m, KMIP_ENCODING_TTLV, ks_buf_span(&in), &cases[i].limits);
+        ok &= is_malformed(&cases[i].m, KMIP_ENCODING_TTLV, ks_buf_span(&in), &cases[i].limits);
     }
+    assert_true(ok);
 }
 
 /* No limit lets a message nest deeper than the readers and writers have room for. */
