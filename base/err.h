@@ -49,3 +49,17 @@ int ks_fail_errno(struct ks_diag *diag, int code, int err, const char *fmt, ...)
 
 /* One line that a person can read: the path and the offset where known, and the message. Belongs to diag. */
 const char *ks_diag_text(struct ks_diag *diag);
+
+#ifdef __clang_analyzer__
+/* The analyzer looks at one file at a time and has to be told that the code of a failure is not 0. */
+static inline int
+ks_fail_not_zero(int code)
+{
+    if (code == 0)
+        __builtin_unreachable();
+    return code;
+}
+#define ks_fail(...) ks_fail_not_zero(ks_fail(__VA_ARGS__))
+#define ks_fail_at(...) ks_fail_not_zero(ks_fail_at(__VA_ARGS__))
+#define ks_fail_errno(...) ks_fail_not_zero(ks_fail_errno(__VA_ARGS__))
+#endif
