@@ -230,17 +230,12 @@ ks_hmac_key_free(struct ks_hmac_key *key)
     free(key);
 }
 
-static void
-hmac_key_freep(struct ks_hmac_key **key)
-{
-    ks_hmac_key_free(*key);
-}
-
 int
 ks_hmac(uint32_t hash, struct ks_span key, struct ks_span data, uint8_t *ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(hmac_key_freep) struct ks_hmac_key *k = NULL;
+    struct ks_hmac_key *k = NULL;
     KS_TRY(ks_hmac_key_new(hash, key, &k, diag));
     const int rc = ks_hmac_key_sum(k, &data, 1, ret);
+    ks_hmac_key_free(k);
     return rc == 0 ? 0 : ks_fail(diag, rc, "HMAC-%s failed", ks_hash_name(hash));
 }

@@ -49,24 +49,20 @@ ks_curve_bits(uint32_t curve)
     return 0;
 }
 
-/* Which row a key of libcrypto is; KS_E_UNSUPPORTED. */
-static int
-find_curve_of(EVP_PKEY *pkey, const struct ks_curve **ret, struct ks_diag *diag)
+/* Which row a key of libcrypto is; NULL for kinds that are not offered, explicit curve parameters among them. */
+static const struct ks_curve *
+find_curve_of(EVP_PKEY *pkey)
 {
     char group[64] = "";
     if (EVP_PKEY_is_a(pkey, "EC") == 1 &&
         EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group), NULL) != 1)
-        return ks_ossl_fail(diag, KS_E_UNSUPPORTED, "EC key on a curve given by explicit parameters");
+        return NULL;
     for (size_t i = 0; i < KS_ARRAY_LEN(curves); i++) {
         const struct ks_curve *c = &curves[i];
-        if (EVP_PKEY_is_a(pkey, c->type) == 1 && (c->group == NULL || strcmp(c->group, group) == 0)) {
-            *ret = c;
-            return 0;
-        }
+        if (EVP_PKEY_is_a(pkey, c->type) == 1 && (c->group == NULL || strcmp(c->group, group) == 0))
+            return c;
     }
-    const char *type = EVP_PKEY_get0_type_name(pkey);
-    return ks_ossl_fail(diag, KS_E_UNSUPPORTED, "keys of type %s %s are not offered", type != NULL ? type : "unknown",
-                        group);
+    return NULL;
 }
 
 int
@@ -81,7 +77,12 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
             return ks_fail(diag, KS_E_UNSUPPORTED, "RSA keys of %d bits are not offered", bits);
         info.bits = (uint32_t)bits;
     } else {
-        KS_TRY(find_curve_of(pkey, &curve, diag));
+        curve = find_curve_of(pkey);
+        if (curve == NULL) {
+            const char *type = EVP_PKEY_get0_type_name(pkey);
+            return ks_ossl_fail(diag, KS_E_UNSUPPORTED, "keys of type %s on this curve are not offered",
+                                type != NULL ? type : "unknown");
+        }
         info.algorithm = curve->algorithm;
         info.curve = curve->curve;
         info.bits = curve->bits;

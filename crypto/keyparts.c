@@ -229,7 +229,7 @@ ks_pkey_from_rsa(const struct ks_rsa_parts *parts, struct ks_pkey **ret, struct 
             KS_TRY(recover_e(&x, ctx, diag));
         KS_TRY(recover_crt(&x, ctx, diag));
     }
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(NUMBERS * (RSA_BYTES_MAX + 16));
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA((size_t)NUMBERS * (RSA_BYTES_MAX + 16));
     struct ks_ossl_params ps = {.n = 0};
     for (int i = N; i <= (is_private ? QI : E); i++)
         KS_TRY(put_number(&ps, names[i], x.b[i], &arena, diag));
@@ -320,7 +320,7 @@ ks_pkey_from_ec(const struct ks_ec_parts *parts, struct ks_pkey **ret, struct ks
 static int
 raw_parts(const struct ks_pkey *key, struct ks_arena *arena, struct ks_ec_parts *parts, struct ks_diag *diag)
 {
-    size_t d_len = key->curve->bytes, q_len = key->curve->bytes;
+    size_t d_len = key->curve->bytes, q_len = d_len;
     uint8_t *d = ks_arena_alloc(arena, d_len), *q = ks_arena_alloc(arena, q_len);
     if (d == NULL || q == NULL)
         return no_memory(diag);

@@ -37,7 +37,7 @@ int
 ks_keywrap(enum ks_keywrap how, struct ks_span kek, struct ks_span plaintext, struct ks_buf *ret, struct ks_diag *diag)
 {
     const size_t rounded = (plaintext.len + SEMIBLOCK - 1) / SEMIBLOCK * SEMIBLOCK;
-    if (how == KS_KEYWRAP_RFC3394 && (plaintext.len != rounded || plaintext.len < 2 * SEMIBLOCK))
+    if (how == KS_KEYWRAP_RFC3394 && (plaintext.len != rounded || plaintext.len < (size_t)2 * SEMIBLOCK))
         return ks_fail(
             diag, KS_E_INVALID,
             "AES key wrap (RFC 3394) takes 16, 24, 32, ... bytes, not %zu; AESKeyWrapPadding takes any length",
@@ -60,7 +60,7 @@ ks_keywrap(enum ks_keywrap how, struct ks_span kek, struct ks_span plaintext, st
 int
 ks_keyunwrap(enum ks_keywrap how, struct ks_span kek, struct ks_span wrapped, struct ks_buf *ret, struct ks_diag *diag)
 {
-    const size_t least = how == KS_KEYWRAP_RFC3394 ? 3 * SEMIBLOCK : 2 * SEMIBLOCK;
+    const size_t least = (size_t)SEMIBLOCK * (how == KS_KEYWRAP_RFC3394 ? 3 : 2);
     if (wrapped.len % SEMIBLOCK != 0 || wrapped.len < least || wrapped.len > LARGEST)
         return ks_fail(diag, KS_E_INVALID, "AES key wrap: %zu bytes are no wrapped key (a multiple of 8, %zu at least)",
                        wrapped.len, least);

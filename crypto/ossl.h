@@ -37,6 +37,9 @@ int ks_ossl_hash(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag) KS_MUS
  * reason. Clears the error queue. Out of memory inside the library becomes KS_E_NOMEM.
  */
 int ks_ossl_fail(struct ks_diag *diag, int code, const char *fmt, ...) KS_PRINTF(3, 4);
+#ifdef __clang_analyzer__
+#define ks_ossl_fail(...) ks_fail_not_zero(ks_ossl_fail(__VA_ARGS__))
+#endif
 
 /* Takes back what was appended to buf since it was len long, wiped; returns rc. */
 int ks_ossl_undo(struct ks_buf *buf, size_t len, int rc);
@@ -51,7 +54,11 @@ struct ks_ossl_params {
 static inline void *
 ks_ossl_unconst(const void *p)
 {
-    return (void *)(uintptr_t)p;
+    union {
+        const void *from;
+        void *to;
+    } u = {.from = p};
+    return u.to;
 }
 
 static inline void

@@ -17,7 +17,7 @@ struct ks_seal_key {
 int
 ks_seal_key_new(const uint8_t key[KS_SEAL_KEY], struct ks_seal_key **ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_seal_key_freep) struct ks_seal_key *k = calloc(1, sizeof(*k));
+    struct ks_seal_key *k = calloc(1, sizeof(*k));
     if (k == NULL)
         return ks_fail(diag, KS_E_NOMEM, "AES-256-GCM: out of memory");
     const EVP_CIPHER *cipher = ks_ossl_cipher(KS_OSSL_CIPHER_AES_256_GCM);
@@ -25,10 +25,11 @@ ks_seal_key_new(const uint8_t key[KS_SEAL_KEY], struct ks_seal_key **ret, struct
     k->dec = EVP_CIPHER_CTX_new();
     if (cipher == NULL || k->enc == NULL || k->dec == NULL ||
         EVP_EncryptInit_ex2(k->enc, cipher, key, NULL, NULL) != 1 ||
-        EVP_DecryptInit_ex2(k->dec, cipher, key, NULL, NULL) != 1)
+        EVP_DecryptInit_ex2(k->dec, cipher, key, NULL, NULL) != 1) {
+        ks_seal_key_free(k);
         return ks_ossl_fail(diag, KS_E_CRYPTO, "AES-256-GCM: setting the key");
+    }
     *ret = k;
-    k = NULL; /* transferred */
     return 0;
 }
 
