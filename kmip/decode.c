@@ -248,13 +248,13 @@ take_struct(struct kmip_decoder *d, const struct kmip_field *f, void *slot)
     if (sub == NULL)
         return kmip_decode_no_memory(d);
     *(void **)slot = sub;
-    const bool item = d->strict && f->sub == &kmip_schema_request_batch_item;
-    if (!item) {
+    const bool request = f->sub == &kmip_schema_request_batch_item;
+    if (d->version == KMIP_VERSION_ANY && (request || f->sub == &kmip_schema_response_batch_item))
+        return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "the header comes before the batch items");
+    if (!request || !d->strict) {
         KS_TRY(kmip_decode_fields(d, f->sub, sub));
         return learn_version(d, f, sub);
     }
-    if (d->version == KMIP_VERSION_ANY)
-        return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "the header comes before the batch items");
     struct ks_diag *outer = d->diag;
     d->item_diag.code = 0;
     d->diag = &d->item_diag;
@@ -349,8 +349,11 @@ check_required(struct kmip_decoder *d, const struct kmip_schema *schema, uint64_
             KS_TRY(check_required(d, f->sub, seen, bit));
             continue;
         }
-        const bool missing = (seen >> *bit & 1) == 0 && (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME) &&
-                             d->version != KMIP_VERSION_ANY && in_version(f, d->version);
+        /* Before the version is known, what every version has. */
+        const bool always = f->since == 0 && f->until == KMIP_VERSION_COUNT - 1;
+        const bool applies = d->version == KMIP_VERSION_ANY ? always : in_version(f, d->version);
+        const bool missing =
+            applies && (seen >> *bit & 1) == 0 && (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME);
         ++*bit;
         if (missing)
             return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "%s is missing", kmip_tag_xml_name(f->tag));
