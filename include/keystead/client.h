@@ -205,7 +205,7 @@ struct ks_new_object {
     bool activate;
 };
 
-/* Create (1.x: 4.1; 2.x: 6.1.8): a symmetric key. */
+/* Create (1.4: 4.1; 2.1: 6.1.8): a symmetric key. */
 struct ks_create {
     struct ks_new_object object;
 };
@@ -213,7 +213,7 @@ KS_API_MUST_CHECK int ks_client_create(struct ks_client *client, const struct ks
                                        const struct ks_create *params, char ret_uid[KS_UID_SIZE],
                                        struct ks_error *error);
 
-/* Create Key Pair (1.x: 4.2; 2.x: 6.1.10). With activate, the private key is activated, then the public key. */
+/* Create Key Pair (1.4: 4.2; 2.1: 6.1.9). With activate, the private key is activated, then the public key. */
 struct ks_create_key_pair {
     struct ks_new_object common;             /* algorithm, length and so on; its name and usage_mask are not used */
     const char *private_name, *public_name;
@@ -225,10 +225,10 @@ KS_API_MUST_CHECK int ks_client_create_key_pair(struct ks_client *client, const 
                                                 char ret_private_uid[KS_UID_SIZE], char ret_public_uid[KS_UID_SIZE],
                                                 struct ks_error *error);
 
-/* Register (1.x: 4.3; 2.x: 6.1.40): an object that exists already. */
+/* Register (1.4: 4.3; 2.1: 6.1.43): an object that exists already. */
 struct ks_register {
     struct ks_new_object object;
-    uint32_t object_type; /* SYMMETRIC_KEY, PUBLIC_KEY, PRIVATE_KEY, SECRET_DATA, CERTIFICATE, OPAQUE_DATA */
+    uint32_t object_type; /* SYMMETRIC_KEY, PUBLIC_KEY, PRIVATE_KEY, SECRET_DATA, CERTIFICATE, OPAQUE_OBJECT */
     uint32_t key_format;  /* keys and secret data; 0: Raw (secret data: Opaque) */
     uint32_t subtype;     /* Certificate Type, Secret Data Type or Opaque Data Type; 0: X.509, Password, 0x80000001 */
     struct ks_bytes material; /* the key's bytes in that format, the certificate's DER, ... */
@@ -238,7 +238,7 @@ KS_API_MUST_CHECK int ks_client_register(struct ks_client *client, const struct 
                                          struct ks_error *error);
 
 /*
- * Re-key (1.x: 4.4; 2.x: 6.1.46): a new symmetric key that takes the old one's name and attributes. offset_s: seconds
+ * Re-key (1.4: 4.4; 2.1: 6.1.46): a new symmetric key that takes the old one's name and attributes. offset_s: seconds
  * from creation to activation of the new key; negative: not given. activate: as in struct ks_new_object.
  */
 KS_API_MUST_CHECK int ks_client_rekey(struct ks_client *client, const struct ks_call *call, const char *uid,
@@ -269,7 +269,7 @@ struct ks_object {
                                   is in material as well */
 };
 
-/* Get (1.x: 4.11; 2.x: 6.1.19). key_format 0: as it is kept. wrap NULL: in the clear. */
+/* Get (1.4: 4.11; 2.1: 6.1.19). key_format 0: as it is kept. wrap NULL: in the clear. */
 struct ks_get {
     const char *uid;
     uint32_t key_format;
@@ -279,7 +279,7 @@ KS_API_MUST_CHECK int ks_client_get(struct ks_client *client, const struct ks_ca
                                     struct ks_object **ret, struct ks_error *error);
 KS_API void ks_object_free(struct ks_object *object); /* wipes; accepts NULL */
 
-/* Get Attributes (1.x: 4.12; 2.x: 6.1.20). names NULL: all. */
+/* Get Attributes (1.4: 4.12; 2.1: 6.1.20). names NULL: all. */
 KS_API_MUST_CHECK int ks_client_get_attributes(struct ks_client *client, const struct ks_call *call, const char *uid,
                                                const struct ks_attribute_name *names, size_t n_names,
                                                struct ks_attributes **ret, struct ks_error *error);
@@ -296,7 +296,7 @@ KS_API_MUST_CHECK int ks_client_get_attributes_many(struct ks_client *client, co
                                                     struct ks_attributes_list **ret, struct ks_error *error);
 KS_API void ks_attributes_list_free(struct ks_attributes_list *list);
 
-/* Locate (1.x: 4.9; 2.x: 6.1.27). All zero: whatever the caller may see. */
+/* Locate (1.4: 4.9; 2.1: 6.1.28). All zero: whatever the caller may see. */
 struct ks_locate {
     const char *name;                      /* a Name equal to this */
     const struct ks_attribute *attributes; /* all must match; a date twice is a range */
@@ -320,7 +320,7 @@ KS_API void ks_uids_free(struct ks_uids *uids);
 KS_API_MUST_CHECK int ks_client_find(struct ks_client *client, const struct ks_call *call, const char *ref,
                                      char ret_uid[KS_UID_SIZE], struct ks_error *error);
 
-/* Check (1.x: 4.10; 2.x: 6.1.6). Whatever is 0 is not asked; KS_E_KMIP says that the key may not be used so. */
+/* Check (1.4: 4.10; 2.1: 6.1.7). Whatever is 0 is not asked; KS_E_KMIP says that the key may not be used so. */
 struct ks_check {
     const char *uid;
     uint32_t usage_mask;
@@ -332,19 +332,19 @@ KS_API_MUST_CHECK int ks_client_check(struct ks_client *client, const struct ks_
 
 /* ---- Changing -------------------------------------------------------------------------------------------------- */
 
-/* Activate (1.x: 4.19; 2.x: 6.1.1). */
+/* Activate (1.4: 4.19; 2.1: 6.1.1). */
 KS_API_MUST_CHECK int ks_client_activate(struct ks_client *client, const struct ks_call *call, const char *uid,
                                          struct ks_error *error);
 
-/* Revoke (1.x: 4.20; 2.x: 6.1.49). message may be NULL. occurred: seconds since 1970, for compromises; 0: not given. */
+/* Revoke (1.4: 4.20; 2.1: 6.1.44). message may be NULL. occurred: seconds since 1970, for compromises; 0: not given. */
 KS_API_MUST_CHECK int ks_client_revoke(struct ks_client *client, const struct ks_call *call, const char *uid,
                                        uint32_t reason, const char *message, int64_t occurred, struct ks_error *error);
 
-/* Destroy (1.x: 4.21; 2.x: 6.1.15). */
+/* Destroy (1.4: 4.21; 2.1: 6.1.15). */
 KS_API_MUST_CHECK int ks_client_destroy(struct ks_client *client, const struct ks_call *call, const char *uid,
                                         struct ks_error *error);
 
-/* Add, Modify, Delete Attribute (1.x: 4.14 to 4.16; 2.x: 6.1.2, 6.1.33, 6.1.13). */
+/* Add, Modify, Delete Attribute (1.4: 4.14 to 4.16; 2.1: 6.1.2, 6.1.34, 6.1.13). */
 KS_API_MUST_CHECK int ks_client_add_attribute(struct ks_client *client, const struct ks_call *call, const char *uid,
                                               const struct ks_attribute *attribute, struct ks_error *error);
 KS_API_MUST_CHECK int ks_client_modify_attribute(struct ks_client *client, const struct ks_call *call, const char *uid,
@@ -354,7 +354,7 @@ KS_API_MUST_CHECK int ks_client_delete_attribute(struct ks_client *client, const
 
 /* ---- Cryptography ---------------------------------------------------------------------------------------------- */
 
-/* Cryptographic Parameters (1.x: 3.6; 2.x: 4.14). 0 and empty: not given. */
+/* Cryptographic Parameters (1.4: 3.6; 2.1: 4.14). 0 and empty: not given. */
 struct ks_crypto_params {
     uint32_t block_cipher_mode, padding_method, hashing_algorithm, key_role_type, digital_signature_algorithm,
         cryptographic_algorithm;
@@ -369,7 +369,7 @@ struct ks_crypto_params {
     int32_t trailer_field;
 };
 
-/* Encrypt, Decrypt (1.2: 4.29, 4.30; 2.x: 6.1.16, 6.1.12). Needs 1.2; correlation 1.3; aad and tag 1.4. */
+/* Encrypt, Decrypt (1.4: 4.29, 4.30; 2.1: 6.1.17, 6.1.11). Needs 1.2; correlation 1.3; aad and tag 1.4. */
 struct ks_cipher {
     const char *uid;
     const struct ks_crypto_params *crypto; /* NULL: those of the key */
@@ -400,7 +400,7 @@ struct ks_version {
     int32_t major, minor;
 };
 
-/* Discover Versions (1.1: 4.26; 2.x: 6.1.14): what the server speaks, best first. A server of 1.0 gives 1.0. */
+/* Discover Versions (1.4: 4.26; 2.1: 6.1.16): what the server speaks, best first. A server of 1.0 gives 1.0. */
 struct ks_versions {
     size_t n;
     const struct ks_version *v;
@@ -409,7 +409,7 @@ KS_API_MUST_CHECK int ks_client_discover_versions(struct ks_client *client, cons
                                                   struct ks_versions **ret, struct ks_error *error);
 KS_API void ks_versions_free(struct ks_versions *versions);
 
-/* Query (1.x: 4.25; 2.x: 6.1.39): operations, object types, server information. */
+/* Query (1.4: 4.25; 2.1: 6.1.40): operations, object types, server information. */
 struct ks_query_result {
     size_t n_operations, n_object_types, n_namespaces;
     const uint32_t *operations, *object_types;

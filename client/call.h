@@ -1,0 +1,47 @@
+/*
+ * A call: payload structs in, payload structs out.
+ *
+ *     CALL(call, client, options, error);     declares the call, its memory, and error if the caller gave none
+ *     struct kmip_get_request request = {.unique_identifier = client_uid(uid)};
+ *     struct kmip_get_response *response;
+ *     KS_TRY(client_call_one(&call, KMIP_OPERATION_GET, &request, (void **)&response, "get", uid));
+ */
+#pragma once
+
+#include "client/client.h"
+#include "client/error.h"
+#include "client/message.h"
+#include "client/result.h"
+#include "client/value.h"
+
+struct client_call {
+    struct ks_client *client;
+    const struct ks_call *options;
+    struct ks_error *error;
+    struct ks_error spare;
+    struct ks_arena arena; /* of requests and responses; wiped at the end */
+    struct ks_buf answer;  /* the responses' bytes */
+};
+void client_call_begin(struct client_call *call, struct ks_client *client, const struct ks_call *options,
+                       struct ks_error *error);
+void client_call_done(struct client_call *call);
+#define CALL(call, client, options, error)                            \
+    KS_CLEANUP(client_call_done) struct client_call call;             \
+    client_call_begin(&(call), (client), (options), (error))
+
+/* One operation. verb and object are for messages: "get", "invoices". */
+int client_call_one(struct client_call *call, uint32_t operation, const void *request, void **ret_response,
+                    const char *verb, const char *object) KS_MUST_CHECK;
+
+/*
+ * Several in one message. Refusals are found in the ops (client_refuse tells the caller of one); it fails only if there
+ * was no answer.
+ */
+int client_call_batch(struct client_call *call, struct client_op *ops, size_t n_ops, const char *verb,
+                      const char *object) KS_MUST_CHECK;
+
+/* Reports an operation's refusal. */
+int client_refuse(struct client_call *call, const struct client_op *op, const char *verb, const char *object);
+
+/* Reports code (KS_E_NOMEM and the like) with its fixed text, unless it is 0. */
+int client_report(struct client_call *call, int code);
