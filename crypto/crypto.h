@@ -17,6 +17,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /*
@@ -30,3 +32,11 @@ int ks_crypto_init(struct ks_diag *diag) KS_MUST_CHECK;
  * no object of crypto/ may be in use.
  */
 void ks_crypto_done(void);
+
+/*
+ * Makes libcrypto wipe every block of memory that it frees. It wipes most secrets by itself, but not the copies that
+ * its encoders make of private keys on the way out. For programs that hold keys, as their first act: false (and no
+ * change) where libcrypto has allocated something already; idempotent. A library must not call this: it is the
+ * process's choice.
+ */
+bool ks_crypto_wipe_heap(void);

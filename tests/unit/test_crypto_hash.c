@@ -2,6 +2,7 @@
 #include "tests/unit/crypto_test.h"
 
 #include <openssl/err.h>
+#include <pthread.h>
 
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
@@ -121,6 +122,38 @@ what_is_not_offered_is_said(void **state)
     assert_int_equal(ERR_peek_error(), 0);
 }
 
+enum { THREADS = 4, ROUNDS = 200 };
+
+static void *
+hash_often(void *arg)
+{
+    uint8_t out[KS_SHA256];
+    for (int i = 0; i < ROUNDS; i++) {
+        const struct ks_span abc = KS_LIT("abc");
+        if (ks_sha256(&abc, 1, out) != 0 || out[0] != 0xba)
+            *(bool *)arg = true;
+    }
+    return NULL;
+}
+
+/* All of them come for an algorithm that is not fetched yet. */
+static void
+threads_fetch_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        ks_crypto_done();
+        pthread_t threads[THREADS];
+        bool failed[THREADS] = {false};
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, hash_often, &failed[i]), 0);
+        for (int i = 0; i < THREADS; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            assert_false(failed[i]);
+        }
+    }
+}
+
 static int
 done(void **state)
 {
@@ -133,10 +166,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_digests),
-        cmocka_unit_test(published_macs),
-        cmocka_unit_test(sha256_in_pieces),
-        cmocka_unit_test(what_is_not_offered_is_said),
+        cmocka_unit_test(published_digests),     cmocka_unit_test(published_macs),
+        cmocka_unit_test(sha256_in_pieces),      cmocka_unit_test(what_is_not_offered_is_said),
+        cmocka_unit_test(threads_fetch_at_once),
     };
     return cmocka_run_group_tests_name("crypto/hash", tests, NULL, done);
 }
