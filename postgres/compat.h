@@ -21,6 +21,17 @@
 #error "PostgreSQL 13 or newer is needed"
 #endif
 
+/* We compile with hidden symbols; what PostgreSQL calls by name is marked, by PostgreSQL itself from 16 on. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Declares a function that SQL calls. */
+#define KS_SQL_FUNCTION(name)                   \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);   \
+    PG_FUNCTION_INFO_V1(name)
+
 /* Refuses settings under our prefix that do not exist (15), or at least warns about them. */
 #if PG_VERSION_NUM >= 150000
 #define ks_guc_prefix_reserved(prefix) MarkGUCPrefixReserved(prefix)

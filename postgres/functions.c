@@ -7,13 +7,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-PG_FUNCTION_INFO_V1(keystead_encrypt);
-PG_FUNCTION_INFO_V1(keystead_decrypt);
-PG_FUNCTION_INFO_V1(keystead_forget_keys);
-
-Datum keystead_encrypt(PG_FUNCTION_ARGS);
-Datum keystead_decrypt(PG_FUNCTION_ARGS);
-Datum keystead_forget_keys(PG_FUNCTION_ARGS);
+KS_SQL_FUNCTION(keystead_encrypt);
+KS_SQL_FUNCTION(keystead_decrypt);
+KS_SQL_FUNCTION(keystead_forget_keys);
 
 static struct ks_span
 span_of(const bytea *value)

@@ -1,14 +1,7 @@
 \echo Use "CREATE EXTENSION keystead" to load this file. \quit
 
--- A schema that somebody made beforehand could hold objects of his under our names, and he could replace ours.
-DO $$
-BEGIN
-    IF (SELECT nspowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
-        FROM pg_catalog.pg_namespace WHERE nspname = 'keystead') THEN
-        RAISE EXCEPTION 'schema "keystead" belongs to another role' USING HINT = 'Drop it, or take it over, first.';
-    END IF;
-END
-$$;
+-- Not taken over if it exists: somebody else's schema could hold, or later be given, objects of his under our names.
+CREATE SCHEMA keystead;
 
 -- Roles belong to the cluster: another database's extension may have made them.
 DO $$

@@ -6,7 +6,7 @@
 
 KS_MODULE_MAGIC("keystead", "0.1");
 
-void _PG_init(void);
+PGDLLEXPORT void _PG_init(void);
 
 static ProcessUtility_hook_type next_utility;
 

@@ -94,10 +94,15 @@ set_ms(struct ks_client_config *config, const char *name, int ms, struct ks_erro
     return ks_client_config_set(config, name, text, error);
 }
 
-/* The file first, then the settings: a value that is set again takes the place of the file's. */
+/*
+ * A value that is set again takes the place of the former, so the file comes before the settings; but servers add up,
+ * and those of the setting are to be tried first.
+ */
 static int
 configure(struct ks_client_config *client, const struct ks_kms_config *config, struct ks_error *error)
 {
+    if (given(config->servers))
+        KS_TRY(add_servers(client, config->servers, error));
     if (given(config->config_file))
         KS_TRY(ks_client_config_load(client, config->config_file, error));
     const struct {
@@ -106,8 +111,6 @@ configure(struct ks_client_config *client, const struct ks_kms_config *config, s
     for (size_t i = 0; i < KS_ARRAY_LEN(files); i++)
         if (given(files[i].value))
             KS_TRY(ks_client_config_set(client, files[i].name, files[i].value, error));
-    if (given(config->servers))
-        KS_TRY(add_servers(client, config->servers, error));
     KS_TRY(set_ms(client, "connect_timeout", config->connect_timeout_ms, error));
     KS_TRY(set_ms(client, "request_timeout", config->request_timeout_ms, error));
     return ks_client_config_set(client, "pool_size", "1", error); /* a backend does one thing at a time */

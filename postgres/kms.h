@@ -24,7 +24,7 @@ struct ks_kms;
 
 struct ks_kms_config {
     const char *config_file; /* "" or NULL where not set, as the other texts */
-    const char *servers;     /* comma-separated; instead of those in the file */
+    const char *servers;     /* comma-separated; tried before those in the file */
     const char *ca_file, *certificate_file, *key_file;
     int connect_timeout_ms, request_timeout_ms;
     int (*interrupted)(void *arg); /* non-zero: the statement was cancelled */

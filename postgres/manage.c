@@ -12,15 +12,10 @@
 #include "utils/inval.h"
 #include "utils/rel.h"
 
-PG_FUNCTION_INFO_V1(keystead_create_key);
-PG_FUNCTION_INFO_V1(keystead_rotate);
-PG_FUNCTION_INFO_V1(keystead_adopt_keys);
-PG_FUNCTION_INFO_V1(keystead_key_changed);
-
-Datum keystead_create_key(PG_FUNCTION_ARGS);
-Datum keystead_rotate(PG_FUNCTION_ARGS);
-Datum keystead_adopt_keys(PG_FUNCTION_ARGS);
-Datum keystead_key_changed(PG_FUNCTION_ARGS);
+KS_SQL_FUNCTION(keystead_create_key);
+KS_SQL_FUNCTION(keystead_rotate);
+KS_SQL_FUNCTION(keystead_adopt_keys);
+KS_SQL_FUNCTION(keystead_key_changed);
 
 /* ---- KEKs of transactions that are not committed ---- */
 
@@ -210,5 +205,5 @@ keystead_key_changed(PG_FUNCTION_ARGS)
         ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                 errmsg("keystead.key_changed is a trigger's function"));
     CacheInvalidateRelcacheByRelid(RelationGetRelid(((TriggerData *)fcinfo->context)->tg_relation));
-    PG_RETURN_NULL();
+    PG_RETURN_POINTER(NULL); /* not an SQL null: what a trigger returns is a pointer to a row */
 }

@@ -63,7 +63,10 @@ look_up(const struct ks_error *error)
     return (struct row){error->code, ERRCODE_SYSTEM_ERROR, NULL};
 }
 
-/* " (server kms1:5696, KMIP reason Item Not Found)", as far as it is known. In the current memory context. */
+/*
+ * " (server kms1:5696, KMIP reason Item Not Found)", as far as it is known and not said in the message. In the current
+ * memory context.
+ */
 static const char *
 circumstances(const struct ks_error *error)
 {
@@ -73,7 +76,7 @@ circumstances(const struct ks_error *error)
         if (reason == NULL)
             reason = psprintf("0x%08X", error->result_reason);
     }
-    const char *server = error->server;
+    const char *server = strstr(error->message, error->server) == NULL ? error->server : "";
     if (server[0] == '\0' && reason == NULL)
         return "";
     return psprintf(" (%s%s%s%s%s)", server[0] != '\0' ? "server " : "", server,

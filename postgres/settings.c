@@ -78,7 +78,7 @@ void
 ks_settings_define(void)
 {
     define_text("keystead.config_file", "Client configuration file that \"keystead client enroll\" wrote.",
-                "It names servers, CA, certificate and key; the other settings override what it says.",
+                "It names servers, CA, certificate and key; the other settings come before what it says.",
                 &ks_settings.config_file, check_file, GUC_SUPERUSER_ONLY);
     define_text("keystead.servers", "Key management servers, in order of preference.",
                 "host:port entries with commas between them.", &ks_settings.servers, check_servers,

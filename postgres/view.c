@@ -9,8 +9,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-PG_FUNCTION_INFO_V1(keystead_list_keys);
-Datum keystead_list_keys(PG_FUNCTION_ARGS);
+KS_SQL_FUNCTION(keystead_list_keys);
 
 enum {
     COL_NAME,
