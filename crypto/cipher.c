@@ -208,16 +208,24 @@ start(const struct ks_cipher_params *params, const struct row *row, struct ks_sp
         memcpy(counter_and_nonce + 16 - params->iv.len, params->iv.data, params->iv.len);
         iv = counter_and_nonce;
     }
-    const bool set_iv_len = row->kind == GCM || row->kind == CCM;
-    /* CCM wants the tag's length before the key. */
-    const bool set_tag = has_tag(row->kind) && (!encrypt || row->kind == CCM);
+    /* Lengths that are not the cipher's own are set before the key; CCM wants the tag (encrypting: its length) too. */
+    const bool lengths_first = row->kind == CCM || (row->kind == GCM && params->iv.len != row->iv_len);
+    void *const tag_data = ks_ossl_unconst(tag.data);
+    bool ok = true;
+    if (lengths_first)
+        ok = EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, encrypt, NULL) == 1 &&
+             EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)params->iv.len, NULL) == 1 &&
+             (row->kind != CCM || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag.len, tag_data) == 1);
+    ok = ok && EVP_CipherInit_ex2(ctx, lengths_first ? NULL : cipher, key.data, iv, encrypt, NULL) == 1 &&
+         EVP_CIPHER_CTX_set_padding(ctx, 0) == 1;
+    if (ok && !encrypt && has_tag(row->kind) && row->kind != CCM)
+        ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag.len, tag_data) == 1;
     int n;
-    if (EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, encrypt, NULL) != 1 ||
-        (set_iv_len && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)params->iv.len, NULL) != 1) ||
-        (set_tag && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag.len, ks_ossl_unconst(tag.data)) != 1) ||
-        EVP_CipherInit_ex2(ctx, NULL, key.data, iv, encrypt, NULL) != 1 || EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 ||
-        (row->kind == CCM && EVP_CipherUpdate(ctx, NULL, &n, NULL, (int)len) != 1) ||
-        (params->aad.len != 0 && EVP_CipherUpdate(ctx, NULL, &n, params->aad.data, (int)params->aad.len) != 1))
+    if (ok && row->kind == CCM)
+        ok = EVP_CipherUpdate(ctx, NULL, &n, NULL, (int)len) == 1;
+    if (ok && params->aad.len != 0)
+        ok = EVP_CipherUpdate(ctx, NULL, &n, params->aad.data, (int)params->aad.len) == 1;
+    if (!ok)
         return ks_ossl_fail(diag, KS_E_CRYPTO, "%s: setting key and parameters", row->text);
     *ret = ctx;
     ctx = NULL; /* transferred */
