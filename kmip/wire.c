@@ -50,7 +50,8 @@ kmip_reader_enter(struct kmip_reader *r)
     if (r->depth >= r->limits.depth)
         return kmip_reader_fail(r, KS_E_LIMIT, r->offset, "structures nest more than %u deep", r->limits.depth);
     const struct kmip_step *parent = &r->step[r->depth];
-    r->step[++r->depth] = (struct kmip_step){.tag = parent->last_tag, .index = parent->last_index, .last_tag = NO_TAG};
+    r->step[++r->depth] = (struct kmip_step){
+        .tag = parent->last_tag, .index = parent->last_index, .last_tag = NO_TAG, .offset = r->offset};
     r->at = KMIP_AT_OPEN;
     return 0;
 }
@@ -58,6 +59,7 @@ kmip_reader_enter(struct kmip_reader *r)
 void
 kmip_reader_leave(struct kmip_reader *r)
 {
+    r->offset = r->step[r->depth].offset;
     r->depth--;
     r->at = KMIP_AT_CLOSED;
 }

@@ -34,6 +34,7 @@ struct kmip_reader {
     struct kmip_step {
         uint32_t tag, index; /* index: how many neighbours of the same tag came before it */
         uint32_t last_tag, last_index;
+        size_t offset; /* of the structure */
     } step[KMIP_DEPTH_MAX + 1];
 };
 
