@@ -106,7 +106,7 @@ class Bench:
         words += ["--handshakes"] if what == "handshake" else ["--request", files[what]]
         done = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True)
         figures = json.loads(done.stdout.splitlines()[-1])
-        if figures.get("failed") or figures.get("lost"):
+        if figures.get("failed") or figures.get("lost_connections"):
             raise SystemExit("%s: %s" % (what, done.stdout))
         return figures
 
@@ -114,7 +114,7 @@ class Bench:
         """How long an answer to each request is: the floor sends as many bytes."""
         sizes = {"handshake": 200}
         for what, path in files.items():
-            sizes[what] = self.load(self.port, os.getpid(), what, 1, 1, files)["response_bytes"] if what else 0
+            sizes[what] = self.load(self.port, os.getpid(), what, 1, 1, files)["answer_bytes"]
         return sizes
 
     def run(self):
@@ -123,7 +123,7 @@ class Bench:
         self.prepare()
         with self.process(self.keystead, "server", "--dir", self.dir, ready="ready") as pid:
             files = self.requests()
-            seconds, self.options.seconds = self.options.seconds, 0.3
+            seconds, self.options.seconds = self.options.seconds, 1
             sizes = self.response_sizes(files)
             self.options.seconds = seconds
             for name, what, connections, depth, goal in rows:
@@ -146,7 +146,7 @@ class Bench:
         return {
             "name": name, "goal": goal,
             "floor_per_s": middle(0, "per_second"), "keystead_per_s": middle(1, "per_second"),
-            "floor_cpu_us": middle(0, "cpu_us"), "keystead_cpu_us": middle(1, "cpu_us"),
+            "floor_cpu_us": middle(0, "server_cpu_us"), "keystead_cpu_us": middle(1, "server_cpu_us"),
             "p50_us": middle(1, "p50_us"), "p99_us": middle(1, "p99_us"),
             "ratio": statistics.median(pair[1]["per_second"] / pair[0]["per_second"] for pair in pairs),
             "lowest": min(pair[1]["per_second"] for pair in pairs),
@@ -189,7 +189,7 @@ def codec(build):
 def main():
     parser = argparse.ArgumentParser(prog="script/bench")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, default=3, help="of each run (default 3)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run (default 3)")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for each row (default 5)")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains this")
     parser.add_argument("--tmp", default=None, metavar="DIR", help="where the instance is made (default /tmp)")

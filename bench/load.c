@@ -58,6 +58,7 @@ struct load {
     int64_t measure_from, measure_to;
     bool measuring;
     uint64_t done, failed, lost, buckets[BUCKETS];
+    size_t answer_bytes; /* of the last one */
     uint8_t received[READ_MAX], text[READ_MAX];
 };
 
@@ -274,6 +275,7 @@ take_answers(struct conn *c)
         const size_t len = TTLV_HEADER + (size_t)ks_be32(c->plain.data + done + 4);
         if (len > c->plain.len - done)
             break;
+        c->load->answer_bytes = len;
         count(c->load, c->sent_ns[c->first], is_success(KS_SPAN(c->plain.data + done, len)));
         c->first = (c->first + 1) % DEPTH_MAX;
         c->in_flight--;
@@ -436,10 +438,10 @@ run(struct load *l, const struct settings *s)
     const double n = l->done != 0 ? (double)l->done : 1;
     printf("{\"kind\": \"%s\", \"connections\": %zu, \"depth\": %zu, \"seconds\": %.2f, \"done\": %llu, \"failed\": %llu, "
            "\"lost_connections\": %llu, \"per_second\": %.0f, \"p50_us\": %.0f, \"p99_us\": %.0f, "
-           "\"server_cpu_us\": %.2f, \"load_cpu_us\": %.2f}\n",
+           "\"server_cpu_us\": %.2f, \"load_cpu_us\": %.2f, \"answer_bytes\": %zu}\n",
            l->handshakes ? "handshakes" : "requests", l->n_conns, l->depth, seconds, (unsigned long long)l->done,
            (unsigned long long)l->failed, (unsigned long long)l->lost, (double)l->done / seconds, percentile(l, 0.5),
-           percentile(l, 0.99), server * 1e6 / n, own * 1e6 / n);
+           percentile(l, 0.99), server * 1e6 / n, own * 1e6 / n, l->answer_bytes);
 }
 
 int
