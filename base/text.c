@@ -218,17 +218,22 @@ ks_json_add_string(struct ks_buf *buf, struct ks_span text)
 {
     const bool valid = ks_utf8_valid(text);
     ks_buf_add_u8(buf, '"');
+    size_t plain = 0; /* from here on nothing needs an escape: added in one go */
     for (size_t i = 0; i < text.len; i++) {
         const uint8_t c = text.data[i];
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && (c < 0x80 || valid))
+            continue;
+        ks_buf_add(buf, text.data + plain, i - plain);
+        plain = i + 1;
         if (c == '"' || c == '\\') {
             ks_buf_add_u8(buf, '\\');
             ks_buf_add_u8(buf, c);
-        } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !valid)) {
-            ks_buf_addf(buf, "\\u%04x", c);
         } else {
-            ks_buf_add_u8(buf, c);
+            ks_buf_addf(buf, "\\u%04x", c);
         }
     }
+    if (plain < text.len)
+        ks_buf_add(buf, text.data + plain, text.len - plain);
     return ks_buf_add_u8(buf, '"');
 }
 
