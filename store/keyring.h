@@ -41,3 +41,6 @@ int keyring_open_sealed(struct keyring *keyring, enum keyring_purpose purpose, s
                         struct ks_span sealed, struct ks_buf *ret) KS_MUST_CHECK;
 int keyring_mac(struct keyring *keyring, enum keyring_purpose purpose, struct ks_span data,
                 uint8_t ret[32]) KS_MUST_CHECK;
+/* Over the concatenation of n spans. */
+int keyring_mac_parts(struct keyring *keyring, enum keyring_purpose purpose, const struct ks_span *parts, size_t n,
+                      uint8_t ret[32]) KS_MUST_CHECK;
