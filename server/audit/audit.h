@@ -53,23 +53,29 @@ void audit_log_close(struct audit_log *log);
 
 /*
  * Two steps, so that a group's records can ride in the store's transaction: prepare assigns seq, ts, commit, prev and
- * hash to each fragment and appends the finished lines to `lines`; write puts lines into the file and syncs it. When
- * write fails nothing of it counts: the file is cut back, and the log refuses everything until audit_log_write succeeds
- * again with the same lines or audit_log_abandon takes the sequence back. `commit` is the number of the store's commit
- * that the records belong to or follow.
+ * hash to each fragment and appends the finished lines to `lines`; then write puts those lines into the file and syncs
+ * it, or abandon takes the numbers back. When write fails nothing of it counts: the file is cut back to what it was,
+ * and the numbers are free again. `commit` is the number of the store's commit that the records belong to or follow.
  */
 int audit_log_prepare(struct audit_log *log, const struct ks_span *fragments, size_t n, uint64_t commit, int64_t now_us,
                       struct ks_buf *lines) KS_MUST_CHECK;
 int audit_log_write(struct audit_log *log, struct ks_span lines, struct ks_diag *diag) KS_MUST_CHECK;
 void audit_log_abandon(struct audit_log *log);
 
-/* Position: the last record. */
+/* Appends and syncs those of the lines that the files lack; the rest must be in the files. As audit_log_open does. */
+int audit_log_replay(struct audit_log *log, struct ks_span tail, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Files are cut when they are larger than this; 64 MiB if it is not called. */
+void audit_log_set_segment(struct audit_log *log, uint64_t bytes);
+
+/* Position: the last record that is in the files, and the last one that is prepared (the same if none is). */
 struct audit_head {
     uint64_t seq; /* 0: none yet */
     uint8_t hash[32];
     uint64_t commit; /* of the store */
 };
 void audit_log_head(const struct audit_log *log, struct audit_head *ret);
+void audit_log_prepared(const struct audit_log *log, struct audit_head *ret);
 
 /* Is the record of that number in the files, with that hash? KS_E_CORRUPT says what is there instead. */
 int audit_log_check(struct audit_log *log, uint64_t seq, const uint8_t hash[32], struct ks_diag *diag) KS_MUST_CHECK;
