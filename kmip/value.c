@@ -169,9 +169,7 @@ parse_bytes(struct kmip_text_reader *r, struct ks_span text, bool big, struct ks
         return KS_E_MALFORMED;
     /* A big integer comes out as TTLV has it: a multiple of 8 bytes, filled up with its sign. */
     const size_t fill = big ? -buf.len & 7 : 0;
-    uint8_t *p = ks_arena_dup(r->arena, NULL, 0);
-    if (buf.len + fill != 0)
-        p = ks_arena_alloc(r->arena, buf.len + fill);
+    uint8_t *p = ks_arena_alloc(r->arena, buf.len + fill);
     if (p == NULL)
         return KS_E_NOMEM;
     if (fill != 0)
