@@ -9,6 +9,7 @@
  */
 typedef int command_fn(int argc, char **argv);
 
+command_fn cmd_audit;
 command_fn cmd_ttlv;
 
 enum { EXIT_USAGE = 64 };

@@ -10,6 +10,7 @@ static const struct command {
     const char *name, *help;
     command_fn *run;
 } commands[] = {
+    {"audit", "verify and show the audit trail, from its files alone", cmd_audit},
     {"ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv},
 };
 
