@@ -30,7 +30,7 @@ command_usage(const char *command, const char *fmt, ...)
     va_list args;
     fprintf(stderr, "keystead %s: ", command);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vfprintf(stderr, fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
     va_end(args);
     fprintf(stderr, "\nTry 'keystead %s --help'.\n", command);
     return EXIT_USAGE;

@@ -99,13 +99,11 @@ gap(enum kmip_encoding encoding, struct ks_span s)
             i++;
         else if (i == 0 && begins(rest, "\xef\xbb\xbf"))
             i += 3;
-        else if (encoding != KMIP_ENCODING_XML)
-            return i;
-        else if (begins(rest, "<!--"))
+        else if (encoding == KMIP_ENCODING_XML && begins(rest, "<!--"))
             i += up_to(rest, "-->");
-        else if (begins(rest, "<?"))
+        else if (encoding == KMIP_ENCODING_XML && begins(rest, "<?"))
             i += up_to(rest, "?>");
-        else if (begins(rest, "<KMIP>") || begins(rest, "</KMIP>"))
+        else if (encoding == KMIP_ENCODING_XML && (begins(rest, "<KMIP>") || begins(rest, "</KMIP>")))
             i += up_to(rest, ">");
         else
             return i;

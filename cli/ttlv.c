@@ -37,10 +37,30 @@ static const struct kmip_limits limits = {
 
 enum { MEMORY = 1 << 30 };
 
+/* What can be read and printed; hexadecimal is TTLV in other clothes. */
+static const struct form {
+    const char *name;
+    enum kmip_encoding encoding;
+    bool hex;
+} forms[] = {
+    {"ttlv", KMIP_ENCODING_TTLV, false}, {"hex", KMIP_ENCODING_TTLV, true},         {"json", KMIP_ENCODING_JSON, false},
+    {"xml", KMIP_ENCODING_XML, false},   {"outline", KMIP_ENCODING_OUTLINE, false},
+};
+
 struct options {
-    const char *file, *hex, *from, *to;
+    const char *file, *hex;
+    const struct form *from, *to; /* from: NULL to find out */
     bool show_secrets;
 };
+
+static const struct form *
+find_form(const char *name)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(forms); i++)
+        if (strcmp(forms[i].name, name) == 0)
+            return &forms[i];
+    return NULL;
+}
 
 static bool
 is_hex(struct ks_span in)
@@ -87,11 +107,9 @@ read_input(const struct options *o, struct ks_buf *in, enum kmip_encoding *ret, 
             return 0;
         return ks_fail(diag, KS_E_MALFORMED, "the input is neither TTLV nor hexadecimal, JSON or XML");
     }
-    if (strcmp(o->from, "hex") == 0)
+    *ret = o->from->encoding;
+    if (o->from->hex)
         return decode_hex(data, in, diag);
-    for (unsigned e = KMIP_ENCODING_TTLV; e <= KMIP_ENCODING_XML; e++)
-        if (strcmp(o->from, kmip_encoding_name((enum kmip_encoding)e)) == 0)
-            *ret = (enum kmip_encoding)e;
     return 0;
 }
 
@@ -104,18 +122,14 @@ print_message(const struct options *o, enum kmip_encoding from, struct ks_span m
     struct kmip_any_writer writer;
     struct kmip_reader *r;
     struct kmip_writer *w;
-    enum kmip_encoding to = KMIP_ENCODING_TTLV; /* and hexadecimal */
-    for (unsigned e = KMIP_ENCODING_TTLV; e <= KMIP_ENCODING_OUTLINE; e++)
-        if (strcmp(o->to, kmip_encoding_name((enum kmip_encoding)e)) == 0)
-            to = (enum kmip_encoding)e;
-    KS_TRY(kmip_write_to(to, o->show_secrets, &writer, &out, &w, diag));
+    KS_TRY(kmip_write_to(o->to->encoding, o->show_secrets, &writer, &out, &w, diag));
     KS_TRY(kmip_read_from(from, message, &limits, &arena, &reader, &r, diag));
     const int rc = kmip_pump(r, w);
     if (rc != 0)
         return ks_fail(diag, rc, "%s", ks_err_text(rc));
     struct ks_span print = ks_buf_span(&out);
     KS_CLEANUP(ks_buf_done) struct ks_buf hex = KS_BUF(MEMORY);
-    if (strcmp(o->to, "hex") == 0) {
+    if (o->to->hex) {
         ks_hex_add(&hex, print.data, print.len);
         if (ks_buf_add_u8(&hex, '\n') != 0)
             return ks_fail(diag, hex.err, "%s", ks_err_text(hex.err));
@@ -139,7 +153,7 @@ print_all(const struct options *o, struct ks_diag *diag)
         int rc = split_next(from, all, &at, &limits, &message, diag);
         if (rc == 0 && message.len == 0)
             return n > 1 ? 0 : ks_fail(diag, KS_E_MALFORMED, "the input has no message");
-        if (rc == 0 && n > 1 && strcmp(o->to, "outline") == 0 && ks_write_all(STDOUT_FILENO, "\n", 1) != 0)
+        if (rc == 0 && n > 1 && o->to->encoding == KMIP_ENCODING_OUTLINE && ks_write_all(STDOUT_FILENO, "\n", 1) != 0)
             rc = ks_fail(diag, KS_E_IO, "cannot write to standard output");
         if (rc == 0)
             rc = print_message(o, from, message, diag);
@@ -152,16 +166,6 @@ print_all(const struct options *o, struct ks_diag *diag)
     }
 }
 
-static bool
-is_encoding(const char *name, bool output)
-{
-    static const char *const names[] = {"ttlv", "hex", "json", "xml", "outline"};
-    for (size_t i = 0; i < KS_ARRAY_LEN(names) - (output ? 0 : 1); i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-
 int
 cmd_ttlv(int argc, char **argv)
 {
@@ -170,14 +174,18 @@ cmd_ttlv(int argc, char **argv)
         {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
         {"hex", required_argument, NULL, 'x'},  {"show-secrets", no_argument, NULL, SHOW_SECRETS},
         {"help", no_argument, NULL, HELP},      {0}};
-    struct options o = {.file = "-", .to = "outline"};
+    struct options o = {.file = "-", .to = find_form("outline")};
     for (int c; (c = getopt_long(argc, argv, "f:t:x:", options, NULL)) != -1;) {
         switch (c) {
         case 'f':
-            o.from = optarg;
+            o.from = find_form(optarg);
+            if (o.from == NULL || o.from->encoding == KMIP_ENCODING_OUTLINE)
+                return command_usage("ttlv", "'%s' cannot be read", optarg);
             break;
         case 't':
-            o.to = optarg;
+            o.to = find_form(optarg);
+            if (o.to == NULL)
+                return command_usage("ttlv", "'%s' is no encoding", optarg);
             break;
         case 'x':
             o.hex = optarg;
@@ -192,15 +200,11 @@ cmd_ttlv(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (o.from != NULL && !is_encoding(o.from, false))
-        return command_usage("ttlv", "'%s' cannot be read", o.from);
-    if (!is_encoding(o.to, true))
-        return command_usage("ttlv", "'%s' is no encoding", o.to);
     if (optind < argc)
         o.file = argv[optind++];
     if (optind < argc || (o.hex != NULL && (o.from != NULL || strcmp(o.file, "-") != 0)))
         return command_usage("ttlv", "one input at a time");
-    if (strcmp(o.to, "ttlv") == 0 && isatty(STDOUT_FILENO))
+    if (o.to->encoding == KMIP_ENCODING_TTLV && !o.to->hex && isatty(STDOUT_FILENO))
         return command_usage("ttlv", "TTLV is binary: redirect it, or use --to hex");
     struct ks_diag diag = {0};
     return print_all(&o, &diag) == 0 ? 0 : command_failed("ttlv", &diag);

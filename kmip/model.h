@@ -55,12 +55,18 @@
 #define KMIP_HAS_FLAG(member) bool has_##member;
 #define KMIP_HAS_SELF(member)
 #define KMIP_MEMBER_ONE(KIND, member) KMIP_CT_##KIND member;
-#define KMIP_MEMBER_OPT(KIND, member) KMIP_CT_##KIND member; KMIP_CAT(KMIP_HAS_, KMIP_OPT_##KIND)(member)
-#define KMIP_MEMBER_MANY(KIND, member) KMIP_CT_##KIND *member; size_t n_##member;
+#define KMIP_MEMBER_OPT(KIND, member)                                                                                  \
+    KMIP_CT_##KIND member;                                                                                             \
+    KMIP_CAT(KMIP_HAS_, KMIP_OPT_##KIND)(member)
+#define KMIP_MEMBER_MANY(KIND, member)                                                                                 \
+    KMIP_CT_##KIND *member;                                                                                            \
+    size_t n_##member;
 #define KMIP_MEMBER_SOME(KIND, member) KMIP_MEMBER_MANY(KIND, member)
 #define KMIP_STRUCT_ONE(sub, member) struct kmip_##sub *member;
 #define KMIP_STRUCT_OPT(sub, member) struct kmip_##sub *member;
-#define KMIP_STRUCT_MANY(sub, member) struct kmip_##sub **member; size_t n_##member;
+#define KMIP_STRUCT_MANY(sub, member)                                                                                  \
+    struct kmip_##sub **member;                                                                                        \
+    size_t n_##member;
 #define KMIP_STRUCT_SOME(sub, member) KMIP_STRUCT_MANY(sub, member)
 
 /* clang-format off */

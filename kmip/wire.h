@@ -55,6 +55,11 @@ int kmip_reader_fail(struct kmip_reader *r, int code, size_t offset, const char 
 int kmip_reader_complain(const struct kmip_reader *r, struct ks_diag *diag, int code, const char *fmt, ...)
     KS_PRINTF(4, 5);
 
+#ifdef __clang_analyzer__
+#define kmip_reader_fail(...) ks_fail_not_zero(kmip_reader_fail(__VA_ARGS__))
+#define kmip_reader_complain(...) ks_fail_not_zero(kmip_reader_complain(__VA_ARGS__))
+#endif
+
 static inline int
 kmip_reader_next(struct kmip_reader *r, struct kmip_event *ret)
 {

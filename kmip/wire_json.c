@@ -312,7 +312,7 @@ leaf(struct json *j, const struct raw *value, struct kmip_item *item)
     struct kmip_text_reader *r = j->r;
     const unsigned depth = r->base.depth;
     const uint32_t value_tag = kmip_value_tag(item->tag, r->value_tag[depth]);
-    struct ks_span text;
+    struct ks_span text = KS_SPAN_NONE;
     const uint8_t c = j->data[value->at];
     j->pos = value->at;
     if (c == '"') {
