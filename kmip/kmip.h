@@ -135,7 +135,10 @@ bool kmip_equal(const struct kmip_schema *schema, const void *a, const void *b);
 int kmip_dump(const struct kmip_schema *schema, enum kmip_version version, const void *from, bool show_secrets,
               struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
-/* Struct <-> generic item, for what is carried as an item (attribute values, Key Value, Key Material). */
+/*
+ * Struct <-> generic item, for what is carried as an item (attribute values, Key Value, Key Material). Decoding is as
+ * strict as for a request: unknown and missing fields are KS_E_MALFORMED.
+ */
 int kmip_item_decode(const struct kmip_schema *schema, enum kmip_version version, const struct kmip_item *item,
                      struct ks_arena *arena, void **ret, struct ks_diag *diag) KS_MUST_CHECK;
 int kmip_item_encode(const struct kmip_schema *schema, enum kmip_version version, const void *from,

@@ -314,23 +314,12 @@ append(struct kmip_attrs *attrs, struct kmip_attr *attr)
     attrs->n++;
 }
 
-static int
-read_template_name(struct kmip_decoder *d, const struct kmip_event *e, struct kmip_attrs *attrs)
-{
-    struct kmip_item *name;
-    KS_TRY(kmip_reader_tree(d->r, e, d->arena, &name));
-    struct kmip_item **last = &attrs->names;
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = name;
-    return 0;
-}
-
 int
 kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
                   struct kmip_attrs *attrs)
 {
     struct kmip_event e = *event;
+    struct kmip_item **next_name = &attrs->names;
     attrs->present = true;
     if (field->kind == KMIP_KIND_ATTRS_1) {
         struct kmip_attr *attr = new_attr(d);
@@ -346,7 +335,8 @@ kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const 
             return 0;
         const bool by_name = field->kind == KMIP_KIND_ATTRS_T;
         if (by_name && e.item.tag == KMIP_TAG_NAME) {
-            KS_TRY(read_template_name(d, &e, attrs));
+            KS_TRY(kmip_reader_tree(d->r, &e, d->arena, next_name));
+            next_name = &(*next_name)->next;
             continue;
         }
         if (by_name && (e.item.tag != KMIP_TAG_ATTRIBUTE || e.kind != KMIP_BEGIN)) {
