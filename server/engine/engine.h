@@ -3,7 +3,7 @@
  * (response, changes, audit records). No network, no files, no clock, no random source but what it is given.
  *
  * The engine's memory (objects, clients) is changed at once; the change is durable, and the reply may leave, only when
- * the caller has committed reply->job. If that fails the caller calls engine_reload: memory is built anew from the store.
+ * the caller has committed reply->job. If that fails the caller calls engine_load again: memory is built anew from the store.
  * Every reply waits for the jobs before it, so no reply shows a state that a crash could take back.
  */
 #pragma once
@@ -25,8 +25,14 @@ struct engine_env {
 struct engine_config {
     struct ks_span node;             /* name of this server */
     size_t max_response;             /* bytes; 0: 1 MiB */
-    int64_t default_lease_s;
-    bool accept_past_activation;     /* Activation Date in the past makes a new object Active at once (KMIP default) */
+    int64_t default_lease_s;         /* Lease Time of new objects; 0: 3600 */
+    bool refuse_past_activation;     /* else an Activation Date in the past makes a new object Active at once (KMIP) */
+    bool refuse_legacy;              /* no new keys for 3DES and other algorithms that are not to be used any more */
+    int64_t token_s;                 /* validity of an enrolment token; 0: 3600 */
+    int64_t certificate_s;           /* validity of a client's certificate; 0: 365 days */
+    /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered. */
+    int (*unseal)(void *arg, struct ks_span passphrase);
+    void *unseal_arg;
 };
 
 /* A reply and everything that must be durable before it leaves. Reusable: engine_reply_reset wipes it. */
@@ -41,7 +47,10 @@ int engine_reply_init(struct engine_reply *reply) KS_MUST_CHECK;
 void engine_reply_reset(struct engine_reply *reply);
 void engine_reply_done(struct engine_reply *reply);
 
-/* Sealed: no keyring, answers Server Status (and Unseal, which the vault carries out) only. */
+/*
+ * Sealed: no keyring, answers Server Status and Unseal alone. `node` is copied. env NULL members: the system's clock and
+ * libcrypto's generator. After a failed commit call engine_load again: memory is then what the store holds.
+ */
 int engine_new(const struct engine_env *env, const struct engine_config *config, struct engine **ret) KS_MUST_CHECK;
 void engine_free(struct engine *engine);
 
@@ -66,6 +75,12 @@ void engine_handle_prepared(struct engine *engine, const struct identity *who, s
 
 /* Transitions that fell due by date: call at least once a second; true if reply holds a job to commit. */
 bool engine_tick(struct engine *engine, struct engine_reply *reply);
+
+/*
+ * Enrolment tokens are text: "ks1-<id and secret>-<fingerprint>", hexadecimal, 8 + 32 and 16 bytes: the token's number, its
+ * secret (the server keeps a MAC of it alone), and the beginning of the SHA-256 of the CA's certificate, by which the
+ * enrolling machine knows the server. A token names client and role, works once, and expires.
+ */
 
 /* Clients and enrolment are part of the engine's state; init writes the first ones through this. */
 struct engine_client {

@@ -227,8 +227,6 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
         return SSL_CLIENT_HELLO_ERROR;
     }
     SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
-    /* It knows the authority by a fingerprint alone, so it is shown the certificate. Others have it already. */
-    (void)SSL_clear_mode(ssl, SSL_MODE_NO_AUTO_CHAIN);
     conn->anonymous = true;
     return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -260,8 +258,7 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
         return KS_E_TLS;
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                        SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    /* Idle connections hold no record buffers; the chain is what the file has, not looked for in every handshake. */
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* idle connections hold no record buffers */
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
     (void)SSL_CTX_sess_set_cache_size(ctx, SESSIONS_MAX);
     (void)SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
@@ -276,11 +273,11 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
 static void
 freep_server(struct tls_server **server)
 {
-    net_tls_server_free(*server);
+    tls_server_free(*server);
 }
 
 int
-net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
+tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
 {
     KS_CLEANUP(freep_server) struct tls_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
@@ -298,7 +295,7 @@ net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret,
 }
 
 void
-net_tls_server_free(struct tls_server *server)
+tls_server_free(struct tls_server *server)
 {
     if (server == NULL)
         return;
@@ -310,7 +307,7 @@ net_tls_server_free(struct tls_server *server)
 /* Connections */
 
 int
-net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
+tls_conn_new(struct tls_server *server, struct tls_conn **ret)
 {
     struct tls_conn *conn = calloc(1, sizeof(*conn));
     BIO *bio = BIO_new(server->method);
@@ -318,7 +315,7 @@ net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
         conn->ssl = SSL_new(server->ctx);
     if (conn == NULL || conn->ssl == NULL || bio == NULL) {
         (void)BIO_free(bio);
-        net_tls_conn_free(conn);
+        tls_conn_free(conn);
         ERR_clear_error();
         return KS_E_NOMEM;
     }
@@ -332,7 +329,7 @@ net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
 }
 
 void
-net_tls_conn_free(struct tls_conn *conn)
+tls_conn_free(struct tls_conn *conn)
 {
     if (conn == NULL)
         return;
@@ -341,7 +338,7 @@ net_tls_conn_free(struct tls_conn *conn)
 }
 
 void
-net_tls_feed(struct tls_conn *conn, struct ks_span input, struct ks_buf *out)
+tls_feed(struct tls_conn *conn, struct ks_span input, struct ks_buf *out)
 {
     conn->in = input.data;
     conn->in_len = input.len;
@@ -370,7 +367,7 @@ explain(struct tls_conn *conn, int returned)
 }
 
 enum tls_result
-net_tls_handshake(struct tls_conn *conn)
+tls_handshake(struct tls_conn *conn)
 {
     const int rc = SSL_do_handshake(conn->ssl);
     if (rc != 1)
@@ -380,19 +377,19 @@ net_tls_handshake(struct tls_conn *conn)
 }
 
 bool
-net_tls_is_open(const struct tls_conn *conn)
+tls_is_open(const struct tls_conn *conn)
 {
     return conn->open;
 }
 
 bool
-net_tls_is_anonymous(const struct tls_conn *conn)
+tls_is_anonymous(const struct tls_conn *conn)
 {
     return conn->anonymous;
 }
 
 size_t
-net_tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_result)
+tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_result)
 {
     size_t n = 0;
     const int rc = SSL_read_ex(conn->ssl, ret, len, &n);
@@ -401,7 +398,7 @@ net_tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_
 }
 
 int
-net_tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
+tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
 {
     size_t n = 0;
     conn->out = out;
@@ -415,7 +412,7 @@ net_tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
 }
 
 void
-net_tls_close(struct tls_conn *conn, struct ks_buf *out)
+tls_close(struct tls_conn *conn, struct ks_buf *out)
 {
     conn->out = out;
     if (!conn->open || SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN)
@@ -425,7 +422,7 @@ net_tls_close(struct tls_conn *conn, struct ks_buf *out)
 }
 
 const char *
-net_tls_error(struct tls_conn *conn)
+tls_error(struct tls_conn *conn)
 {
     return conn->error[0] != '\0' ? conn->error : "unknown";
 }
@@ -475,7 +472,7 @@ serial_text(const X509 *cert, struct ks_arena *arena, struct ks_span *ret)
 }
 
 int
-net_tls_identity(struct tls_conn *conn, struct ks_arena *arena, struct identity *ret)
+tls_identity(struct tls_conn *conn, struct ks_arena *arena, struct identity *ret)
 {
     struct identity who = {0};
     char text[96];

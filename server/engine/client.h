@@ -1,0 +1,65 @@
+/* The registry of clients, the tokens that make new ones, and the certificate authority that enrols them. */
+#pragma once
+
+#include "kmip/kmip.h"
+#include "server/engine/engine.h"
+
+struct client {
+    struct client *next; /* in the order in which they came */
+    char *name;          /* unique */
+    enum identity_role role;
+    uint8_t fingerprint[32];
+    int64_t not_after;
+    bool revoked;
+};
+
+struct token {
+    struct token *next;
+    uint8_t id[8];
+    uint8_t mac[32]; /* of the secret, under KEYRING_STATE */
+    int64_t expires;
+    enum identity_role role;
+    char *client;
+};
+
+struct clients {
+    struct client *first, **last;
+    size_t n;
+    struct client **by_fingerprint; /* hash table, open addressing; a power of two */
+    size_t n_slots;
+    struct token *tokens;
+    size_t n_tokens;
+    struct ks_buf ca; /* row of the CA as it is sealed in the store */
+};
+
+enum { CLIENT_NAME_MAX = 64, CLIENT_MOST = 100000, TOKEN_MOST = 1000 };
+
+int clients_init(struct clients *clients) KS_MUST_CHECK;
+void clients_done(struct clients *clients);
+struct client *clients_find(const struct clients *clients, struct ks_span name);
+struct client *clients_by_fingerprint(const struct clients *clients, const uint8_t fingerprint[32]);
+
+/* 1 to 64 bytes of letters, digits and "-_.@ ", not beginning with a blank or a point. */
+bool client_name_valid(struct ks_span name);
+const char *role_name(enum identity_role role);
+bool role_find(struct ks_span name, enum identity_role *ret);
+
+/* Adds, or replaces what is known under the name (a client that enrols again). */
+int clients_put(struct clients *clients, const struct engine_client *client, bool revoked) KS_MUST_CHECK;
+/* Room for one more, so that clients_put cannot fail for want of slots. */
+int clients_index(struct clients *clients) KS_MUST_CHECK;
+
+/* Rows of STORE_SYSTEM: "client/<name>", "token/<id>", "ca". Key and sealed value lie in the arena. */
+int client_row(struct keyring *keyring, struct ks_arena *arena, const struct engine_client *client, bool revoked,
+               struct store_change *ret) KS_MUST_CHECK;
+int token_row(struct keyring *keyring, struct ks_arena *arena, const struct token *token,
+              struct store_change *ret) KS_MUST_CHECK;
+int token_gone(struct ks_arena *arena, const struct token *token, struct store_change *ret) KS_MUST_CHECK;
+int ca_row(struct keyring *keyring, struct ks_arena *arena, struct ks_span cert, struct ks_span key,
+           struct store_change *ret) KS_MUST_CHECK;
+int ca_open(struct keyring *keyring, struct ks_span sealed, struct ks_buf *plain, struct ks_span *ret_cert,
+            struct ks_span *ret_key) KS_MUST_CHECK;
+
+/* One row read back; rows with other keys are not ours and are passed over. */
+int clients_load(struct clients *clients, struct keyring *keyring, struct ks_span key, struct ks_span value,
+                 struct ks_diag *diag) KS_MUST_CHECK;

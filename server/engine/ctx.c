@@ -1,0 +1,264 @@
+/* What handlers share: failing, finding objects, the fixed order of checks, what goes into the audit record. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "server/engine/ctx.h"
+
+/* The columns of the reason tables. */
+enum { R_1_0, R_1_4, R_2_0, R_2_1, R_3_0, R_COLUMNS };
+
+static const uint32_t reasons[COND_COUNT][R_COLUMNS] = {
+#define KMIP_REASON(NAME, r10, r14, r20, r21, r30)                                                                     \
+    [COND_##NAME] = {KMIP_RESULT_REASON_##r10, KMIP_RESULT_REASON_##r14, KMIP_RESULT_REASON_##r20,                     \
+                     KMIP_RESULT_REASON_##r21, KMIP_RESULT_REASON_##r30},
+#include "kmip/spec/reasons.def"
+#include "server/engine/reasons.def"
+#undef KMIP_REASON
+};
+
+static const uint8_t column[KMIP_VERSION_COUNT] = {
+    [KMIP_V1_4] = R_1_4,
+    [KMIP_V2_0] = R_2_0,
+    [KMIP_V2_1] = R_2_1,
+    [KMIP_V3_0] = R_3_0,
+};
+
+uint32_t
+condition_reason(enum condition condition, enum kmip_version version)
+{
+    return reasons[condition][column[version]];
+}
+
+static const char out_of_memory[] = "the server is out of memory; try again later";
+
+void
+engine_say(struct ctx *ctx, enum condition condition, const char *fmt, ...)
+{
+    char text[512];
+    if (ctx->failed)
+        return;
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    const size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    const char *message = ks_arena_dup(ctx->arena, text, len);
+    ctx->failed = true;
+    ctx->reason = condition_reason(condition, ctx->version);
+    ctx->message = message != NULL ? message : out_of_memory;
+}
+
+struct kmip_uid
+uid_text(struct ks_span text)
+{
+    return (struct kmip_uid){.type = KMIP_TYPE_TEXT_STRING, .text = text};
+}
+
+struct kmip_uid
+uid_of(const struct object *object)
+{
+    return uid_text(object_uid(object));
+}
+
+static int
+uid_resolve(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
+{
+    uint32_t slot = KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER;
+    switch (uid->type) {
+    case 0:
+        break;
+    case KMIP_TYPE_ENUMERATION:
+        slot = uid->number;
+        break;
+    case KMIP_TYPE_INTEGER:
+        return engine_fail(ctx, COND_BAD_FIELD, "a Unique Identifier by position is not supported; name the object");
+    default:
+        *ret = uid->text;
+        return 0;
+    }
+    if (slot == 0 || slot >= PLACEHOLDERS)
+        return engine_fail(ctx, COND_BAD_FIELD, "the Unique Identifier enumeration has no value 0x%x", (unsigned)slot);
+    if (ctx->placeholder[slot].len == 0)
+        return engine_fail(ctx, slot == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER ? COND_MISSING : COND_UNKNOWN_OBJECT,
+                           "the request names no object and no item before it in the batch has set one");
+    *ret = ctx->placeholder[slot];
+    return 0;
+}
+
+static struct ks_span
+printable(struct ks_span s)
+{
+    return KS_SPAN(s.data, s.len < 64 ? s.len : 64);
+}
+
+int
+engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
+{
+    struct ks_span text;
+    KS_TRY(uid_resolve(ctx, uid, &text));
+    struct object *object = objects_find(&ctx->engine->objects, text);
+    if (object == NULL || !policy_may(ctx->client, RIGHT_SEE, object)) {
+        if (ctx->record != NULL)
+            ctx->record->event.object = printable(text);
+        return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no object %.*s, or it is not visible to this client",
+                           (int)printable(text).len, (const char *)text.data);
+    }
+    engine_about(ctx, object);
+    *ret = object;
+    return 0;
+}
+
+/* An object that is not active: the extra right beside the one for the use. */
+static enum right
+extra_right(enum right right)
+{
+    switch (right) {
+    case RIGHT_READ:
+        return RIGHT_READ_INACTIVE;
+    case RIGHT_PROCESS:
+        return RIGHT_PROCESS_INACTIVE;
+    default:
+        return RIGHT_MANAGE_INACTIVE;
+    }
+}
+
+static const char *
+use_name(const struct ctx *ctx)
+{
+    return ctx->op != NULL ? ctx->op->name : "this operation";
+}
+
+static int
+check_state(struct ctx *ctx, const struct object *object, const struct use *use)
+{
+    const struct state_row *row = &state_rows[use->use];
+    const enum state_column at = state_column(&object->rev->core, use->use, ctx->now);
+    const char *state = kmip_enum_name(KMIP_TAG_STATE, object_state(object));
+    char cell = row->cell[at];
+    if (cell == 'O')
+        cell = ctx->version < KMIP_V2_0 ? 'A' : 'Y';
+    switch (cell) {
+    case 'Y':
+        return 0;
+    case 'R':
+        if (policy_may(ctx->client, extra_right(row->right), object))
+            return 0;
+        return engine_fail(ctx, COND_NOT_PERMITTED, "%s of object %s in state %s takes a right that this client lacks",
+                           use_name(ctx), object->uid, state);
+    case 'X':
+        return engine_fail(ctx, COND_DESTROYED, "object %s is destroyed: its key material is gone for good",
+                           object->uid);
+    case 'A':
+        return engine_fail(ctx, COND_ARCHIVED, "object %s is archived; recover it first", object->uid);
+    case 'D':
+        return engine_fail(ctx, COND_NOT_PERMITTED, "%s is not permitted for object %s in state %s", use_name(ctx),
+                           object->uid, state);
+    default:
+        break;
+    }
+    if (at == STATE_ACTIVE_OUT && use->use == USE_PROCESS)
+        return engine_fail(ctx, COND_WRONG_STATE, "object %s is not to be used before its Process Start Date",
+                           object->uid);
+    if (at == STATE_ACTIVE_OUT && use->use == USE_PROTECT)
+        return engine_fail(ctx, COND_WRONG_STATE, "object %s is past its Protect Stop Date; use its replacement",
+                           object->uid);
+    return engine_fail(ctx, COND_WRONG_STATE, "%s is not possible for object %s in state %s", use_name(ctx),
+                       object->uid, state);
+}
+
+/* Units of Usage Limits that a use takes: bytes, or one object. */
+static int64_t
+usage_units(const struct core *core, const struct use *use)
+{
+    if (use->use != USE_PROTECT || !core_has(core, CORE_USAGE_TOTAL))
+        return 0;
+    return core_get(core, CORE_USAGE_UNIT) == KMIP_USAGE_LIMITS_UNIT_BYTE ? use->bytes : 1;
+}
+
+int
+engine_use(struct ctx *ctx, struct object *object, const struct use *use)
+{
+    const struct core *core = &object->rev->core;
+    if (!policy_may(ctx->client, state_rows[use->use].right, object))
+        return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s object %s", use_name(ctx), object->uid);
+    KS_TRY(check_state(ctx, object, use));
+    if ((core_get(core, CORE_USAGE_MASK) & use->mask) != use->mask)
+        return engine_fail(ctx, COND_USAGE_MASK, "the Cryptographic Usage Mask of object %s does not allow %s",
+                           object->uid, use_name(ctx));
+    if (usage_units(core, use) > core_get(core, CORE_USAGE_COUNT))
+        return engine_fail(ctx, COND_USAGE_LIMIT, "the Usage Limits of object %s are used up; re-key it", object->uid);
+    if (use->plaintext && core_get(core, CORE_SENSITIVE) != 0)
+        return engine_fail(ctx, COND_SENSITIVE, "object %s is Sensitive: it is handed out wrapped only", object->uid);
+    if ((use->plaintext || use->wrapped) && core_has(core, CORE_EXTRACTABLE) && core_get(core, CORE_EXTRACTABLE) == 0)
+        return engine_fail(ctx, COND_NOT_EXTRACTABLE, "object %s is not Extractable", object->uid);
+    return 0;
+}
+
+int
+engine_used(struct ctx *ctx, struct object *object, const struct use *use)
+{
+    const int64_t units = usage_units(&object->rev->core, use);
+    if (units == 0)
+        return 0;
+    struct rev draft;
+    KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
+    core_set(&draft.core, CORE_USAGE_COUNT, core_get(&draft.core, CORE_USAGE_COUNT) - units);
+    return tx_put(ctx, object, &draft, true);
+}
+
+void
+engine_about(struct ctx *ctx, const struct object *object)
+{
+    struct record *record = ctx->record;
+    if (record == NULL)
+        return;
+    const struct core *core = &object->rev->core;
+    struct audit_event *e = &record->event;
+    /* Copies: the object may be another one, or gone, when the record is written. */
+    char *uid = ks_arena_dup(ctx->arena, object->uid, sizeof(object->uid) - 1);
+    const struct ks_span name = rev_name(object->rev);
+    char *name_copy = ks_arena_dup(ctx->arena, name.data, name.len);
+    e->object = uid != NULL ? KS_SPAN(uid, sizeof(object->uid) - 1) : KS_SPAN_NONE;
+    e->name = name_copy != NULL ? KS_SPAN(name_copy, name.len) : KS_SPAN_NONE;
+    e->object_type = kmip_enum_xml_name(KMIP_TAG_OBJECT_TYPE, (uint32_t)core_get(core, CORE_OBJECT_TYPE));
+    e->algorithm = core_has(core, CORE_ALGORITHM)
+                       ? kmip_enum_xml_name(KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, (uint32_t)core_get(core, CORE_ALGORITHM))
+                       : NULL;
+    e->length = (int)core_get(core, CORE_LENGTH);
+    e->state_before = state_name((uint32_t)core_get(core, CORE_STATE));
+    e->state_after = NULL;
+}
+
+void
+engine_attribute_named(struct ctx *ctx, uint32_t tag, struct ks_span vendor, struct ks_span name)
+{
+    struct record *record = ctx->record;
+    if (record == NULL || record->event.attributes.len > 1024)
+        return;
+    const char *known = tag == KMIP_TAG_ATTRIBUTE ? NULL : kmip_tag_xml_name(tag);
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(4096);
+    ks_buf_add_span(&text, record->event.attributes);
+    if (text.len != 0)
+        ks_buf_add_u8(&text, ' ');
+    if (known != NULL) {
+        ks_buf_add_str(&text, known);
+    } else {
+        ks_buf_add_span(&text, printable(vendor));
+        ks_buf_add_u8(&text, '-');
+        ks_buf_add_span(&text, printable(name));
+    }
+    struct ks_span copy;
+    if (text.err == 0 && ks_arena_span(ctx->arena, ks_buf_span(&text), &copy) == 0)
+        record->event.attributes = copy;
+}
+
+void
+engine_result(struct ctx *ctx, uint32_t slot, struct ks_span uid)
+{
+    struct ks_span copy;
+    if (ks_arena_span(ctx->arena, uid, &copy) != 0)
+        copy = KS_SPAN_NONE;
+    ctx->placeholder[KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER] = copy;
+    if (slot < PLACEHOLDERS)
+        ctx->placeholder[slot] = copy;
+}

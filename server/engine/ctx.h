@@ -1,0 +1,174 @@
+/*
+ * One request, and one item of its batch: what handlers work with.
+ *
+ * A handler is `int op_<name>(struct ctx *ctx, const void *request, void **ret_response)`. It returns 0 with the
+ * response payload, or what engine_fail returned, or another KS_E_* (then the item fails with General Failure). It
+ * changes objects by tx_put alone, as its last step.
+ */
+#pragma once
+
+#include "crypto/random.h"
+#include "server/audit/audit.h"
+#include "server/engine/client.h"
+#include "server/engine/object.h"
+#include "server/engine/policy.h"
+#include "server/engine/state.h"
+
+enum condition {
+#define KMIP_REASON(NAME, r10, r14, r20, r21, r30) COND_##NAME,
+#include "kmip/spec/reasons.def"
+#include "server/engine/reasons.def"
+#undef KMIP_REASON
+    COND_COUNT
+};
+uint32_t condition_reason(enum condition condition, enum kmip_version version);
+
+struct engine {
+    struct engine_env env;
+    struct engine_config config;
+    char *node;
+    struct keyring *keyring; /* NULL: sealed */
+    struct store *store;
+    struct objects objects;
+    struct clients clients;
+    struct ks_uuid_gen uuid;
+    int64_t started_us, last_us;
+    uint64_t n_requests;
+    uint32_t boot; /* makes correlation values of this run its own */
+};
+
+/* A change of an object that the request has made so far. */
+struct tx_entry {
+    struct tx_entry *older;
+    struct object *object;
+    struct rev *before, *after; /* before NULL: the object is new */
+};
+
+/* A record of the audit trail that is due; its status is settled when the batch is. */
+struct record {
+    struct record *next;
+    struct audit_event event;
+};
+
+struct change {
+    struct change *next;
+    struct store_change c;
+};
+
+struct tx {
+    struct tx_entry *newest;
+    size_t n;
+    struct change *first_change, **last_change;
+    size_t n_changes;
+    struct record *first_record, **last_record;
+    size_t n_records;
+};
+
+/* The operations of 2.x whose results a Unique Identifier enumeration can name, and one slot for the ID Placeholder. */
+enum { PLACEHOLDERS = 0x16 };
+
+struct ctx {
+    struct engine *engine;
+    struct engine_reply *reply;
+    struct ks_arena *arena; /* the reply's */
+    const struct identity *who;
+    struct client *client; /* NULL: nobody who is registered */
+    enum kmip_version version;
+    int64_t now_us, now; /* microseconds and seconds */
+    struct tx tx;
+    struct engine_prepared *prepared;
+    const struct kmip_request_header *header;
+
+    /* of the batch */
+    struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
+    size_t n_items;
+    struct ks_span correlation; /* Server Correlation Value */
+
+    /* of the item */
+    size_t item; /* from 0 */
+    const struct kmip_operation *op;
+    struct record *record;
+    bool failed;
+    uint32_t reason; /* KMIP Result Reason */
+    const char *message;
+};
+
+typedef int op_handler(struct ctx *ctx, const void *request, void **ret_response);
+
+/*
+ * Makes the item fail. The message says what happened, to which object, and what to do next; it holds nothing that the
+ * client may not see. Returns KS_E_KMIP.
+ */
+void engine_say(struct ctx *ctx, enum condition condition, const char *fmt, ...) KS_PRINTF(3, 4);
+#define engine_fail(...) (engine_say(__VA_ARGS__), KS_E_KMIP)
+
+/* As engine_fail, with the message of a library's complaint. */
+static inline int
+engine_fail_diag(struct ctx *ctx, enum condition condition, struct ks_diag *diag)
+{
+    if (diag->code == KS_E_NOMEM)
+        return KS_E_NOMEM;
+    return engine_fail(ctx, condition, "%s", diag->code != 0 ? diag->message : "the operation failed");
+}
+
+/* An allocation in the reply's arena. */
+#define CTX_NEW(ctx, type) ((type *)ks_arena_alloc((ctx)->arena, sizeof(type)))
+
+/* The object that a request names, or the ID Placeholder where it names none. One that the client may not see is
+ * unknown. */
+int engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret) KS_MUST_CHECK;
+
+/*
+ * The fixed order of checks for a use of a visible object: permission, destroyed, archived, state and dates, usage mask
+ * (mask: all of these bits; 0: none), usage limits (units: 0 none), sensitive and extractable (for USE_GET with
+ * plaintext).
+ */
+struct use {
+    enum state_use use;
+    uint32_t mask;
+    int64_t bytes;  /* protected by it, for Usage Limits */
+    bool plaintext; /* key material would leave in the clear */
+    bool wrapped;   /* key material would leave wrapped */
+};
+int engine_use(struct ctx *ctx, struct object *object, const struct use *use) KS_MUST_CHECK;
+
+/* After success: what the use took of the Usage Limits is taken off. */
+int engine_used(struct ctx *ctx, struct object *object, const struct use *use) KS_MUST_CHECK;
+
+/* What the audit record says about the object of the item. */
+void engine_about(struct ctx *ctx, const struct object *object);
+void engine_attribute_named(struct ctx *ctx, uint32_t tag, struct ks_span vendor, struct ks_span name);
+
+/* Unique Identifier of an object as payloads carry it. */
+struct kmip_uid uid_of(const struct object *object);
+struct kmip_uid uid_text(struct ks_span text);
+
+/* The result of an operation for later items: the ID Placeholder, and the slot of the operation. */
+void engine_result(struct ctx *ctx, uint32_t slot, struct ks_span uid);
+
+/* tx.c. A new object with its first rev, or a changed one. Sealed, stored and indexed; all or nothing. */
+int tx_create(struct ctx *ctx, struct client *owner, struct rev *draft, struct object **ret) KS_MUST_CHECK;
+/* touch: Last Change Date is now. */
+int tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch) KS_MUST_CHECK;
+/* A row that is no object (clients, tokens). */
+int tx_row(struct ctx *ctx, const struct store_change *change) KS_MUST_CHECK;
+struct record *tx_record(struct ctx *ctx);
+/* Takes back what was done since the mark (a tx as it was). Records stay. */
+void tx_rollback(struct ctx *ctx, const struct tx *mark);
+/* Frees what was replaced, formats the records and fills the reply's job. */
+int tx_finish(struct ctx *ctx) KS_MUST_CHECK;
+
+/* row.c: rows of STORE_OBJECT. */
+int row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, struct ks_span owner, struct rev *draft,
+             struct ks_span *ret) KS_MUST_CHECK;
+/* Whether the facts that the seal of the key material binds are the same. */
+bool row_binding_same(const struct core *a, const struct core *b);
+int row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct ks_diag *diag) KS_MUST_CHECK;
+/* The plaintext of an object's key material, in the arena of the request. */
+int row_material(struct ctx *ctx, const struct object *object, struct ks_span *ret) KS_MUST_CHECK;
+
+/* client.c: tokens that have expired are forgotten. */
+int clients_expire(struct ctx *ctx) KS_MUST_CHECK;
+
+/* engine.c */
+int engine_random(struct engine *engine, void *ret, size_t len) KS_MUST_CHECK;

@@ -1,0 +1,311 @@
+#include "server/engine/material.h"
+
+#include "crypto/keygen.h"
+#include "server/engine/attr.h"
+
+bool
+material_is_transparent(uint32_t format)
+{
+    return format >= KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY &&
+           format <= KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY;
+}
+
+bool
+material_is_key(uint32_t type)
+{
+    switch (type) {
+    case KMIP_OBJECT_TYPE_SYMMETRIC_KEY:
+    case KMIP_OBJECT_TYPE_PUBLIC_KEY:
+    case KMIP_OBJECT_TYPE_PRIVATE_KEY:
+    case KMIP_OBJECT_TYPE_SPLIT_KEY:
+    case KMIP_OBJECT_TYPE_SECRET_DATA:
+    case KMIP_OBJECT_TYPE_PGP_KEY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int
+material_open(struct ctx *ctx, const struct object *object, struct material *ret)
+{
+    struct ks_span plain;
+    KS_TRY(row_material(ctx, object, &plain));
+    if (plain.len == 0 || plain.data[0] > MATERIAL_WRAPPED)
+        return KS_E_CORRUPT;
+    ret->kind = (enum material_kind)plain.data[0];
+    ret->bytes = KS_SPAN(plain.data + 1, plain.len - 1);
+    return 0;
+}
+
+int
+material_put(struct ctx *ctx, struct rev *draft, enum material_kind kind, struct ks_span bytes)
+{
+    uint8_t *plain = ks_arena_alloc(ctx->arena, bytes.len + 1);
+    if (plain == NULL)
+        return KS_E_NOMEM;
+    plain[0] = (uint8_t)kind;
+    if (bytes.len != 0)
+        memcpy(plain + 1, bytes.data, bytes.len);
+    draft->material = KS_SPAN(plain, bytes.len + 1);
+    draft->new_material = true;
+    return attr_digest(ctx, draft, bytes);
+}
+
+/* Numbers: crypto/ has them without signs, KMIP in two's complement and multiples of 8 bytes. */
+
+static struct ks_span
+unsigned_of(struct ks_span big)
+{
+    while (big.len != 0 && big.data[0] == 0)
+        big = KS_SPAN(big.data + 1, big.len - 1);
+    return big;
+}
+
+static int
+signed_of(struct ks_arena *arena, struct ks_span number, struct ks_span *ret)
+{
+    const size_t len = (number.len + 8) & ~(size_t)7;
+    uint8_t *p = ks_arena_alloc(arena, len);
+    if (p == NULL)
+        return KS_E_NOMEM;
+    if (number.len != 0)
+        memcpy(p + len - number.len, number.data, number.len);
+    *ret = KS_SPAN(p, len);
+    return 0;
+}
+
+/* Reading keys */
+
+static int
+rsa_from_item(struct ctx *ctx, const struct kmip_item *item, bool is_private, struct ks_pkey **ret)
+{
+    struct ks_rsa_parts parts = {0};
+    void *decoded;
+    if (is_private) {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_rsa_private_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_rsa_private_key *k = decoded;
+        parts = (struct ks_rsa_parts){.n = unsigned_of(k->modulus),
+                                      .e = unsigned_of(k->public_exponent),
+                                      .d = unsigned_of(k->private_exponent),
+                                      .p = unsigned_of(k->p),
+                                      .q = unsigned_of(k->q),
+                                      .dp = unsigned_of(k->prime_exponent_p),
+                                      .dq = unsigned_of(k->prime_exponent_q),
+                                      .qi = unsigned_of(k->crt_coefficient)};
+    } else {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_rsa_public_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_rsa_public_key *k = decoded;
+        parts = (struct ks_rsa_parts){.n = unsigned_of(k->modulus), .e = unsigned_of(k->public_exponent)};
+    }
+    return ks_pkey_from_rsa(&parts, ret, NULL);
+}
+
+static int
+ec_from_item(struct ctx *ctx, const struct core *core, const struct kmip_item *item, bool is_private,
+             struct ks_pkey **ret)
+{
+    struct ks_ec_parts parts = {0};
+    void *decoded;
+    if (is_private) {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_ec_private_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_ec_private_key *k = decoded;
+        parts.curve = k->recommended_curve;
+        parts.d = unsigned_of(k->d);
+    } else {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_ec_public_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_ec_public_key *k = decoded;
+        parts.curve = k->recommended_curve;
+        parts.q = k->q_string;
+    }
+    const uint32_t algorithm = (uint32_t)core_get(core, CORE_ALGORITHM);
+    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448)
+        parts.algorithm = algorithm;
+    if (is_private && parts.d.len != 0) {
+        /* The scalar is as long as the group's order; a Big Integer has lost the zeros before it. */
+        const size_t len = (ks_curve_bits(parts.curve) + 7) / 8;
+        uint8_t *d = len >= parts.d.len ? ks_arena_alloc(ctx->arena, len) : NULL;
+        if (d == NULL)
+            return KS_E_INVALID;
+        memcpy(d + len - parts.d.len, parts.d.data, parts.d.len);
+        parts.d = KS_SPAN(d, len);
+    }
+    return ks_pkey_from_ec(&parts, ret, NULL);
+}
+
+int
+material_pkey(struct ctx *ctx, const struct core *core, const struct material *material, struct ks_pkey **ret)
+{
+    const uint32_t format = (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
+    const bool is_private = core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PRIVATE_KEY;
+    if (material->kind == MATERIAL_WRAPPED)
+        return KS_E_UNSUPPORTED;
+    if (material->kind == MATERIAL_BYTES)
+        return ks_pkey_parse(format, is_private,
+                             format == KMIP_KEY_FORMAT_TYPE_RAW ? (uint32_t)core_get(core, CORE_ALGORITHM) : 0, 0,
+                             material->bytes, ret, NULL);
+    struct kmip_item *item;
+    KS_TRY(kmip_item_from_ttlv(material->bytes, &kmip_limits_default, ctx->arena, &item, NULL));
+    switch (format) {
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY:
+        return rsa_from_item(ctx, item, is_private, ret);
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
+        return ec_from_item(ctx, core, item, is_private, ret);
+    default:
+        return KS_E_UNSUPPORTED;
+    }
+}
+
+int
+material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span *ret)
+{
+    struct material material;
+    KS_TRY(material_open(ctx, object, &material));
+    if (material.kind == MATERIAL_BYTES) {
+        *ret = material.bytes;
+        return 0;
+    }
+    if (material.kind == MATERIAL_ITEM) {
+        struct kmip_item *item;
+        KS_TRY(kmip_item_from_ttlv(material.bytes, &kmip_limits_default, ctx->arena, &item, NULL));
+        const struct kmip_item *key = item->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(item, KMIP_TAG_KEY) : NULL;
+        if (key != NULL && key->type == KMIP_TYPE_BYTE_STRING) {
+            *ret = key->s;
+            return 0;
+        }
+    }
+    return engine_fail(ctx, COND_KEY_FORMAT,
+                       "the key material of object %s is wrapped or no symmetric key: it can not be used here",
+                       object->uid);
+}
+
+/* Writing keys */
+
+static int
+item_material(struct ctx *ctx, const struct kmip_schema *schema, const void *key, struct material *ret)
+{
+    struct kmip_item *item;
+    KS_TRY(kmip_item_encode(schema, KMIP_V2_1, key, ctx->arena, &item));
+    KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(1 << 20);
+    KS_TRY(kmip_item_to_ttlv(item, &ttlv));
+    ret->kind = MATERIAL_ITEM;
+    return ks_arena_span(ctx->arena, ks_buf_span(&ttlv), &ret->bytes);
+}
+
+static int
+export_rsa(struct ctx *ctx, const struct ks_pkey *key, bool is_private, struct material *ret)
+{
+    struct ks_rsa_parts parts;
+    KS_TRY(ks_pkey_rsa(key, ctx->arena, &parts, NULL));
+    if (!is_private) {
+        struct kmip_transparent_rsa_public_key k = {0};
+        KS_TRY(signed_of(ctx->arena, parts.n, &k.modulus));
+        KS_TRY(signed_of(ctx->arena, parts.e, &k.public_exponent));
+        return item_material(ctx, &kmip_schema_transparent_rsa_public_key, &k, ret);
+    }
+    struct kmip_transparent_rsa_private_key k = {0};
+    const struct {
+        struct ks_span from, *to;
+        bool *has;
+    } fields[] = {
+        {parts.d, &k.private_exponent, &k.has_private_exponent},
+        {parts.e, &k.public_exponent, &k.has_public_exponent},
+        {parts.p, &k.p, &k.has_p},
+        {parts.q, &k.q, &k.has_q},
+        {parts.dp, &k.prime_exponent_p, &k.has_prime_exponent_p},
+        {parts.dq, &k.prime_exponent_q, &k.has_prime_exponent_q},
+        {parts.qi, &k.crt_coefficient, &k.has_crt_coefficient},
+    };
+    KS_TRY(signed_of(ctx->arena, parts.n, &k.modulus));
+    for (size_t i = 0; i < KS_ARRAY_LEN(fields); i++) {
+        if (fields[i].from.len == 0)
+            continue;
+        KS_TRY(signed_of(ctx->arena, fields[i].from, fields[i].to));
+        *fields[i].has = true;
+    }
+    return item_material(ctx, &kmip_schema_transparent_rsa_private_key, &k, ret);
+}
+
+static int
+export_ec(struct ctx *ctx, const struct ks_pkey *key, bool is_private, struct material *ret)
+{
+    struct ks_ec_parts parts;
+    KS_TRY(ks_pkey_ec(key, ctx->arena, &parts, NULL));
+    if (!is_private) {
+        const struct kmip_transparent_ec_public_key k = {.recommended_curve = parts.curve, .q_string = parts.q};
+        return item_material(ctx, &kmip_schema_transparent_ec_public_key, &k, ret);
+    }
+    struct kmip_transparent_ec_private_key k = {.recommended_curve = parts.curve};
+    KS_TRY(signed_of(ctx->arena, parts.d, &k.d));
+    return item_material(ctx, &kmip_schema_transparent_ec_private_key, &k, ret);
+}
+
+static int
+export_bytes(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 16);
+    KS_TRY(ks_pkey_export(key, format, is_private, &out, NULL));
+    ret->kind = MATERIAL_BYTES;
+    return ks_arena_span(ctx->arena, ks_buf_span(&out), &ret->bytes);
+}
+
+int
+material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
+{
+    int rc;
+    switch (format) {
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY:
+        rc = is_private == (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY)
+                 ? export_rsa(ctx, key, is_private, ret)
+                 : KS_E_UNSUPPORTED;
+        break;
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
+        rc = is_private ? export_ec(ctx, key, true, ret) : KS_E_UNSUPPORTED;
+        break;
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
+        rc = !is_private ? export_ec(ctx, key, false, ret) : KS_E_UNSUPPORTED;
+        break;
+    default:
+        rc = export_bytes(ctx, key, format, is_private, ret);
+    }
+    if (rc == 0 || rc == KS_E_NOMEM)
+        return rc;
+    return engine_fail(ctx, COND_KEY_FORMAT, "the key can not be given in that Key Format Type");
+}
+
+int
+material_key_value(struct ctx *ctx, const struct material *material, const struct kmip_attrs *attributes,
+                   struct kmip_item **ret)
+{
+    if (material->kind == MATERIAL_WRAPPED) {
+        struct kmip_item *wrapped = kmip_item_new(ctx->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_BYTE_STRING);
+        if (wrapped == NULL)
+            return KS_E_NOMEM;
+        wrapped->s = material->bytes;
+        *ret = wrapped;
+        return 0;
+    }
+    struct kmip_key_value value = {0};
+    if (material->kind == MATERIAL_ITEM) {
+        KS_TRY(kmip_item_from_ttlv(material->bytes, &kmip_limits_default, ctx->arena, &value.key_material, NULL));
+    } else {
+        value.key_material = kmip_item_new(ctx->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+        if (value.key_material == NULL)
+            return KS_E_NOMEM;
+        value.key_material->s = material->bytes;
+    }
+    if (attributes != NULL)
+        value.attributes = *attributes;
+    return kmip_item_encode(&kmip_schema_key_value, ctx->version, &value, ctx->arena, ret);
+}

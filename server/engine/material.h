@@ -1,0 +1,43 @@
+/*
+ * Key material: how it is kept and how it travels.
+ *
+ * Kept it is a byte that says what follows, and the bytes: those of Key Material, TTLV of a Key Material that is a
+ * structure (transparent formats), or the Byte String that a wrapped Key Value is.
+ */
+#pragma once
+
+#include "crypto/keyformat.h"
+#include "server/engine/ctx.h"
+
+enum material_kind { MATERIAL_BYTES, MATERIAL_ITEM, MATERIAL_WRAPPED };
+
+struct material {
+    enum material_kind kind;
+    struct ks_span bytes;
+};
+
+/* The material of an object, opened into the arena. */
+int material_open(struct ctx *ctx, const struct object *object, struct material *ret) KS_MUST_CHECK;
+
+/* Makes it the material of a draft, with its Digest and Key Value Present's consequence. */
+int material_put(struct ctx *ctx, struct rev *draft, enum material_kind kind, struct ks_span bytes) KS_MUST_CHECK;
+
+/* The object of a Register request: facts and material into the draft, whose attributes are already there. */
+int material_register(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft) KS_MUST_CHECK;
+
+/* An asymmetric key as an object of crypto/. KS_E_UNSUPPORTED: a format or an algorithm that is not offered. */
+int material_pkey(struct ctx *ctx, const struct core *core, const struct material *material,
+                  struct ks_pkey **ret) KS_MUST_CHECK;
+/* The bytes of a symmetric key, in whatever format it is kept. */
+int material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span *ret) KS_MUST_CHECK;
+
+/* A key in a format: material in that form. Fails with KEY_FORMAT. */
+int material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private,
+                    struct material *ret) KS_MUST_CHECK;
+
+/* The Key Value that holds the material; attributes (may be NULL) go into it. */
+int material_key_value(struct ctx *ctx, const struct material *material, const struct kmip_attrs *attributes,
+                       struct kmip_item **ret) KS_MUST_CHECK;
+
+bool material_is_transparent(uint32_t format);
+bool material_is_key(uint32_t object_type); /* has a Key Block */

@@ -1,0 +1,445 @@
+/*
+ * Messages: header, batch, items, the answer.
+ *
+ * Order of checks of an item: it decoded; the operation exists, in this version and here; no critical extension; the
+ * client is known and may ask at all; the server is not sealed. All else is the handler's (engine_object, engine_use).
+ */
+#include "server/engine/message.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "server/engine/op/op.h"
+#include "server/engine/tick.h"
+
+enum { MAX_ITEMS = 1024, NEWEST = KMIP_V2_1 };
+
+enum { OP_SEALED = 1, OP_ALONE = 2 };
+
+struct engine_op {
+    uint32_t operation;
+    op_handler *run;
+    enum right right;
+    unsigned flags;
+};
+
+static const struct engine_op ops[] = {
+#define ENGINE_OP(NAME, handler, RIGHT, FLAGS) {KMIP_OPERATION_##NAME, op_##handler, RIGHT_##RIGHT, FLAGS},
+#include "server/engine/ops.def"
+#undef ENGINE_OP
+};
+
+static const struct engine_op *
+find_op(uint32_t operation)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(ops); i++)
+        if (ops[i].operation == operation)
+            return &ops[i];
+    return NULL;
+}
+
+bool
+engine_offers(uint32_t operation, enum kmip_version version)
+{
+    const struct kmip_operation *op = kmip_operation_find(operation);
+    return op != NULL && op->since <= version && version <= op->until && find_op(operation) != NULL;
+}
+
+/* A code that no handler gave a reason for. */
+static void
+fail_by_code(struct ctx *ctx, int rc)
+{
+    if (rc == KS_E_LIMIT)
+        engine_say(ctx, COND_SERVER_LIMIT, "the request goes beyond a limit of this server");
+    else if (rc == KS_E_NOMEM)
+        engine_say(ctx, COND_INTERNAL, "the server is out of memory; try again later");
+    else
+        engine_say(ctx, COND_INTERNAL, "%s failed: %s", ctx->op != NULL ? ctx->op->name : "the request",
+                   ks_err_text(rc));
+}
+
+static struct record *
+new_record(struct ctx *ctx)
+{
+    struct record *record = tx_record(ctx);
+    if (record == NULL)
+        return NULL;
+    static const char *const texts[KMIP_VERSION_COUNT] = {
+#define KMIP_VERSION(name, major, minor) [KMIP_##name] = #major "." #minor,
+#include <keystead/spec/versions.def>
+#undef KMIP_VERSION
+    };
+    struct audit_event *e = &record->event;
+    e->event = KS_LIT("kmip");
+    e->who = ctx->who;
+    if (ctx->client != NULL) {
+        e->client = ks_span_str(ctx->client->name);
+        e->role = role_name(ctx->client->role);
+    }
+    e->version = texts[ctx->version];
+    if (ctx->header != NULL)
+        e->client_correlation = ctx->header->client_correlation_value;
+    e->server_correlation = ctx->correlation;
+    return record;
+}
+
+static void
+close_record(struct ctx *ctx, struct record *record, const char *status)
+{
+    record->event.status = status;
+    if (!ctx->failed)
+        return;
+    record->event.reason = kmip_enum_xml_name(KMIP_TAG_RESULT_REASON, ctx->reason);
+    record->event.message = ks_span_str(ctx->message);
+}
+
+/* Items */
+
+static int
+check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const struct engine_op **ret)
+{
+    const struct kmip_operation *op = ctx->op;
+    const struct engine_op *row = find_op(item->operation);
+    if (op == NULL || row == NULL || ctx->version < op->since || ctx->version > op->until)
+        return engine_fail(ctx, COND_NO_SUCH_OPERATION, "%s is not supported by this server in this version of KMIP",
+                           op != NULL ? op->name : "the operation");
+    if (!ctx->who->authenticated && row->right != RIGHT_ENROLL)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED, "%s needs a client certificate; enroll first", op->name);
+    const bool sealed = engine_sealed(ctx->engine);
+    if (sealed && (row->flags & OP_SEALED) == 0)
+        return engine_fail(ctx, COND_SEALED, "the server is sealed; an administrator has to unseal it");
+    if (!sealed && ctx->client == NULL && row->right != RIGHT_ENROLL)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED,
+                           "the certificate belongs to no client of this server, or was revoked");
+    if (!sealed && !policy_may(ctx->client, row->right, NULL))
+        return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s; ask an administrator", op->name);
+    if (item->payload_error != 0 || item->payload == NULL) {
+        const int rc =
+            engine_fail(ctx, COND_BAD_MESSAGE, "the payload of %s is not as this version of KMIP has it", op->name);
+        if (item->payload_reason != 0)
+            ctx->reason = item->payload_reason;
+        return rc;
+    }
+    for (size_t i = 0; i < item->n_message_extension; i++)
+        if (item->message_extension[i]->criticality_indicator)
+            return engine_fail(ctx, COND_CRITICAL_EXTENSION,
+                               "the message extension of %.*s is unknown here, and critical",
+                               (int)(item->message_extension[i]->vendor_identification.len & 63),
+                               (const char *)item->message_extension[i]->vendor_identification.data);
+    if ((row->flags & OP_ALONE) != 0 && ctx->n_items > 1)
+        return engine_fail(ctx, COND_NO_SUCH_FEATURE, "%s can not be undone and has to be the one item of its batch",
+                           op->name);
+    *ret = row;
+    return 0;
+}
+
+/* Mandatory (2.x) asks for what this server does not do; true (1.x) and Optional only allow it. */
+static int
+check_asynchronous(struct ctx *ctx)
+{
+    if (ctx->header->has_asynchronous_indicator &&
+        ctx->header->asynchronous_indicator == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY)
+        return engine_fail(ctx, COND_NO_SUCH_FEATURE,
+                           "this server answers at once: Asynchronous Indicator can not be Mandatory");
+    return 0;
+}
+
+static int
+run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret_payload)
+{
+    const struct engine_op *row;
+    KS_TRY(check_item(ctx, item, &row));
+    KS_TRY(check_asynchronous(ctx));
+    return row->run(ctx, item->payload, ret_payload);
+}
+
+static void
+one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item, struct kmip_response_batch_item *ret)
+{
+    const struct tx mark = ctx->tx;
+    void *payload = NULL;
+    ctx->op = kmip_operation_find(item->operation);
+    ctx->item = at;
+    ctx->failed = false;
+    ctx->reason = 0;
+    ctx->message = NULL;
+    ctx->record = new_record(ctx);
+    if (ctx->record != NULL) {
+        ctx->record->event.batch_item = (int)at;
+        ctx->record->event.operation = ctx->op != NULL ? ctx->op->name : NULL;
+    }
+    int rc = ctx->record != NULL ? run_item(ctx, item, &payload) : KS_E_NOMEM;
+    if (rc != 0) {
+        tx_rollback(ctx, &mark);
+        if (!ctx->failed)
+            fail_by_code(ctx, rc);
+        payload = NULL;
+    }
+    if (ctx->record != NULL)
+        close_record(ctx, ctx->record, rc == 0 ? "success" : "failed");
+    ret->operation = item->operation;
+    ret->has_operation = true;
+    ret->unique_batch_item_id = item->unique_batch_item_id;
+    ret->has_unique_batch_item_id = item->has_unique_batch_item_id;
+    ret->payload = payload;
+    if (rc == 0) {
+        ret->result_status = KMIP_RESULT_STATUS_SUCCESS;
+        return;
+    }
+    ret->result_status = KMIP_RESULT_STATUS_OPERATION_FAILED;
+    ret->result_reason = ctx->reason;
+    ret->has_result_reason = true;
+    ret->result_message = ks_span_str(ctx->message);
+    ret->has_result_message = true;
+}
+
+/* The items before a failed one, when the batch asked for Undo: nothing of them counts. */
+static void
+undo_batch(struct ctx *ctx, const struct tx *mark, struct kmip_response_batch_item **items, size_t n)
+{
+    tx_rollback(ctx, mark);
+    for (size_t i = 0; i < n; i++)
+        if (items[i]->result_status == KMIP_RESULT_STATUS_SUCCESS)
+            items[i]->result_status = KMIP_RESULT_STATUS_OPERATION_UNDONE;
+    for (struct record *r = ctx->tx.first_record; r != NULL; r = r->next)
+        if (r->event.batch_item >= 0 && r->event.status != NULL && r->event.reason == NULL) {
+            r->event.status = "undone";
+            r->event.state_after = NULL;
+        }
+}
+
+static int
+run_batch(struct ctx *ctx, const struct kmip_request_message *request, struct kmip_response_message *response)
+{
+    const struct tx mark = ctx->tx;
+    const size_t n = request->n_batch_item;
+    const uint32_t option = request->request_header->has_batch_error_continuation_option
+                                ? request->request_header->batch_error_continuation_option
+                                : KMIP_BATCH_ERROR_CONTINUATION_OPTION_STOP;
+    response->batch_item = ks_arena_array(ctx->arena, n, sizeof(*response->batch_item));
+    if (response->batch_item == NULL)
+        return KS_E_NOMEM;
+    ctx->n_items = n;
+    for (size_t i = 0; i < n; i++) {
+        struct kmip_response_batch_item *item = CTX_NEW(ctx, struct kmip_response_batch_item);
+        if (item == NULL)
+            return KS_E_NOMEM;
+        response->batch_item[i] = item;
+        response->n_batch_item = i + 1;
+        one_item(ctx, i, request->batch_item[i], item);
+        if (item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
+            option == KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE)
+            continue;
+        if (option == KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
+            undo_batch(ctx, &mark, response->batch_item, i);
+        break;
+    }
+    return 0;
+}
+
+/* Answers */
+
+static int
+make_response(struct ctx *ctx, struct kmip_response_message **ret)
+{
+    struct kmip_response_message *response = CTX_NEW(ctx, struct kmip_response_message);
+    struct kmip_response_header *header = CTX_NEW(ctx, struct kmip_response_header);
+    struct kmip_protocol_version *version = CTX_NEW(ctx, struct kmip_protocol_version);
+    if (response == NULL || header == NULL || version == NULL)
+        return KS_E_NOMEM;
+    const struct kmip_version_number number = kmip_version_number(ctx->version);
+    version->protocol_version_major = number.major;
+    version->protocol_version_minor = number.minor;
+    header->protocol_version = version;
+    header->time_stamp = ctx->now;
+    header->server_correlation_value = ctx->correlation;
+    header->has_server_correlation_value = ctx->correlation.len != 0;
+    if (ctx->header != NULL) {
+        header->client_correlation_value = ctx->header->client_correlation_value;
+        header->has_client_correlation_value = ctx->header->has_client_correlation_value;
+    }
+    response->response_header = header;
+    *ret = response;
+    return 0;
+}
+
+static int
+encode(struct ctx *ctx, struct kmip_response_message *response)
+{
+    response->response_header->batch_count = (int32_t)response->n_batch_item;
+    ks_buf_reset(&ctx->reply->response);
+    return kmip_response_encode(response, &ctx->reply->response, NULL);
+}
+
+/* A request of which nothing was carried out: one item without an operation, and one record. */
+static int
+refuse(struct ctx *ctx, enum condition condition, const char *message)
+{
+    struct kmip_response_message *response;
+    ctx->failed = false;
+    engine_say(ctx, condition, "%s", message);
+    struct record *record = new_record(ctx);
+    struct kmip_response_batch_item *item = CTX_NEW(ctx, struct kmip_response_batch_item);
+    struct kmip_response_batch_item **items = CTX_NEW(ctx, struct kmip_response_batch_item *);
+    if (record == NULL || item == NULL || items == NULL)
+        return KS_E_NOMEM;
+    close_record(ctx, record, "failed");
+    KS_TRY(make_response(ctx, &response));
+    item->result_status = KMIP_RESULT_STATUS_OPERATION_FAILED;
+    item->result_reason = ctx->reason;
+    item->has_result_reason = true;
+    item->result_message = ks_span_str(ctx->message);
+    item->has_result_message = true;
+    items[0] = item;
+    response->batch_item = items;
+    response->n_batch_item = 1;
+    return encode(ctx, response);
+}
+
+static size_t
+response_limit(const struct ctx *ctx)
+{
+    const size_t own = ctx->engine->config.max_response;
+    const struct kmip_request_header *h = ctx->header;
+    if (h->has_maximum_response_size && h->maximum_response_size > 0 && (size_t)h->maximum_response_size < own)
+        return (size_t)h->maximum_response_size;
+    return own;
+}
+
+/* An answer that is larger than the client takes: nothing of the request counts, and each item says so. */
+static int
+too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *response)
+{
+    tx_rollback(ctx, mark);
+    ctx->failed = false;
+    engine_say(ctx, COND_TOO_LARGE, "the answer has more than %zu bytes; nothing was carried out", response_limit(ctx));
+    for (size_t i = 0; i < response->n_batch_item; i++) {
+        struct kmip_response_batch_item *item = response->batch_item[i];
+        if (item->result_status != KMIP_RESULT_STATUS_SUCCESS)
+            continue;
+        item->payload = NULL;
+        item->result_status = KMIP_RESULT_STATUS_OPERATION_FAILED;
+        item->result_reason = ctx->reason;
+        item->has_result_reason = true;
+        item->result_message = KS_SPAN_NONE;
+        item->has_result_message = false;
+    }
+    for (struct record *r = ctx->tx.first_record; r != NULL; r = r->next)
+        if (r->event.batch_item >= 0 && r->event.reason == NULL) {
+            close_record(ctx, r, "failed");
+            r->event.state_after = NULL;
+            r->event.form = NULL;
+        }
+    return encode(ctx, response);
+}
+
+/* The best header for a version that is not supported: the newest one of the same kind that the client asked for. */
+static enum kmip_version
+nearest_version(const struct kmip_request_message *request)
+{
+    const struct kmip_protocol_version *asked =
+        request != NULL && request->request_header != NULL ? request->request_header->protocol_version : NULL;
+    for (int v = NEWEST; asked != NULL && v > KMIP_V1_0; v--)
+        if (kmip_version_number((enum kmip_version)v).major == asked->protocol_version_major)
+            return (enum kmip_version)v;
+    return asked == NULL || asked->protocol_version_major < 1 ? KMIP_V1_0 : NEWEST;
+}
+
+static int
+handle(struct ctx *ctx, struct ks_span bytes)
+{
+    struct kmip_request_message *request = NULL;
+    struct ks_diag diag = {0};
+    const struct kmip_limits *limits = ctx->who->authenticated ? &kmip_limits_default : &kmip_limits_anonymous;
+    ctx->version = KMIP_V1_0;
+    const int rc = kmip_request_decode(bytes, limits, ctx->arena, &request, &diag);
+    if (rc == KS_E_NOMEM)
+        return rc;
+    if (rc == KS_E_UNSUPPORTED) {
+        ctx->version = nearest_version(request);
+        return refuse(ctx, COND_UNKNOWN_VERSION, "this version of KMIP is not supported; use 1.0 to 2.1");
+    }
+    if (rc != 0)
+        return refuse(ctx, COND_BAD_MESSAGE, ks_diag_text(&diag));
+    ctx->header = request->request_header;
+    if (kmip_version_find(ctx->header->protocol_version->protocol_version_major,
+                          ctx->header->protocol_version->protocol_version_minor, &ctx->version) != 0)
+        return refuse(ctx, COND_UNKNOWN_VERSION, "this version of KMIP is not supported; use 1.0 to 2.1");
+    if (ctx->version <= KMIP_V2_1 && (size_t)ctx->header->batch_count != request->n_batch_item)
+        return refuse(ctx, COND_BAD_MESSAGE, "Batch Count is not the number of Batch Items");
+    if (request->n_batch_item > MAX_ITEMS)
+        return refuse(ctx, COND_SERVER_LIMIT, "the batch has more than 1024 items; split it");
+    struct kmip_response_message *response;
+    const struct tx mark = ctx->tx;
+    KS_TRY(make_response(ctx, &response));
+    KS_TRY(run_batch(ctx, request, response));
+    KS_TRY(encode(ctx, response));
+    if (ctx->reply->response.len > response_limit(ctx))
+        KS_TRY(too_large(ctx, &mark, response));
+    return 0;
+}
+
+void
+engine_ctx_init(struct ctx *ctx, struct engine *engine, const struct identity *who, struct engine_reply *reply)
+{
+    *ctx = (struct ctx){.engine = engine, .reply = reply, .arena = &reply->arena, .who = who};
+    const int64_t now = engine->env.now_us(engine->env.arg);
+    if (now > engine->last_us)
+        engine->last_us = now; /* time never goes back for the machine */
+    ctx->now_us = engine->last_us;
+    ctx->now = engine->last_us / 1000000;
+}
+
+static void
+set_correlation(struct ctx *ctx)
+{
+    char text[40];
+    const int n = snprintf(text, sizeof(text), "%08x-%llu", (unsigned)ctx->engine->boot,
+                           (unsigned long long)++ctx->engine->n_requests);
+    if (n > 0)
+        ctx->correlation = KS_SPAN(ks_arena_dup(ctx->arena, text, (size_t)n), (size_t)n);
+    if (ctx->correlation.data == NULL)
+        ctx->correlation = KS_SPAN_NONE;
+}
+
+void
+engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
+                       struct engine_prepared *prepared, struct engine_reply *reply)
+{
+    struct ctx ctx;
+    engine_reply_reset(reply);
+    engine_ctx_init(&ctx, engine, who, reply);
+    ctx.prepared = prepared;
+    set_correlation(&ctx);
+    if (who->authenticated && !engine_sealed(engine))
+        ctx.client = clients_by_fingerprint(&engine->clients, who->fingerprint);
+    if (ctx.client != NULL && ctx.client->revoked)
+        ctx.client = NULL;
+    int rc = engine_settle(&ctx);
+    const struct tx settled = ctx.tx;
+    if (rc == 0)
+        rc = handle(&ctx, request);
+    if (rc != 0) {
+        /* Not even a refusal fits into memory: nothing counts but what was due anyway. */
+        tx_rollback(&ctx, &settled);
+        for (struct record *r = ctx.tx.first_record; r != NULL; r = r->next)
+            if (r->event.batch_item >= 0)
+                r->event.status = "failed";
+        ks_buf_reset(&reply->response);
+        reply->drop = true;
+    }
+    if (tx_finish(&ctx) != 0) {
+        const struct tx nothing = {0};
+        tx_rollback(&ctx, &nothing);
+        engine_reply_reset(reply);
+        reply->drop = true;
+    }
+    if (!who->authenticated && ctx.failed)
+        reply->drop = true;
+}
+
+void
+engine_handle(struct engine *engine, const struct identity *who, struct ks_span request, struct engine_reply *reply)
+{
+    engine_handle_prepared(engine, who, request, NULL, reply);
+}

@@ -1,0 +1,147 @@
+/* Create Key Pair (KMIP 1.4: 4.2; 2.1: 6.1.9). */
+#include "crypto/keygen.h"
+#include "server/engine/op/op.h"
+#include "server/engine/prepared.h"
+
+struct half {
+    struct rev draft;
+    struct object *object;
+    bool is_private;
+};
+
+static int
+start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_attrs *common,
+           const struct kmip_attrs *own)
+{
+    core_set(&half->draft.core, CORE_OBJECT_TYPE, type);
+    KS_TRY(attr_new(ctx, own, &half->draft));
+    /* What is common holds where the half says nothing itself. */
+    struct kmip_attrs rest = {.names = common->names};
+    for (const struct kmip_attr *a = common->first; a != NULL; a = a->next) {
+        bool said = false;
+        for (const struct kmip_attr *b = own->first; b != NULL && !said; b = b->next)
+            said = attr_same(b, a->tag, a->vendor, a->name);
+        if (said)
+            continue;
+        struct kmip_attr *copy = kmip_attrs_add(ctx->arena, &rest, a->tag, a->value);
+        if (copy == NULL)
+            return KS_E_NOMEM;
+        copy->vendor = a->vendor;
+        copy->name = a->name;
+    }
+    return attr_new(ctx, &rest, &half->draft);
+}
+
+static uint32_t
+curve_of(const struct rev *draft)
+{
+    for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
+        const struct kmip_item *curve = a->tag == KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS && a->value != NULL
+                                            ? kmip_item_child(a->value, KMIP_TAG_RECOMMENDED_CURVE)
+                                            : NULL;
+        if (curve != NULL && curve->type == KMIP_TYPE_ENUMERATION)
+            return curve->u32;
+    }
+    return 0;
+}
+
+/* A key that was made beforehand, if it is what is wanted. */
+static struct ks_pkey *
+take_prepared(struct ctx *ctx, const struct ks_keypair_params *params)
+{
+    if (ctx->prepared == NULL || params->algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+        return NULL;
+    for (size_t i = 0; i < ctx->prepared->n; i++) {
+        struct prepared_key *p = &ctx->prepared->v[i];
+        if (p->key != NULL && p->bits == params->bits) {
+            struct ks_pkey *key = p->key;
+            p->key = NULL;
+            return key;
+        }
+    }
+    return NULL;
+}
+
+static int
+make_pair(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_pkey **ret)
+{
+    struct ks_diag diag = {0};
+    if (!core_has(&a->core, CORE_ALGORITHM) || !core_has(&b->core, CORE_ALGORITHM))
+        return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic Algorithm");
+    if (core_get(&a->core, CORE_ALGORITHM) != core_get(&b->core, CORE_ALGORITHM) ||
+        core_get(&a->core, CORE_LENGTH) != core_get(&b->core, CORE_LENGTH) || curve_of(a) != curve_of(b))
+        return engine_fail(ctx, COND_BAD_FIELD, "both keys of a pair have the same algorithm, length and curve");
+    if (core_get(&a->core, CORE_LENGTH) < 0)
+        return engine_fail(ctx, COND_AGAINST_POLICY, "a Cryptographic Length is not negative");
+    const struct ks_keypair_params params = {.algorithm = (uint32_t)core_get(&a->core, CORE_ALGORITHM),
+                                             .bits = (uint32_t)core_get(&a->core, CORE_LENGTH),
+                                             .curve = curve_of(a)};
+    *ret = take_prepared(ctx, &params);
+    if (*ret != NULL)
+        return 0;
+    const int rc = ks_keygen_pair(&params, ret, &diag);
+    if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
+        return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
+    return rc == KS_E_CRYPTO ? engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag) : rc;
+}
+
+static int
+put_curve(struct ctx *ctx, struct rev *draft, uint32_t curve)
+{
+    struct kmip_item *item;
+    if (curve == 0 || curve_of(draft) != 0)
+        return 0;
+    const struct kmip_cryptographic_domain_parameters p = {.recommended_curve = curve, .has_recommended_curve = true};
+    KS_TRY(kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, KMIP_V2_1, &p, ctx->arena, &item));
+    attr_drop(draft, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+    return attr_put(ctx, draft, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item);
+}
+
+static int
+finish_half(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
+{
+    struct core *core = &half->draft.core;
+    struct ks_pkey_info info;
+    struct material material;
+    ks_pkey_info(key, &info);
+    if (!core_has(core, CORE_LENGTH))
+        core_set(core, CORE_LENGTH, info.bits);
+    KS_TRY(put_curve(ctx, &half->draft, info.curve));
+    if (!core_has(core, CORE_KEY_FORMAT_TYPE))
+        core_set(core, CORE_KEY_FORMAT_TYPE, ks_pkey_default_format(key, half->is_private));
+    KS_TRY(material_export(ctx, key, (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE), half->is_private, &material));
+    KS_TRY(material_put(ctx, &half->draft, material.kind, material.bytes));
+    return op_new_object(ctx, ctx->client, &half->draft, true, &half->object);
+}
+
+static int
+link_half(struct ctx *ctx, struct half *half, uint32_t type, const struct half *to)
+{
+    struct rev draft;
+    KS_TRY(rev_draft(ctx->arena, half->object->rev, &draft));
+    KS_TRY(attr_link(ctx, &draft, type, object_uid(to->object)));
+    return tx_put(ctx, half->object, &draft, true);
+}
+
+int
+op_create_key_pair(struct ctx *ctx, const void *request, void **ret_response)
+{
+    const struct kmip_create_key_pair_request *r = request;
+    OP_RESPONSE(ctx, kmip_create_key_pair_response, response);
+    struct half private = {.is_private = true}, public = {.is_private = false};
+    KS_PKEY *key = NULL;
+    KS_TRY(start_half(ctx, &private, KMIP_OBJECT_TYPE_PRIVATE_KEY, &r->common_attributes, &r->private_attributes));
+    KS_TRY(start_half(ctx, &public, KMIP_OBJECT_TYPE_PUBLIC_KEY, &r->common_attributes, &r->public_attributes));
+    KS_TRY(make_pair(ctx, &private.draft, &public.draft, &key));
+    KS_TRY(finish_half(ctx, &public, key));
+    KS_TRY(finish_half(ctx, &private, key));
+    KS_TRY(link_half(ctx, &private, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &public));
+    KS_TRY(link_half(ctx, &public, KMIP_LINK_TYPE_PRIVATE_KEY_LINK, &private));
+    engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PUBLIC_KEY, object_uid(public.object));
+    engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR, object_uid(private.object));
+    engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PRIVATE_KEY, object_uid(private.object));
+    response->private_key_unique_identifier = uid_of(private.object);
+    response->public_key_unique_identifier = uid_of(public.object);
+    *ret_response = response;
+    return 0;
+}

@@ -1,0 +1,227 @@
+/* Locate (KMIP 1.4: 4.9; 2.1: 6.1.32). */
+#include "server/engine/op/op.h"
+
+enum { LOCATE_MOST = 20000 };
+
+/* A filter: an attribute that the object has to have. A date that is given twice is a range. */
+struct filter {
+    const struct kmip_attr *attr;
+    bool range;
+    int64_t from, to;
+};
+
+struct query {
+    struct filter *filters;
+    size_t n;
+    uint32_t storage;
+    uint32_t member;                    /* Object Group Member; 0: any */
+    const struct kmip_attr *name, *uid; /* filters that an index answers */
+};
+
+static bool
+is_date(const struct kmip_attr *attr)
+{
+    return attr->value != NULL && attr->value->type == KMIP_TYPE_DATE_TIME;
+}
+
+static int
+make_filters(struct ctx *ctx, const struct kmip_attrs *attrs, struct query *q)
+{
+    q->filters = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(*q->filters));
+    if (q->filters == NULL)
+        return KS_E_NOMEM;
+    for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next) {
+        struct filter *pair = NULL;
+        for (size_t i = 0; i < q->n && is_date(a) && pair == NULL; i++)
+            if (attr_same(q->filters[i].attr, a->tag, a->vendor, a->name) && is_date(q->filters[i].attr))
+                pair = &q->filters[i];
+        if (pair != NULL && pair->range)
+            return engine_fail(ctx, COND_BAD_FIELD, "a date is given three times: once is that date, twice a range");
+        if (pair != NULL) {
+            const int64_t x = pair->attr->value->i64, y = a->value->i64;
+            pair->range = true;
+            pair->from = x < y ? x : y;
+            pair->to = x < y ? y : x;
+            continue;
+        }
+        q->filters[q->n++] = (struct filter){.attr = a};
+        if (a->tag == KMIP_TAG_NAME && a->value != NULL)
+            q->name = a;
+        if (a->tag == KMIP_TAG_UNIQUE_IDENTIFIER && a->value != NULL && a->value->type == KMIP_TYPE_TEXT_STRING)
+            q->uid = a;
+    }
+    return 0;
+}
+
+/* A structure matches if every field that the filter has is there and equal. */
+static bool
+value_matches(const struct kmip_item *value, const struct kmip_item *want)
+{
+    if (want->type != KMIP_TYPE_STRUCTURE || value->type != KMIP_TYPE_STRUCTURE)
+        return value->type == want->type && kmip_item_equal(value, want);
+    for (const struct kmip_item *field = want->first; field != NULL; field = field->next) {
+        const struct kmip_item *have = value->first;
+        while (have != NULL && !(have->tag == field->tag && kmip_item_equal(have, field)))
+            have = have->next;
+        if (have == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool
+fact_matches(const struct core *core, enum core_id id, const struct filter *f)
+{
+    int64_t want;
+    if (!core_has(core, id))
+        return false;
+    const int64_t have = core_get(core, id);
+    if (f->range)
+        return f->from <= have && have <= f->to;
+    if (core_from_item(id, f->attr->value, &want) != 0)
+        return false;
+    if (id == CORE_USAGE_MASK) /* every bit of the filter */
+        return (have & want) == want;
+    return have == want;
+}
+
+static int
+filter_matches(struct ctx *ctx, const struct object *object, const struct filter *f, bool *ret)
+{
+    const enum core_id id = f->attr->tag != KMIP_TAG_ATTRIBUTE ? core_find(f->attr->tag) : CORE_COUNT;
+    struct kmip_attrs values;
+    *ret = false;
+    if (f->attr->tag == KMIP_TAG_UNIQUE_IDENTIFIER) {
+        *ret = f->attr->value != NULL && f->attr->value->type == KMIP_TYPE_TEXT_STRING &&
+               ks_span_equal(f->attr->value->s, object_uid(object));
+        return 0;
+    }
+    if (id != CORE_COUNT && (core_rows[id].flags & CORE_HIDDEN) == 0 && f->attr->value != NULL) {
+        *ret = fact_matches(&object->rev->core, id, f);
+        return 0;
+    }
+    KS_TRY(attr_values(
+        ctx, object,
+        &(struct kmip_attr){.tag = f->attr->tag, .vendor = f->attr->vendor, .name = f->attr->name, .index = -1},
+        &values));
+    for (const struct kmip_attr *a = values.first; a != NULL && !*ret; a = a->next)
+        *ret = f->attr->value == NULL || /* the name alone: the object has one */
+               (f->range ? a->value->type == KMIP_TYPE_DATE_TIME && f->from <= a->value->i64 && a->value->i64 <= f->to
+                         : value_matches(a->value, f->attr->value));
+    return 0;
+}
+
+static bool
+stored_as(const struct core *core, uint32_t mask)
+{
+    const int64_t state = core_get(core, CORE_STATE);
+    if (state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED)
+        return (mask & KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE) != 0;
+    if (core_has(core, CORE_ARCHIVE_DATE))
+        return (mask & KMIP_STORAGE_STATUS_MASK_ARCHIVAL_STORAGE) != 0;
+    return (mask & KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE) != 0;
+}
+
+static int
+matches(struct ctx *ctx, const struct object *object, const struct query *q, bool *ret)
+{
+    const struct core *core = &object->rev->core;
+    *ret = policy_may(ctx->client, RIGHT_SEE, object) && stored_as(core, q->storage) &&
+           (q->member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH || core_get(core, CORE_FRESH) != 0);
+    for (size_t i = 0; i < q->n && *ret; i++)
+        KS_TRY(filter_matches(ctx, object, &q->filters[i], ret));
+    return 0;
+}
+
+/* The objects that can match, newest first: by identifier, by name, or all. */
+struct candidates {
+    const struct query *q;
+    struct object *next;
+    struct name_node *node;
+};
+
+static struct object *
+candidate(struct ctx *ctx, struct candidates *c, bool first)
+{
+    const struct objects *objects = &ctx->engine->objects;
+    if (c->q->uid != NULL)
+        return first ? objects_find(objects, c->q->uid->value->s) : NULL;
+    if (c->q->name != NULL) {
+        c->node = objects_named(objects, name_text(c->q->name->value), first ? NULL : c->node);
+        return c->node != NULL ? c->node->object : NULL;
+    }
+    c->next = first ? objects->newest : c->next->older;
+    return c->next;
+}
+
+struct found {
+    struct object **v;
+    size_t n, cap, total;
+};
+
+static int
+keep(struct ctx *ctx, struct found *found, struct object *object)
+{
+    if (found->n == found->cap) {
+        const size_t cap = found->cap != 0 ? found->cap * 2 : 16;
+        struct object **v = ks_arena_array(ctx->arena, cap, sizeof(*v));
+        if (v == NULL)
+            return KS_E_NOMEM;
+        if (found->n != 0)
+            memcpy(v, found->v, found->n * sizeof(*v));
+        found->v = v;
+        found->cap = cap;
+    }
+    found->v[found->n++] = object;
+    return 0;
+}
+
+static int
+search(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
+{
+    struct candidates c = {.q = q};
+    bool match;
+    for (struct object *o = candidate(ctx, &c, true); o != NULL; o = candidate(ctx, &c, false)) {
+        if (found->n != 0 && found->v[found->n - 1] == o)
+            continue; /* two of its names hash alike */
+        KS_TRY(matches(ctx, o, q, &match));
+        if (!match)
+            continue;
+        if (found->total++ < offset || found->n >= most)
+            continue;
+        KS_TRY(keep(ctx, found, o));
+    }
+    return 0;
+}
+
+int
+op_locate(struct ctx *ctx, const void *request, void **ret_response)
+{
+    const struct kmip_locate_request *r = request;
+    struct query q = {.storage = r->has_storage_status_mask ? r->storage_status_mask
+                                                            : KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE,
+                      .member = r->has_object_group_member ? r->object_group_member : 0};
+    struct found found = {0};
+    OP_RESPONSE(ctx, kmip_locate_response, response);
+    if ((r->has_maximum_items && r->maximum_items < 0) || (r->has_offset_items && r->offset_items < 0))
+        return engine_fail(ctx, COND_BAD_FIELD, "Maximum Items and Offset Items are not negative");
+    size_t most = r->has_maximum_items ? (size_t)r->maximum_items : LOCATE_MOST;
+    if (most > LOCATE_MOST)
+        most = LOCATE_MOST;
+    KS_TRY(make_filters(ctx, &r->attributes, &q));
+    KS_TRY(search(ctx, &q, r->has_offset_items ? (size_t)r->offset_items : 0, most, &found));
+    response->located_items = found.total > INT32_MAX ? INT32_MAX : (int32_t)found.total;
+    response->has_located_items = found.total != 0; /* an empty payload says none */
+    response->unique_identifier = ks_arena_array(ctx->arena, found.n, sizeof(*response->unique_identifier));
+    if (response->unique_identifier == NULL)
+        return KS_E_NOMEM;
+    for (size_t i = 0; i < found.n; i++)
+        response->unique_identifier[i] = uid_of(found.v[i]);
+    response->n_unique_identifier = found.n;
+    /* The ID Placeholder is the object found; none or several leave it empty. */
+    engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_LOCATE, found.n == 1 ? object_uid(found.v[0]) : KS_SPAN_NONE);
+    if (found.n == 1)
+        engine_about(ctx, found.v[0]);
+    *ret_response = response;
+    return 0;
+}

@@ -1,0 +1,22 @@
+#include "server/engine/policy.h"
+
+#include "server/engine/client.h"
+
+static const struct {
+    bool owner, admin, client, anybody;
+} rights[RIGHT_COUNT] = {
+#define RIGHT(NAME, OWNER, ADMIN, CLIENT, ANYBODY) [RIGHT_##NAME] = {OWNER, ADMIN, CLIENT, ANYBODY},
+#include "server/engine/rights.def"
+#undef RIGHT
+};
+
+bool
+policy_may(const struct client *client, enum right right, const struct object *object)
+{
+    if (client == NULL || client->revoked)
+        return object == NULL && rights[right].anybody;
+    const bool admin = client->role == IDENTITY_ADMIN && rights[right].admin;
+    if (object == NULL)
+        return admin || rights[right].client || rights[right].anybody;
+    return admin || (object->owner == client && rights[right].owner);
+}

@@ -1,0 +1,14 @@
+/* Authorization: may this client do that to this object? The one place that answers; rights.def is the first policy. */
+#pragma once
+
+#include "server/engine/object.h"
+
+enum right {
+#define RIGHT(NAME, OWNER, ADMIN, CLIENT, ANYBODY) RIGHT_##NAME,
+#include "server/engine/rights.def"
+#undef RIGHT
+    RIGHT_COUNT
+};
+
+/* object NULL: a right to no object. client NULL: nobody who is registered. */
+bool policy_may(const struct client *client, enum right right, const struct object *object);

@@ -1,0 +1,47 @@
+/* The life of an object: its states, what may be done in them, and the transitions that dates bring about. */
+#pragma once
+
+#include "server/engine/object.h"
+#include "server/engine/policy.h"
+
+enum state_use {
+#define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH) USE_##USE,
+#include "server/engine/states.def"
+#undef STATE_USE
+    USE_COUNT
+};
+
+/* The columns of states.def. */
+enum state_column {
+    STATE_PRE_ACTIVE,
+    STATE_ACTIVE_IN,
+    STATE_ACTIVE_OUT,
+    STATE_DEACTIVATED,
+    STATE_COMPROMISED,
+    STATE_DESTROYED,
+    STATE_DESTROYED_COMPROMISED,
+    STATE_ARCHIVED,
+    STATE_COLUMNS
+};
+
+struct state_row {
+    enum right right;
+    char cell[STATE_COLUMNS];
+};
+extern const struct state_row state_rows[USE_COUNT];
+
+enum state_column state_column(const struct core *core, enum state_use use, int64_t now);
+
+#define STATE_NEVER INT64_MAX
+
+/* When the next transition by date falls due; STATE_NEVER. */
+int64_t state_next_due(const struct core *core);
+
+/* Carries out what is due: the state, and nothing else, changes. Returns whether it did. */
+bool state_settle(struct core *core, int64_t now);
+
+/* Activation <= Process Start, Protect Stop <= Deactivation, Activation <= Deactivation; false names the two. */
+bool state_dates_fit(const struct core *core, const char **ret_what);
+
+/* "Pre-Active" as a KMIP name for the audit trail; NULL for no state. */
+const char *state_name(uint32_t state);

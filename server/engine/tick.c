@@ -1,0 +1,55 @@
+#include "server/engine/tick.h"
+
+#include "server/engine/message.h"
+
+static int
+settle_one(struct ctx *ctx, struct object *object)
+{
+    struct rev draft;
+    KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
+    if (!state_settle(&draft.core, ctx->now))
+        return 0;
+    struct record *record = tx_record(ctx);
+    if (record == NULL)
+        return KS_E_NOMEM;
+    ctx->record = record;
+    engine_about(ctx, object);
+    ctx->record = NULL;
+    record->event.event = KS_LIT("state-change");
+    record->event.role = "system";
+    record->event.status = "success";
+    record->event.message = KS_LIT("by date");
+    record->event.state_after = state_name((uint32_t)core_get(&draft.core, CORE_STATE));
+    return tx_put(ctx, object, &draft, true);
+}
+
+int
+engine_settle(struct ctx *ctx)
+{
+    struct objects *objects = &ctx->engine->objects;
+    if (engine_sealed(ctx->engine))
+        return 0;
+    for (struct object *o = objects_due(objects, ctx->now); o != NULL; o = objects_due(objects, ctx->now)) {
+        const int rc = settle_one(ctx, o);
+        if (rc == 0)
+            continue;
+        objects_set(objects, o, o->rev); /* stays due */
+        return rc;
+    }
+    return 0;
+}
+
+bool
+engine_tick(struct engine *engine, struct engine_reply *reply)
+{
+    struct ctx ctx;
+    engine_reply_reset(reply);
+    engine_ctx_init(&ctx, engine, NULL, reply);
+    const struct tx nothing = {0};
+    if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || tx_finish(&ctx) != 0) {
+        tx_rollback(&ctx, &nothing);
+        engine_reply_reset(reply);
+        return false;
+    }
+    return reply->job.n_changes != 0 || reply->job.n_records != 0;
+}

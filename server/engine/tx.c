@@ -1,0 +1,175 @@
+/*
+ * What a request changes: objects in memory at once, rows for the store and records for the audit trail in the reply's
+ * job. Everything can be taken back until tx_finish.
+ */
+#include <stdlib.h>
+
+#include "server/engine/ctx.h"
+
+static int
+add_change(struct ctx *ctx, const struct store_change *change)
+{
+    struct change *c = CTX_NEW(ctx, struct change);
+    if (c == NULL)
+        return KS_E_NOMEM;
+    c->c = *change;
+    if (ctx->tx.last_change == NULL)
+        ctx->tx.last_change = &ctx->tx.first_change;
+    *ctx->tx.last_change = c;
+    ctx->tx.last_change = &c->next;
+    ctx->tx.n_changes++;
+    return 0;
+}
+
+int
+tx_row(struct ctx *ctx, const struct store_change *change)
+{
+    return add_change(ctx, change);
+}
+
+/* Everything that can fail comes before the swap. */
+static int
+put(struct ctx *ctx, struct object *object, struct rev *draft)
+{
+    struct engine *engine = ctx->engine;
+    struct tx_entry *entry = CTX_NEW(ctx, struct tx_entry);
+    struct ks_span row;
+    if (entry == NULL)
+        return KS_E_NOMEM;
+    KS_TRY(row_seal(engine, ctx->arena, object_uid(object), ks_span_str(object->owner->name), draft, &row));
+    KS_TRY(objects_reserve(&engine->objects, 2 * (ctx->tx.n + 1)));
+    struct rev *rev;
+    KS_TRY(rev_make(object, draft, &rev));
+    const struct store_change change = {
+        .table = STORE_OBJECT,
+        .key = KS_SPAN(ks_arena_dup(ctx->arena, object->uid, sizeof(object->uid) - 1), sizeof(object->uid) - 1),
+        .value = row,
+    };
+    if (change.key.data == NULL || add_change(ctx, &change) != 0) {
+        rev_free(rev);
+        return KS_E_NOMEM;
+    }
+    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, rev};
+    if (object->rev == NULL)
+        objects_add(&engine->objects, object);
+    objects_set(&engine->objects, object, rev);
+    ctx->tx.newest = entry;
+    ctx->tx.n++;
+    return 0;
+}
+
+int
+tx_create(struct ctx *ctx, struct client *owner, struct rev *draft, struct object **ret)
+{
+    uint8_t random[KS_UUID_RANDOM];
+    KS_TRY(engine_random(ctx->engine, random, sizeof(random)));
+    struct object *object = calloc(1, sizeof(*object));
+    if (object == NULL)
+        return KS_E_NOMEM;
+    ks_uuid7(&ctx->engine->uuid, ctx->now_us / 1000, random, object->uid);
+    object->owner = owner;
+    draft->version = 1;
+    core_set(&draft->core, CORE_LAST_CHANGE_DATE, ctx->now);
+    const int rc = put(ctx, object, draft);
+    if (rc != 0) {
+        free(object);
+        return rc;
+    }
+    *ret = object;
+    return 0;
+}
+
+int
+tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch)
+{
+    draft->version = object->rev->version + 1;
+    if (touch)
+        core_set(&draft->core, CORE_LAST_CHANGE_DATE, ctx->now);
+    if (!draft->new_material && draft->material.len != 0 && !row_binding_same(&draft->core, &object->rev->core)) {
+        KS_TRY(row_material(ctx, object, &draft->material));
+        draft->new_material = true;
+    }
+    return put(ctx, object, draft);
+}
+
+void
+tx_rollback(struct ctx *ctx, const struct tx *mark)
+{
+    struct tx *tx = &ctx->tx;
+    while (tx->n > mark->n) {
+        struct tx_entry *entry = tx->newest;
+        if (entry->before != NULL) {
+            objects_set(&ctx->engine->objects, entry->object, entry->before);
+            rev_free(entry->after);
+        } else {
+            objects_remove(&ctx->engine->objects, entry->object);
+            rev_free(entry->after);
+            free(entry->object);
+        }
+        tx->newest = entry->older;
+        tx->n--;
+    }
+    tx->n_changes = mark->n_changes;
+    tx->last_change = &tx->first_change;
+    for (size_t i = 0; i < tx->n_changes; i++)
+        tx->last_change = &(*tx->last_change)->next;
+    *tx->last_change = NULL;
+}
+
+struct record *
+tx_record(struct ctx *ctx)
+{
+    struct record *record = CTX_NEW(ctx, struct record);
+    if (record == NULL)
+        return NULL;
+    record->event.batch_item = -1;
+    if (ctx->tx.last_record == NULL)
+        ctx->tx.last_record = &ctx->tx.first_record;
+    *ctx->tx.last_record = record;
+    ctx->tx.last_record = &record->next;
+    ctx->tx.n_records++;
+    return record;
+}
+
+static int
+finish_records(struct ctx *ctx)
+{
+    struct engine_reply *reply = ctx->reply;
+    const size_t n = ctx->tx.n_records;
+    size_t *ends = ks_arena_array(ctx->arena, n, sizeof(*ends));
+    struct ks_span *records = ks_arena_array(ctx->arena, n, sizeof(*records));
+    if (ends == NULL || records == NULL)
+        return KS_E_NOMEM;
+    size_t i = 0;
+    for (const struct record *r = ctx->tx.first_record; r != NULL; r = r->next) {
+        KS_TRY(audit_event_format(&r->event, &reply->audit));
+        ends[i++] = reply->audit.len;
+    }
+    for (i = 0; i < n; i++) {
+        const size_t from = i == 0 ? 0 : ends[i - 1];
+        records[i] = KS_SPAN(reply->audit.data + from, ends[i] - from);
+    }
+    reply->job.records = records;
+    reply->job.n_records = n;
+    return 0;
+}
+
+int
+tx_finish(struct ctx *ctx)
+{
+    struct tx *tx = &ctx->tx;
+    struct store_change *changes = ks_arena_array(ctx->arena, tx->n_changes, sizeof(*changes));
+    if (changes == NULL)
+        return KS_E_NOMEM;
+    size_t n = 0;
+    for (const struct change *c = tx->first_change; c != NULL && n < tx->n_changes; c = c->next)
+        changes[n++] = c->c;
+    KS_TRY(finish_records(ctx));
+    ctx->reply->job.changes = changes;
+    ctx->reply->job.n_changes = n;
+    for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)
+        rev_free(entry->before);
+    tx->newest = NULL;
+    tx->n = 0;
+    return 0;
+}

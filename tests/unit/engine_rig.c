@@ -1,0 +1,135 @@
+#include "engine_rig.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "crypto/random.h"
+
+static void
+must(int rc, const char *what, struct ks_diag *diag)
+{
+    if (rc == 0)
+        return;
+    fprintf(stderr, "%s: %s: %s\n", what, ks_err_text(rc), diag != NULL ? ks_diag_text(diag) : "");
+    exit(99);
+}
+
+static int64_t
+rig_now(void *arg)
+{
+    struct rig *rig = arg;
+    return rig->real_time ? ks_clock_us() : rig->now_us;
+}
+
+static int
+rig_random(void *arg, void *ret, size_t len)
+{
+    (void)arg;
+    return ks_random(ret, len);
+}
+
+static void
+commit(struct rig *rig)
+{
+    struct ks_diag diag = {0};
+    const struct commit_job *job = &rig->reply.job;
+    if (job->n_changes != 0)
+        must(store_commit(rig->store, job->changes, job->n_changes, &diag), "commit", &diag);
+}
+
+static void
+identities(struct rig *rig)
+{
+    rig->admin = (struct identity){.authenticated = true,
+                                   .name = KS_LIT("admin"),
+                                   .subject = KS_LIT("CN=admin"),
+                                   .address = KS_LIT("192.0.2.1:1"),
+                                   .tls = KS_LIT("TLSv1.3")};
+    rig->client = rig->stranger = rig->admin;
+    rig->client.name = KS_LIT("app");
+    memset(rig->admin.fingerprint, 1, 32);
+    memset(rig->client.fingerprint, 2, 32);
+    memset(rig->stranger.fingerprint, 3, 32);
+    rig->nobody = (struct identity){.address = KS_LIT("192.0.2.9:1"), .tls = KS_LIT("TLSv1.3")};
+}
+
+static void
+make_instance(struct rig *rig)
+{
+    struct ks_diag diag = {0};
+    KS_PKEY *key = NULL;
+    KS_CLEANUP(ks_buf_done) struct ks_buf der = KS_BUF(4096);
+    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
+                                             .curve = KMIP_RECOMMENDED_CURVE_P_256};
+    const struct ks_cert_spec spec = {.common_name = "Test CA", .not_before = 1600000000, .not_after = 2500000000};
+    must(ks_keygen_pair(&params, &key, &diag), "CA key", &diag);
+    must(ks_cert_ca(key, &spec, &rig->ca, &diag), "CA", &diag);
+    must(ks_pkey_export(key, KMIP_KEY_FORMAT_TYPE_PKCS_8, true, &der, &diag), "CA key", &diag);
+    struct engine_client admin = {.name = KS_LIT("admin"), .role = IDENTITY_ADMIN, .not_after = 2500000000};
+    memcpy(admin.fingerprint, rig->admin.fingerprint, 32);
+    must(engine_bootstrap(rig->keyring, &admin, ks_buf_span(&rig->ca), ks_buf_span(&der), &rig->reply, &diag),
+         "bootstrap", &diag);
+    commit(rig);
+    struct engine_client app = {.name = KS_LIT("app"), .role = IDENTITY_CLIENT, .not_after = 2500000000};
+    memcpy(app.fingerprint, rig->client.fingerprint, 32);
+    must(engine_bootstrap(rig->keyring, &app, ks_buf_span(&rig->ca), ks_buf_span(&der), &rig->reply, &diag), "client",
+         &diag);
+    commit(rig);
+}
+
+void
+rig_open(struct rig *rig, const struct engine_config *config, bool real_time)
+{
+    struct ks_diag diag = {0};
+    const struct engine_config plain = {.node = KS_LIT("test")};
+    KS_KEY32 root;
+    *rig = (struct rig){.now_us = (int64_t)RIG_START_S * 1000000, .real_time = real_time, .ca = KS_BUF(65536)};
+    const char *tmp = getenv("TMPDIR");
+    snprintf(rig->dir, sizeof(rig->dir), "%.40s/ks-engine-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(rig->dir) == NULL)
+        must(KS_E_IO, "mkdtemp", NULL);
+    snprintf(rig->path, sizeof(rig->path), "%s/store.db", rig->dir);
+    memset(root.b, 7, sizeof(root.b));
+    identities(rig);
+    must(engine_reply_init(&rig->reply), "reply", NULL);
+    must(store_create(rig->path, &diag), "store", &diag);
+    must(store_open(rig->path, &rig->store, &diag), "store", &diag);
+    must(keyring_create(rig->store, &root, &diag), "keyring", &diag);
+    must(keyring_open(rig->store, &root, &rig->keyring, &diag), "keyring", &diag);
+    make_instance(rig);
+    const struct engine_env env = {.arg = rig, .now_us = rig_now, .random = rig_random};
+    must(engine_new(&env, config != NULL ? config : &plain, &rig->engine), "engine", NULL);
+    must(engine_load(rig->engine, rig->keyring, rig->store, &diag), "load", &diag);
+}
+
+int
+rig_reload(struct rig *rig, struct ks_diag *diag)
+{
+    return engine_load(rig->engine, rig->keyring, rig->store, diag);
+}
+
+struct ks_span
+rig_ask(struct rig *rig, const struct identity *who, struct ks_span request)
+{
+    engine_handle(rig->engine, who, request, &rig->reply);
+    commit(rig);
+    return ks_buf_span(&rig->reply.response);
+}
+
+void
+rig_close(struct rig *rig)
+{
+    engine_free(rig->engine);
+    keyring_free(rig->keyring);
+    store_close(rig->store);
+    engine_reply_done(&rig->reply);
+    ks_buf_done(&rig->ca);
+    static const char *const files[] = {"store.db", "store.db-wal", "store.db-shm", "store.db-journal",
+                                        "store.db.lock"};
+    for (size_t i = 0; i < KS_ARRAY_LEN(files); i++) {
+        char path[160];
+        snprintf(path, sizeof(path), "%s/%s", rig->dir, files[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(rig->dir);
+}

@@ -1,0 +1,34 @@
+/* An engine with a store of its own in a temporary folder, for tests, tools and measurements. */
+#pragma once
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "crypto/cert.h"
+#include "crypto/keygen.h"
+#include "kmip/kmip.h"
+#include "server/engine/engine.h"
+
+enum { RIG_START_S = 1900000000 };
+
+struct rig {
+    char dir[64], path[96];
+    struct store *store;
+    struct keyring *keyring;
+    struct engine *engine;
+    struct engine_reply reply;
+    struct identity admin, client, stranger, nobody;
+    int64_t now_us; /* the clock, unless it is the system's */
+    bool real_time;
+    struct ks_buf ca;
+};
+
+/* On failure prints why and exits: nothing can be tested without it. */
+void rig_open(struct rig *rig, const struct engine_config *config, bool real_time);
+void rig_close(struct rig *rig);
+
+/* The engine anew from what the store holds. */
+int rig_reload(struct rig *rig, struct ks_diag *diag);
+
+/* One request, its changes committed. The answer stays in rig->reply until the next. */
+struct ks_span rig_ask(struct rig *rig, const struct identity *who, struct ks_span request);
