@@ -41,7 +41,8 @@ kmip_misfit(struct kmip_decoder *d, enum kmip_misfit what, const char *fmt, ...)
     const int code = what == KMIP_MISFIT_OPERATION ? KS_E_UNSUPPORTED : KS_E_MALFORMED;
     va_list args;
     va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
+    vsnprintf(message, sizeof(message), fmt,
+              args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
     va_end(args);
     d->reason = reason_of(what, d->version);
     return kmip_reader_complain(d->r, d->diag, code, "%s", message);

@@ -53,7 +53,8 @@ kmip_value_format(const struct kmip_item *item, uint32_t value_tag, char separat
     case KMIP_TYPE_LONG_INTEGER:
         return ks_buf_addf(ret, "%lld", (long long)item->i64);
     case KMIP_TYPE_ENUMERATION:
-        name = kmip_enum_xml_name(value_tag, item->u32);
+        /* Extensions are written as numbers; see kmip_tag_text_name. */
+        name = item->u32 < 0x80000000 ? kmip_enum_xml_name(value_tag, item->u32) : NULL;
         return name != NULL ? ks_buf_add_str(ret, name) : ks_buf_addf(ret, "0x%08X", item->u32);
     case KMIP_TYPE_BOOLEAN:
         return ks_buf_add_str(ret, item->b ? "true" : "false");

@@ -110,7 +110,8 @@ kmip_reader_fail(struct kmip_reader *r, int code, size_t offset, const char *fmt
     kmip_reader_path(r, path, sizeof(path));
     va_list args;
     va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
+    vsnprintf(message, sizeof(message), fmt,
+              args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
     va_end(args);
     return ks_fail_at(r->diag, code, path, offset, "%s", message);
 }
@@ -125,7 +126,8 @@ kmip_reader_complain(const struct kmip_reader *r, struct ks_diag *diag, int code
     kmip_reader_path(r, path, sizeof(path));
     va_list args;
     va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
+    vsnprintf(message, sizeof(message), fmt,
+              args); /* NOLINT(clang-analyzer-valist.Uninitialized): started just above */
     va_end(args);
     return ks_fail_at(diag, code, path, r->offset, "%s", message);
 }

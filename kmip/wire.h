@@ -194,6 +194,16 @@ int kmip_text_reader_add(struct kmip_text_reader *r, enum kmip_event_kind kind, 
 int kmip_text_reader_tag(struct kmip_text_reader *r, struct ks_span name, size_t offset, uint32_t *ret) KS_MUST_CHECK;
 int kmip_text_reader_type(struct kmip_text_reader *r, struct ks_span name, size_t offset, uint8_t *ret) KS_MUST_CHECK;
 
+/*
+ * The name that a tag has in JSON and XML; NULL: it is written as a number. Extensions always are: their names are
+ * nobody's but ours, and another vendor may mean something else by the number.
+ */
+static inline const char *
+kmip_tag_text_name(uint32_t tag)
+{
+    return tag >> 16 == 0x42 ? kmip_tag_xml_name(tag) : NULL;
+}
+
 /* Which tag tells how to read a value: that of the item, or of the attribute that a sibling AttributeName names. */
 static inline uint32_t
 kmip_value_tag(uint32_t tag, uint32_t attribute_tag)

@@ -437,7 +437,7 @@ static int
 begin_item(struct kmip_text_writer *w, uint32_t tag)
 {
     const unsigned d = w->base.depth;
-    const char *name = kmip_tag_xml_name(tag);
+    const char *name = kmip_tag_text_name(tag);
     if (w->has_child[d])
         ks_buf_add_u8(w->out, ',');
     if (d != 0)

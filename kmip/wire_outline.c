@@ -48,7 +48,11 @@ static int
 add_value(struct kmip_text_writer *w, const struct kmip_item *item, uint32_t value_tag)
 {
     enum { SHOWN = 64 };
+    const char *name;
     switch (item->type) {
+    case KMIP_TYPE_ENUMERATION: /* our own extensions by name, too */
+        name = kmip_enum_xml_name(value_tag, item->u32);
+        return name != NULL ? ks_buf_add_str(w->out, name) : kmip_value_format(item, value_tag, ' ', w->out);
     case KMIP_TYPE_TEXT_STRING:
     case KMIP_TYPE_IDENTIFIER:
     case KMIP_TYPE_REFERENCE:

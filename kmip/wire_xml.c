@@ -237,7 +237,7 @@ add_escaped(struct kmip_text_writer *w, struct ks_span text)
 static int
 open_tag(struct kmip_text_writer *w, uint32_t tag)
 {
-    const char *name = kmip_tag_xml_name(tag);
+    const char *name = kmip_tag_text_name(tag);
     ks_buf_addf(w->out, "%*s<", (int)(2 * w->base.depth), "");
     return name != NULL ? ks_buf_add_str(w->out, name) : ks_buf_addf(w->out, "TTLV tag=\"0x%06X\"", tag);
 }
@@ -276,7 +276,7 @@ static int
 xml_end(struct kmip_writer *base)
 {
     struct kmip_text_writer *w = (struct kmip_text_writer *)base;
-    const char *name = kmip_tag_xml_name(w->tag[base->depth]);
+    const char *name = kmip_tag_text_name(w->tag[base->depth]);
     base->depth--;
     return ks_buf_addf(w->out, "%*s</%s>\n", (int)(2 * base->depth), "", name != NULL ? name : "TTLV");
 }

@@ -42,6 +42,10 @@ static const struct {
     {"420020 0B 00000008 FFFFFFFFFFFFFFFF",
      "{\"tag\": \"CompromiseDate\", \"type\": \"DateTimeExtended\", \"value\": \"1969-12-31T23:59:59.999999Z\"}"},
     {"54FFFF 0C 00000001 6100000000000000", "{\"tag\": \"0x54FFFF\", \"type\": \"Identifier\", \"value\": \"a\"}"},
+    /* Extensions, ours too, are numbers to others. */
+    {"540001 02 00000004 0000000100000000", "{\"tag\": \"0x540001\", \"type\": \"Integer\", \"value\": 1}"},
+    {"42005C 05 00000004 8000000100000000",
+     "{\"tag\": \"Operation\", \"type\": \"Enumeration\", \"value\": \"0x80000001\"}"},
     {"420078 01 00000000", "{\"tag\": \"RequestMessage\", \"value\": []}\n"},
 };
 

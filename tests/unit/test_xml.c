@@ -23,6 +23,9 @@ static const struct {
     {"420020 09 00000008 0000000047DA67F8", ITEM("DateTime", "2008-03-14T11:56:40+00:00")},
     {"420020 09 00000008 8000000000000000", ITEM("DateTime", "0x8000000000000000")},
     {"420020 0A 00000004 FFFFFFFF00000000", ITEM("Interval", "4294967295")},
+    /* Extensions, ours too, are numbers to others. */
+    {"540001 01 00000010 42005C 05 00000004 8000000100000000",
+     "<TTLV tag=\"0x540001\">\n  <Operation type=\"Enumeration\" value=\"0x80000001\"/>\n</TTLV>\n"},
     {"54FFFF 0E 00000001 6100000000000000", "<TTLV tag=\"0x54FFFF\" type=\"NameReference\" value=\"a\"/>\n"},
     {"54FFFF 01 00000008 420078 01 00000000",
      "<TTLV tag=\"0x54FFFF\">\n  <RequestMessage>\n  </RequestMessage>\n</TTLV>\n"},
