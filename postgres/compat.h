@@ -27,9 +27,12 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* pg_attribute_noreturn() went in 18. */
+#define KS_NORETURN __attribute__((noreturn))
+
 /* Declares a function that SQL calls. */
-#define KS_SQL_FUNCTION(name)                   \
-    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);   \
+#define KS_SQL_FUNCTION(name)                                                                                          \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                          \
     PG_FUNCTION_INFO_V1(name)
 
 /* Refuses settings under our prefix that do not exist (15), or at least warns about them. */
@@ -41,20 +44,20 @@
 
 /* ProcessUtility's hook got an argument in 14. */
 #if PG_VERSION_NUM >= 140000
-#define KS_UTILITY_PARAMS                                                                                            \
-    PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params, \
+#define KS_UTILITY_PARAMS                                                                                              \
+    PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,   \
         QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion
 #define KS_UTILITY_ARGS pstmt, query, read_only_tree, context, params, environment, dest, completion
 #else
-#define KS_UTILITY_PARAMS                                                                       \
-    PlannedStmt *pstmt, const char *query, ProcessUtilityContext context, ParamListInfo params, \
+#define KS_UTILITY_PARAMS                                                                                              \
+    PlannedStmt *pstmt, const char *query, ProcessUtilityContext context, ParamListInfo params,                        \
         QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion
 #define KS_UTILITY_ARGS pstmt, query, context, params, environment, dest, completion
 #endif
 
 /* 18 shows a module's name and version in pg_get_loaded_modules(). */
 #if PG_VERSION_NUM >= 180000
-#define KS_MODULE_MAGIC(module_name, module_version) \
+#define KS_MODULE_MAGIC(module_name, module_version)                                                                   \
     PG_MODULE_MAGIC_EXT(.name = (module_name), .version = (module_version))
 #else
 #define KS_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC

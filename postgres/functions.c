@@ -83,8 +83,7 @@ key_of(struct ks_span value, const char *name)
         ereport(ERROR, errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
                 errmsg("this is not a value that keystead.encrypt made"), errdetail("%s.", ks_diag_text(&diag)));
     if (memcmp(named.id, which.id, sizeof(which.id)) != 0)
-        ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION),
-                errmsg("the value was not encrypted with key \"%s\"", name),
+        ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION), errmsg("the value was not encrypted with key \"%s\"", name),
                 errdetail("It names %s.", ks_key_table_name(which.id)));
     return which;
 }

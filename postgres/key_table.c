@@ -223,7 +223,7 @@ select_key(const char *name, bool lock, struct ks_value_key *ret)
     return found;
 }
 
-static void
+KS_NORETURN static void
 no_such_key(const char *name)
 {
     ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("key \"%s\" does not exist", name),
@@ -296,9 +296,9 @@ ks_key_table_data_key(const struct ks_value_key *which, struct ks_data_key *ret)
     struct args args = {0};
     add_id(&args, which->id);
     add(&args, INT4OID, Int32GetDatum((int32)which->version));
-    const bool found = run("SELECT " DATA_KEY_COLUMNS " FROM " DATA_KEY_TABLES " WHERE d.key" EQ "$1 AND d.version" EQ
-                           "$2",
-                           &args, SPI_OK_SELECT) == 1;
+    const bool found =
+        run("SELECT " DATA_KEY_COLUMNS " FROM " DATA_KEY_TABLES " WHERE d.key" EQ "$1 AND d.version" EQ "$2", &args,
+            SPI_OK_SELECT) == 1;
     if (found)
         read_data_key(0, ret);
     end(&scope);
@@ -333,8 +333,7 @@ ks_key_table_uses(const char *kek)
     const struct scope scope = begin();
     struct args args = {0};
     add(&args, TEXTOID, CStringGetTextDatum(kek));
-    const bool found =
-        run("SELECT 1 FROM keystead.data_key WHERE kms_identifier" EQ "$1", &args, SPI_OK_SELECT) > 0;
+    const bool found = run("SELECT 1 FROM keystead.data_key WHERE kms_identifier" EQ "$1", &args, SPI_OK_SELECT) > 0;
     end(&scope);
     return found;
 }
@@ -346,8 +345,9 @@ ks_key_table_insert(const char *name, const uint8_t id[KS_VALUE_ID])
     struct args args = {0};
     add_id(&args, id);
     add(&args, TEXTOID, CStringGetTextDatum(name));
-    const uint64 n = run("INSERT INTO keystead.key (id, name, version) VALUES ($1, $2, 1) ON CONFLICT (name) DO NOTHING",
-                         &args, SPI_OK_INSERT);
+    const uint64 n =
+        run("INSERT INTO keystead.key (id, name, version) VALUES ($1, $2, 1) ON CONFLICT (name) DO NOTHING", &args,
+            SPI_OK_INSERT);
     end(&scope);
     if (n == 0)
         ereport(ERROR, errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("key \"%s\" already exists", name),

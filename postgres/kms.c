@@ -1,8 +1,9 @@
 #include "postgres/kms.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "client/error.h"
 
 struct ks_kms {
     struct ks_client *client;
@@ -33,19 +34,6 @@ list_freep(struct ks_attributes_list **list)
     ks_attributes_list_free(*list);
 }
 
-static int fail(struct ks_error *error, int code, const char *fmt, ...) KS_PRINTF(3, 4);
-
-static int
-fail(struct ks_error *error, int code, const char *fmt, ...)
-{
-    error->code = code;
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(error->message, sizeof(error->message), fmt, args); /* cut if too long: it is for people */
-    va_end(args);
-    return code;
-}
-
 /* Adds each entry of a comma-separated list as a server. */
 static int
 add_servers(struct ks_client_config *config, const char *servers, struct ks_error *error)
@@ -59,9 +47,9 @@ add_servers(struct ks_client_config *config, const char *servers, struct ks_erro
             len--;
         char entry[300];
         if (len == 0)
-            return fail(error, KS_E_CONFIG, "entry %zu of the list of servers is empty", n + 1);
+            return client_fail(error, KS_E_CONFIG, "entry %zu of the list of servers is empty", n + 1);
         if (len >= sizeof(entry))
-            return fail(error, KS_E_CONFIG, "entry %zu of the list of servers is too long", n + 1);
+            return client_fail(error, KS_E_CONFIG, "entry %zu of the list of servers is too long", n + 1);
         memcpy(entry, p, len);
         entry[len] = '\0';
         KS_TRY(ks_client_config_set(config, "server", entry, error));
@@ -121,11 +109,11 @@ ks_kms_new(const struct ks_kms_config *config, struct ks_kms **ret, struct ks_er
 {
     KS_CLEANUP(config_freep) struct ks_client_config *client = NULL;
     if (ks_client_config_new(&client) != 0)
-        return fail(error, KS_E_NOMEM, "out of memory");
+        return client_fail(error, KS_E_NOMEM, "out of memory");
     KS_TRY(configure(client, config, error));
     struct ks_kms *kms = calloc(1, sizeof(*kms));
     if (kms == NULL)
-        return fail(error, KS_E_NOMEM, "out of memory");
+        return client_fail(error, KS_E_NOMEM, "out of memory");
     const int rc = ks_client_new(client, &kms->client, error);
     if (rc != 0) {
         free(kms);
@@ -162,12 +150,16 @@ ks_kms_create(struct ks_kms *kms, const char *name, const char *information, cha
               struct ks_error *error)
 {
     const struct ks_value fields[] = {
-        {.tag = KMIP_TAG_APPLICATION_NAMESPACE, .type = KMIP_TYPE_TEXT_STRING, .bytes = text_bytes("keystead-postgresql")},
+        {.tag = KMIP_TAG_APPLICATION_NAMESPACE,
+         .type = KMIP_TYPE_TEXT_STRING,
+         .bytes = text_bytes("keystead-postgresql")},
         {.tag = KMIP_TAG_APPLICATION_DATA, .type = KMIP_TYPE_TEXT_STRING, .bytes = text_bytes(information)},
     };
     /* The ones that matter most come last: what a server does not take is left out from the front. */
     const struct ks_attribute wishes[] = {
-        {.value = {.tag = KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION, .type = KMIP_TYPE_STRUCTURE, .fields = fields,
+        {.value = {.tag = KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION,
+                   .type = KMIP_TYPE_STRUCTURE,
+                   .fields = fields,
                    .n_fields = KS_ARRAY_LEN(fields)}},
         {.value = {.tag = KMIP_TAG_EXTRACTABLE, .type = KMIP_TYPE_BOOLEAN, .boolean = false}},
         {.value = {.tag = KMIP_TAG_SENSITIVE, .type = KMIP_TYPE_BOOLEAN, .boolean = true}},
@@ -178,8 +170,7 @@ ks_kms_create(struct ks_kms *kms, const char *name, const char *information, cha
             .object = {.name = name,
                        .algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
                        .length = 256,
-                       .usage_mask =
-                           KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
+                       .usage_mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
                        .attributes = wishes + skip,
                        .n_attributes = n - skip,
                        .activate = true}};
@@ -194,7 +185,7 @@ ks_kms_create(struct ks_kms *kms, const char *name, const char *information, cha
             struct ks_error second = {0};
             *error = e;
             if (ks_client_destroy(kms->client, &kms->call, uid, &second) != 0)
-                return fail(error, rc, "%s; and key %s stays there unused: %s", e.message, uid, second.message);
+                return client_fail(error, rc, "%s; and key %s stays there unused: %s", e.message, uid, second.message);
         }
         /* Refused for what was asked, not for who asks: try with less. Nothing was made then. */
         if (uid[0] == '\0' && skip < n && (rc == KS_E_UNSUPPORTED || (rc == KS_E_KMIP && e.answered)))
@@ -235,9 +226,10 @@ ks_kms_wrap(struct ks_kms *kms, const char *uid, struct ks_span aad, const struc
     KS_CLEANUP(result_freep) struct ks_cipher_result *result = NULL;
     KS_TRY(ks_client_encrypt(kms->client, &kms->call, &params, &result, error));
     if (result->iv.len != KS_KMS_IV || result->data.len != sizeof(key->b) || result->tag.len != KS_KMS_TAG)
-        return fail(error, KS_E_MALFORMED,
-                    "the answer to Encrypt has an IV of %zu, data of %zu and a tag of %zu bytes instead of %d, %zu and %d",
-                    result->iv.len, result->data.len, result->tag.len, KS_KMS_IV, sizeof(key->b), KS_KMS_TAG);
+        return client_fail(
+            error, KS_E_MALFORMED,
+            "the answer to Encrypt has an IV of %zu, data of %zu and a tag of %zu bytes instead of %d, %zu and %d",
+            result->iv.len, result->data.len, result->tag.len, KS_KMS_IV, sizeof(key->b), KS_KMS_TAG);
     memcpy(ret, result->iv.data, KS_KMS_IV);
     memcpy(ret + KS_KMS_IV, result->data.data, sizeof(key->b));
     memcpy(ret + KS_KMS_IV + sizeof(key->b), result->tag.data, KS_KMS_TAG);
@@ -253,7 +245,7 @@ get_state(struct ks_kms *kms, const char *uid, uint32_t *ret, struct ks_error *e
     KS_TRY(ks_client_get_attributes(kms->client, &kms->call, uid, &name, 1, &attributes, error));
     const struct ks_attribute *state = ks_attributes_find(attributes, KMIP_TAG_STATE);
     if (state == NULL || state->value.type != KMIP_TYPE_ENUMERATION)
-        return fail(error, KS_E_MALFORMED, "the answer to Get Attributes for key %s has no State", uid);
+        return client_fail(error, KS_E_MALFORMED, "the answer to Get Attributes for key %s has no State", uid);
     *ret = state->value.enumeration;
     return 0;
 }
@@ -315,14 +307,14 @@ ks_kms_unwrap(struct ks_kms *kms, const char *uid, struct ks_span aad, struct ks
               uint32_t *ret_state, struct ks_error *error)
 {
     if (wrapped.len != KS_KMS_WRAPPED)
-        return fail(error, KS_E_CORRUPT, "the wrapped data key has %zu bytes instead of %d", wrapped.len,
-                    KS_KMS_WRAPPED);
-    uint32_t state;
+        return client_fail(error, KS_E_CORRUPT, "the wrapped data key has %zu bytes instead of %d", wrapped.len,
+                           KS_KMS_WRAPPED);
+    uint32_t state = 0;
     KS_TRY(get_state(kms, uid, &state, error));
     if (state != KMIP_STATE_ACTIVE) {
         const char *name = ks_client_enum_name(KMIP_TAG_STATE, state);
         *ret_state = state;
-        return fail(error, KS_E_DENIED, "key %s is in state %s", uid, name != NULL ? name : "(unknown)");
+        return client_fail(error, KS_E_DENIED, "key %s is in state %s", uid, name != NULL ? name : "(unknown)");
     }
     const struct ks_crypto_params gcm = {.block_cipher_mode = GCM.block_cipher_mode,
                                          .cryptographic_algorithm = GCM.cryptographic_algorithm,
@@ -338,8 +330,8 @@ ks_kms_unwrap(struct ks_kms *kms, const char *uid, struct ks_span aad, struct ks
     KS_CLEANUP(result_freep) struct ks_cipher_result *result = NULL;
     KS_TRY(ks_client_decrypt(kms->client, &kms->call, &params, &result, error));
     if (result->data.len != sizeof(ret->b))
-        return fail(error, KS_E_MALFORMED, "the answer to Decrypt has %zu bytes instead of %zu", result->data.len,
-                    sizeof(ret->b));
+        return client_fail(error, KS_E_MALFORMED, "the answer to Decrypt has %zu bytes instead of %zu",
+                           result->data.len, sizeof(ret->b));
     memcpy(ret->b, result->data.data, sizeof(ret->b));
     return 0;
 }
@@ -378,14 +370,17 @@ int
 ks_kms_describe(struct ks_kms *kms, const char *const *uids, size_t n, struct ks_kms_info *ret, struct ks_error *error)
 {
     static const struct ks_attribute_name NAMES[] = {
-        {.tag = KMIP_TAG_STATE},           {.tag = KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM},
-        {.tag = KMIP_TAG_CRYPTOGRAPHIC_LENGTH}, {.tag = KMIP_TAG_INITIAL_DATE},
-        {.tag = KMIP_TAG_ACTIVATION_DATE}, {.tag = KMIP_TAG_DEACTIVATION_DATE},
+        {.tag = KMIP_TAG_STATE},
+        {.tag = KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM},
+        {.tag = KMIP_TAG_CRYPTOGRAPHIC_LENGTH},
+        {.tag = KMIP_TAG_INITIAL_DATE},
+        {.tag = KMIP_TAG_ACTIVATION_DATE},
+        {.tag = KMIP_TAG_DEACTIVATION_DATE},
     };
     KS_CLEANUP(list_freep) struct ks_attributes_list *list = NULL;
     KS_TRY(ks_client_get_attributes_many(kms->client, &kms->call, uids, n, NAMES, KS_ARRAY_LEN(NAMES), &list, error));
     if (list->n != n)
-        return fail(error, KS_E_MALFORMED, "asked for %zu keys, the answer has %zu", n, list->n);
+        return client_fail(error, KS_E_MALFORMED, "asked for %zu keys, the answer has %zu", n, list->n);
     for (size_t i = 0; i < n; i++)
         ret[i] = describe_one(&list->v[i]);
     return 0;

@@ -66,8 +66,8 @@ int ks_kms_wrap(struct ks_kms *kms, const char *uid, struct ks_span aad, const s
  * KS_E_DENIED with the state in the message otherwise, and ret_state is set then (KMIP State; 0: the failure is
  * another).
  */
-int ks_kms_unwrap(struct ks_kms *kms, const char *uid, struct ks_span aad, struct ks_span wrapped,
-                  struct ks_key32 *ret, uint32_t *ret_state, struct ks_error *error) KS_MUST_CHECK;
+int ks_kms_unwrap(struct ks_kms *kms, const char *uid, struct ks_span aad, struct ks_span wrapped, struct ks_key32 *ret,
+                  uint32_t *ret_state, struct ks_error *error) KS_MUST_CHECK;
 
 /* What the view shows of KEKs; dates in seconds since 1970, 0 where there is none. */
 struct ks_kms_info {

@@ -71,7 +71,8 @@ check_name(const char *name)
 {
     const size_t len = strlen(name);
     if (len == 0 || len >= KS_KEY_NAME_SIZE)
-        ereport(ERROR, errcode(ERRCODE_INVALID_NAME), errmsg("the name of a key has 1 to %d bytes", KS_KEY_NAME_SIZE - 1),
+        ereport(ERROR, errcode(ERRCODE_INVALID_NAME),
+                errmsg("the name of a key has 1 to %d bytes", KS_KEY_NAME_SIZE - 1),
                 errdetail("This one has %zu.", len));
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
@@ -147,8 +148,7 @@ keystead_rotate(PG_FUNCTION_ARGS)
     struct ks_data_key *keys;
     const size_t n = ks_key_table_data_keys(current.id, false, &keys);
     if (n == 0 || keys[n - 1].which.version != current.version || current.version >= PG_INT32_MAX)
-        ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-                errmsg("the data keys of \"%s\" are incomplete", name));
+        ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("the data keys of \"%s\" are incomplete", name));
     for (size_t i = 0; i < n; i++)
         if (!ks_data_key_is_ours(&keys[i]))
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

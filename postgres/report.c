@@ -98,8 +98,8 @@ ks_report_kms(const struct ks_error *error, const char *what, ...)
     va_end(args);
     const struct row row = look_up(error);
     const char *message = error->message[0] != '\0' ? error->message : ks_client_error_text(error->code);
-    ereport(ERROR, errcode(row.sqlstate), errmsg("%s", sentence),
-            errdetail("%s%s.", message, circumstances(error)), row.hint != NULL ? errhint("%s", row.hint) : 0);
+    ereport(ERROR, errcode(row.sqlstate), errmsg("%s", sentence), errdetail("%s%s.", message, circumstances(error)),
+            row.hint != NULL ? errhint("%s", row.hint) : 0);
     pg_unreachable();
 }
 

@@ -9,15 +9,16 @@
 
 #include <keystead/client.h>
 
+#include "base/attr.h"
+
 /*
  * what, with its arguments, is the sentence of the error without the cause: "could not unwrap data key 3 of
  * \"cards\"". A cancelled statement ends with PostgreSQL's own error for that.
  */
-pg_attribute_noreturn() void ks_report_kms(const struct ks_error *error, const char *what, ...)
-    pg_attribute_printf(2, 3);
+KS_NORETURN void ks_report_kms(const struct ks_error *error, const char *what, ...) KS_PRINTF(2, 3);
 
 /* A failure that has nothing to do with a server: memory, libcrypto. */
-pg_attribute_noreturn() void ks_report_local(int code, const char *detail, const char *what);
+KS_NORETURN void ks_report_local(int code, const char *detail, const char *what);
 
 /* The callback that libkeystead asks while it waits. */
 int ks_report_interrupted(void *arg);

@@ -91,9 +91,10 @@ ks_session_kms(void)
         return session.kms;
     register_once();
     if (ks_settings.config_file[0] == '\0' && ks_settings.servers[0] == '\0')
-        ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("no key management server is configured"),
-                errhint("Set keystead.config_file to the file that \"keystead client enroll\" wrote, or keystead.servers, "
-                        "keystead.ca_file, keystead.certificate_file and keystead.key_file."));
+        ereport(
+            ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("no key management server is configured"),
+            errhint("Set keystead.config_file to the file that \"keystead client enroll\" wrote, or keystead.servers, "
+                    "keystead.ca_file, keystead.certificate_file and keystead.key_file."));
     const struct ks_kms_config config = {
         .config_file = ks_settings.config_file,
         .servers = ks_settings.servers,

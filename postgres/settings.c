@@ -81,8 +81,7 @@ ks_settings_define(void)
                 "It names servers, CA, certificate and key; the other settings come before what it says.",
                 &ks_settings.config_file, check_file, GUC_SUPERUSER_ONLY);
     define_text("keystead.servers", "Key management servers, in order of preference.",
-                "host:port entries with commas between them.", &ks_settings.servers, check_servers,
-                GUC_SUPERUSER_ONLY);
+                "host:port entries with commas between them.", &ks_settings.servers, check_servers, GUC_SUPERUSER_ONLY);
     define_text("keystead.ca_file", "Certificate authority that the server's certificate must come from (PEM).", NULL,
                 &ks_settings.ca_file, check_file, GUC_SUPERUSER_ONLY);
     define_text("keystead.certificate_file", "Certificate that this database shows to the server (PEM).", NULL,

@@ -28,8 +28,8 @@ static int
 value_key(const struct ks_key32 *data_key, struct ks_span header, struct ks_seal_key **ret, struct ks_diag *diag)
 {
     KS_KEY32 subkey;
-    KS_TRY(ks_kdf_subkey(KS_SPAN(data_key->b, sizeof(data_key->b)), KS_LIT(LABEL), header, subkey.b,
-                         sizeof(subkey.b), diag));
+    KS_TRY(ks_kdf_subkey(KS_SPAN(data_key->b, sizeof(data_key->b)), KS_LIT(LABEL), header, subkey.b, sizeof(subkey.b),
+                         diag));
     return ks_seal_key_new(subkey.b, ret, diag);
 }
 

@@ -108,9 +108,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(equal_plaintexts_differ),
-        cmocka_unit_test(every_changed_byte_is_noticed), cmocka_unit_test(truncated_is_noticed),
-        cmocka_unit_test(other_key_is_noticed), cmocka_unit_test(known_value),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(equal_plaintexts_differ),
+        cmocka_unit_test(every_changed_byte_is_noticed),
+        cmocka_unit_test(truncated_is_noticed),
+        cmocka_unit_test(other_key_is_noticed),
+        cmocka_unit_test(known_value),
     };
     return cmocka_run_group_tests_name("pg_value", tests, NULL, NULL);
 }
