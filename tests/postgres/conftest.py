@@ -84,7 +84,7 @@ class Cluster:
         self.run("initdb", "-D", self.data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write("listen_addresses = ''\nunix_socket_directories = '%s'\nmax_connections = 40\n"
-                       "shared_buffers = 16MB\nlog_min_messages = warning\n" % folder)
+                       "shared_buffers = 16MB\nlog_min_messages = warning\nfsync = off\nmax_wal_size = 128MB\n" % folder)
         self.start()
 
     def run(self, program, *args, **kwargs):
@@ -118,6 +118,8 @@ class Cluster:
         with contextlib.closing(self.connect(name)) as connection:
             sql(connection, "CREATE EXTENSION keystead")
             yield connection
+        with contextlib.closing(self.connect()) as admin:
+            sql(admin, 'DROP DATABASE "%s" WITH (FORCE)' % name)
 
 
 @pytest.fixture(scope="session")
