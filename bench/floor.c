@@ -45,7 +45,7 @@ static void
 conn_free(struct conn *c, int fd)
 {
     event_free(c->event);
-    tls_conn_free(c->tls);
+    net_tls_conn_free(c->tls);
     (void)close(fd);
     free(c);
 }
@@ -86,7 +86,7 @@ send_answers(struct conn *c, int fd, size_t n)
         ks_buf_reset(&f->out);
         for (size_t i = 0; i < now; i++)
             (void)ks_buf_add_span(&f->out, ks_buf_span(&f->answer));
-        if (tls_write(c->tls, ks_buf_span(&f->out), &f->cipher) != 0)
+        if (net_tls_write(c->tls, ks_buf_span(&f->out), &f->cipher) != 0)
             return false;
         n -= now;
     }
@@ -111,11 +111,11 @@ on_read(evutil_socket_t fd, short what, void *arg)
     }
     size_t requests = 0, got;
     enum tls_result result = TLS_WANT;
-    tls_feed(c->tls, KS_SPAN(f->received, (size_t)n), &f->cipher);
-    if (!tls_is_open(c->tls))
-        result = tls_handshake(c->tls);
-    if (tls_is_open(c->tls))
-        while ((got = tls_read(c->tls, f->plain, sizeof(f->plain), &result)) > 0)
+    net_tls_feed(c->tls, KS_SPAN(f->received, (size_t)n), &f->cipher);
+    if (!net_tls_is_open(c->tls))
+        result = net_tls_handshake(c->tls);
+    if (net_tls_is_open(c->tls))
+        while ((got = net_tls_read(c->tls, f->plain, sizeof(f->plain), &result)) > 0)
             requests += count_requests(c, f->plain, got);
     if (!send_answers(c, fd, requests) || result == TLS_FAILED || result == TLS_CLOSED)
         conn_free(c, fd);
@@ -128,7 +128,7 @@ on_accept(evutil_socket_t listener, short what, void *arg)
     struct floor *f = arg;
     const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct conn *c = fd >= 0 ? calloc(1, sizeof(*c)) : NULL;
-    if (c == NULL || tls_conn_new(f->tls, &c->tls) != 0) {
+    if (c == NULL || net_tls_conn_new(f->tls, &c->tls) != 0) {
         free(c);
         if (fd >= 0)
             (void)close(fd);
@@ -156,7 +156,7 @@ set_up(struct floor *f, const char *dir, struct ks_diag *diag)
     KS_TRY(read_file(dir, "server.key", &key, diag));
     KS_TRY(read_file(dir, "ca.pem", &ca, diag));
     const struct tls_settings settings = {ks_buf_span(&certificate), ks_buf_span(&key), ks_buf_span(&ca), "1.2"};
-    return tls_server_new(&settings, &f->tls, diag);
+    return net_tls_server_new(&settings, &f->tls, diag);
 }
 
 static _Noreturn void

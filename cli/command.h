@@ -9,7 +9,16 @@
  */
 typedef int command_fn(int argc, char **argv);
 
+command_fn cmd_audit;
 command_fn cmd_ttlv;
+command_fn cli_main; /* commands that are tables: cli/cli.h */
+
+struct command {
+    const char *name, *help;
+    command_fn *run;
+};
+extern const struct command command_table[];
+extern const size_t command_table_n;
 
 enum { EXIT_USAGE = 64 };
 

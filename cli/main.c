@@ -6,12 +6,16 @@
 
 #include "cli/command.h"
 
-static const struct command {
-    const char *name, *help;
-    command_fn *run;
-} commands[] = {
+const struct command command_table[] = {
+    {"key", "create, use, rotate, revoke and destroy keys", cli_main},
+    {"client", "let machines and people in, and out", cli_main},
+    {"unseal", "give the server the passphrase of its store", cli_main},
+    {"status", "show whether the server answers, and how it is", cli_main},
+    {"audit", "verify and show the audit trail, from its files alone", cmd_audit},
     {"ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv},
+    {"completion", "print the script that completes commands in a shell", cli_main},
 };
+const size_t command_table_n = KS_ARRAY_LEN(command_table);
 
 int
 command_failed(const char *command, struct ks_diag *diag)
@@ -35,9 +39,9 @@ command_usage(const char *command, const char *fmt, ...)
 static const struct command *
 find_command(const char *name)
 {
-    for (size_t i = 0; i < KS_ARRAY_LEN(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    for (size_t i = 0; i < command_table_n; i++)
+        if (strcmp(command_table[i].name, name) == 0)
+            return &command_table[i];
     return NULL;
 }
 
@@ -47,8 +51,8 @@ print_help(FILE *to)
     fprintf(to, "Usage: keystead COMMAND [OPTION]... [ARGUMENT]...\n"
                 "The key manager for PostgreSQL: a KMIP server, its tools and a client.\n\n"
                 "Commands:\n");
-    for (size_t i = 0; i < KS_ARRAY_LEN(commands); i++)
-        fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].help);
+    for (size_t i = 0; i < command_table_n; i++)
+        fprintf(to, "  %-12s %s\n", command_table[i].name, command_table[i].help);
     fprintf(to, "\n'keystead COMMAND --help' says more. 'keystead --version' prints the version.\n");
 }
 

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "client/error.h"
 
-enum setting_kind { TEXT, PATH, SERVERS, VERSIONS, MS, COUNT };
+enum setting_kind { TEXT, PATH, SERVERS, SERVER_LIST, VERSIONS, MS, COUNT };
 
 struct setting {
     const char *name;
@@ -22,6 +22,7 @@ struct setting {
 #define AT_MS(member) offsetof(struct ks_client_config, member)
 #define AT_COUNT(member) offsetof(struct ks_client_config, member)
 #define AT_SERVERS(member) 0
+#define AT_SERVER_LIST(member) 0
 #define AT_VERSIONS(member) 0
 
 static const struct setting settings[] = {
@@ -219,6 +220,34 @@ set_text(char **at, const char *folder, size_t folder_len, const char *value, st
 }
 
 static int
+add_server(struct ks_client_config *config, const char *value, struct ks_error *error)
+{
+    if (config->n_servers == CLIENT_MAX_SERVERS)
+        return client_fail(error, KS_E_CONFIG, "more than %d servers", CLIENT_MAX_SERVERS);
+    KS_TRY(client_address_parse(value, &config->servers[config->n_servers], error));
+    config->n_servers++;
+    return 0;
+}
+
+/* Replaces the servers by those of a list with commas or blanks between them. After a failure there are fewer. */
+static int
+set_servers(struct ks_client_config *config, const char *value, struct ks_error *error)
+{
+    config->n_servers = 0;
+    for (value += strspn(value, ", \t"); *value != '\0'; value += strspn(value, ", \t")) {
+        char one[sizeof(config->servers[0].text)];
+        const size_t len = strcspn(value, ", \t");
+        if (len >= sizeof(one))
+            return client_fail(error, KS_E_CONFIG, "\"%.200s\" is no server: too long", value);
+        memcpy(one, value, len);
+        one[len] = '\0';
+        KS_TRY(add_server(config, one, error));
+        value += len;
+    }
+    return config->n_servers > 0 ? 0 : client_fail(error, KS_E_CONFIG, "servers: the list is empty");
+}
+
+static int
 set(struct ks_client_config *config, const char *name, const char *value, const char *folder, size_t folder_len,
     struct ks_error *error)
 {
@@ -233,11 +262,9 @@ set(struct ks_client_config *config, const char *name, const char *value, const 
     int64_t number;
     switch (setting->kind) {
     case SERVERS:
-        if (config->n_servers == CLIENT_MAX_SERVERS)
-            return client_fail(error, KS_E_CONFIG, "server: more than %d servers", CLIENT_MAX_SERVERS);
-        KS_TRY(client_address_parse(value, &config->servers[config->n_servers], error));
-        config->n_servers++;
-        return 0;
+        return add_server(config, value, error);
+    case SERVER_LIST:
+        return set_servers(config, value, error);
     case VERSIONS:
         return parse_versions(config, value, error);
     case TEXT:

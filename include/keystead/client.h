@@ -91,6 +91,7 @@ KS_API void ks_client_config_free(struct ks_client_config *config); /* accepts N
  * Sets one value by name; `server` may be set several times, in failover order. The names (client/config.def):
  *
  *   server           HOST, HOST:PORT, [ADDRESS]:PORT (5696 if no port is given)
+ *   servers          the whole list at once, commas or blanks between; replaces what was set before
  *   ca               file of PEM certificates to trust, and none else
  *   certificate      file: this client's certificate, PEM, then the chain if there is one
  *   key              file: its private key, PEM, unencrypted, readable by its owner alone

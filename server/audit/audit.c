@@ -318,7 +318,7 @@ open_last(struct audit_log *log, const struct audit_files *files, struct ks_diag
     KS_TRY(drop_zeroes(log, diag));
     struct walk w = {.log = log, .name = name, .diag = diag};
     size_t rest;
-    KS_TRY(audit_file_walk(log->dir, name, follow_line, &w, &log->len, &rest, diag));
+    KS_TRY(audit_file_walk(log->dir, name, 0, follow_line, &w, &log->len, &rest, diag));
     log->head = log->next.head;
     if (rest > 0) {
         KS_TRY(cut(log, diag));
@@ -403,12 +403,12 @@ audit_log_check(struct audit_log *log, uint64_t seq, const uint8_t hash[32], str
         uint64_t whole;
         size_t rest;
         struct walk w = {.log = log, .name = name, .diag = diag, .seek = seq, .first_only = true};
-        int rc = audit_file_walk(log->dir, name, seek_line, &w, &whole, &rest, diag);
+        int rc = audit_file_walk(log->dir, name, 0, seek_line, &w, &whole, &rest, diag);
         if (rc == 0 || (rc == FOUND && w.found.seq > seq))
             continue; /* empty, or begins later */
         w.first_only = false;
         if (rc == FOUND)
-            rc = audit_file_walk(log->dir, name, seek_line, &w, &whole, &rest, diag);
+            rc = audit_file_walk(log->dir, name, 0, seek_line, &w, &whole, &rest, diag);
         if (rc < 0)
             return rc;
         if (rc == FOUND && w.found.seq == seq && memcmp(w.found.hash, hash, 32) == 0)

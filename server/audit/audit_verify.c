@@ -83,7 +83,7 @@ audit_verify(const char *dir, const struct audit_head *expect, struct audit_summ
         audit_file_name(files.first + (uint32_t)i, name);
         v.name = name;
         uint64_t whole;
-        KS_TRY(audit_file_walk(files.dir, name, check_line, &v, &whole, &v.sum.unfinished, diag));
+        KS_TRY(audit_file_walk(files.dir, name, 0, check_line, &v, &whole, &v.sum.unfinished, diag));
         if (v.sum.unfinished != 0 && i + 1 < files.n)
             return ks_fail(diag, KS_E_CORRUPT, "%s/%s: its last line has no end, but other files follow: it was cut",
                            dir, name);

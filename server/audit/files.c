@@ -92,8 +92,8 @@ hand_out(struct ks_buf *buf, audit_line_fn *line, void *arg, size_t *number, uin
 }
 
 int
-audit_file_walk(int dir, const char *name, audit_line_fn *line, void *arg, uint64_t *ret_whole, size_t *ret_rest,
-                struct ks_diag *diag)
+audit_file_walk(int dir, const char *name, uint64_t from, audit_line_fn *line, void *arg, uint64_t *ret_whole,
+                size_t *ret_rest, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
@@ -105,7 +105,7 @@ audit_file_walk(int dir, const char *name, audit_line_fn *line, void *arg, uint6
         if (ks_buf_reserve(&buf, READ_SIZE) != 0)
             return ks_fail(diag, buf.err == KS_E_LIMIT ? KS_E_CORRUPT : buf.err, "%s:%zu: longer than any record", name,
                            number + 1);
-        const ssize_t n = read(fd, buf.data + buf.len, READ_SIZE);
+        const ssize_t n = pread(fd, buf.data + buf.len, READ_SIZE, (off_t)(from + whole + buf.len));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

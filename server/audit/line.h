@@ -54,9 +54,9 @@ void audit_file_name(uint32_t number, char ret_name[AUDIT_NAME_LEN]);
 int audit_files_open(const char *path, struct audit_files *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /*
- * Every whole line of a file, without its end, with its number from 1; line() returning other than 0 ends it with that
- * code. *ret_whole: bytes of whole lines (where the next one begins); *ret_rest: bytes behind them, a line without end.
+ * Every whole line of a file from byte `from` on, without its end, with its number from 1; line() returning other than
+ * 0 ends it with that code. *ret_whole: bytes of whole lines; *ret_rest: bytes behind them, a line without end.
  */
 typedef int audit_line_fn(void *arg, struct ks_span line, size_t number);
-int audit_file_walk(int dir, const char *name, audit_line_fn *line, void *arg, uint64_t *ret_whole, size_t *ret_rest,
-                    struct ks_diag *diag) KS_MUST_CHECK;
+int audit_file_walk(int dir, const char *name, uint64_t from, audit_line_fn *line, void *arg, uint64_t *ret_whole,
+                    size_t *ret_rest, struct ks_diag *diag) KS_MUST_CHECK;

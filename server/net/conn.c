@@ -53,7 +53,7 @@ set_writing(struct conn *c, bool on)
 }
 
 void
-conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer)
+net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer)
 {
     struct conn *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -79,8 +79,8 @@ conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer)
         worker_log_peer(c, "refused: too many connections from this address");
     c->event_read = event_new(w->base, fd, EV_READ | EV_PERSIST, on_read, c);
     c->event_write = event_new(w->base, fd, EV_WRITE | EV_PERSIST, on_write, c);
-    if (rc != 0 || c->event_read == NULL || c->event_write == NULL || tls_conn_new(w->tls, &c->tls) != 0) {
-        conn_free(c);
+    if (rc != 0 || c->event_read == NULL || c->event_write == NULL || net_tls_conn_new(w->tls, &c->tls) != 0) {
+        net_conn_free(c);
         return;
     }
     set_reading(c, true);
@@ -119,7 +119,7 @@ forget_at_vault(struct conn *c)
 }
 
 void
-conn_free(struct conn *c)
+net_conn_free(struct conn *c)
 {
     struct net_worker *w = c->worker;
     forget_at_vault(c);
@@ -130,7 +130,7 @@ conn_free(struct conn *c)
         event_free(c->event_read);
     if (c->event_write != NULL)
         event_free(c->event_write);
-    tls_conn_free(c->tls);
+    net_tls_conn_free(c->tls);
     (void)close(c->fd);
     addresses_drop(w->addresses, c->address);
     ks_buf_done(&c->in);
@@ -152,7 +152,7 @@ send_scratch(struct conn *c)
         const ssize_t n = send(c->fd, scratch->data, scratch->len, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             ks_buf_reset(scratch);
-            conn_free(c);
+            net_conn_free(c);
             return false;
         }
         sent = n > 0 ? (size_t)n : 0;
@@ -167,7 +167,7 @@ send_scratch(struct conn *c)
     scratch->len = 0; /* ciphertext: nothing to wipe */
     scratch->err = 0;
     if (rc != 0 || c->cipher.err != 0) {
-        conn_free(c);
+        net_conn_free(c);
         return false;
     }
     return true;
@@ -200,9 +200,9 @@ send_answers(struct conn *c)
         while (done < c->out.len && c->worker->scratch.len < CIPHER_BATCH) {
             const struct ks_span rest = KS_SPAN(c->out.data + done, c->out.len - done);
             const size_t chunk = next_chunk(rest);
-            if (tls_write(c->tls, KS_SPAN(rest.data, chunk), &c->worker->scratch) != 0) {
+            if (net_tls_write(c->tls, KS_SPAN(rest.data, chunk), &c->worker->scratch) != 0) {
                 c->worker->scratch.len = 0;
-                conn_free(c);
+                net_conn_free(c);
                 return false;
             }
             done += chunk;
@@ -220,11 +220,11 @@ send_answers(struct conn *c)
 static void
 begin_linger(struct conn *c)
 {
-    tls_close(c->tls, &c->worker->scratch);
+    net_tls_close(c->tls, &c->worker->scratch);
     if (!send_scratch(c))
         return;
     if (c->eof || c->cipher.len != 0 || shutdown(c->fd, SHUT_WR) != 0) {
-        conn_free(c);
+        net_conn_free(c);
         return;
     }
     forget_at_vault(c);
@@ -245,7 +245,7 @@ static bool
 may_ask(const struct conn *c)
 {
     const struct net_worker *w = c->worker;
-    const size_t in_flight_max = tls_is_anonymous(c->tls) ? 1 : (size_t)w->config->limits_in_flight;
+    const size_t in_flight_max = net_tls_is_anonymous(c->tls) ? 1 : (size_t)w->config->limits_in_flight;
     return !w->vault_full && !c->refused && c->in_flight < in_flight_max &&
            c->out.len + c->cipher.len <= (size_t)w->config->limits_pending_bytes;
 }
@@ -253,7 +253,7 @@ may_ask(const struct conn *c)
 static size_t
 request_max(const struct conn *c)
 {
-    return tls_is_anonymous(c->tls) ? ANONYMOUS_REQUEST_MAX : (size_t)c->worker->config->limits_request_bytes;
+    return net_tls_is_anonymous(c->tls) ? ANONYMOUS_REQUEST_MAX : (size_t)c->worker->config->limits_request_bytes;
 }
 
 /* Whether bytes can begin a request message: tag 420078, a structure, and a length that is allowed. */
@@ -315,7 +315,7 @@ take_input(struct conn *c, struct ks_span bytes)
     if (c->in.len == 0)
         used = take_requests(c, bytes);
     if (used < bytes.len && ks_buf_add(&c->in, bytes.data + used, bytes.len - used) != 0) {
-        conn_free(c);
+        net_conn_free(c);
         return false;
     }
     if (c->in.len > bytes.len - used)
@@ -336,7 +336,7 @@ settle(struct conn *c)
     }
     if (c->worker->memory > (size_t)c->worker->config->limits_memory_bytes && c->accounted > READ_MAX) {
         worker_log_peer(c, "cut off: limits.memory_bytes is reached");
-        conn_free(c);
+        net_conn_free(c);
         return;
     }
     /* Whole requests that wait stop the reading; so does a peer that does not take its answers. */
@@ -364,7 +364,7 @@ introduce(struct conn *c)
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(16384);
     KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(16384);
     struct identity who;
-    KS_TRY(tls_identity(c->tls, &arena, &who));
+    KS_TRY(net_tls_identity(c->tls, &arena, &who));
     address_text((const struct sockaddr *)&c->peer, address);
     who.address = ks_span_str(address);
     KS_TRY(identity_encode(&who, &body));
@@ -380,7 +380,7 @@ introduce(struct conn *c)
 static bool
 handshake(struct conn *c)
 {
-    switch (tls_handshake(c->tls)) {
+    switch (net_tls_handshake(c->tls)) {
     case TLS_WANT:
         if (send_scratch(c))
             set_reading(c, true);
@@ -392,7 +392,7 @@ handshake(struct conn *c)
         break;
     case TLS_CLOSED:
     case TLS_FAILED:
-        worker_log_peer(c, tls_error(c->tls));
+        worker_log_peer(c, net_tls_error(c->tls));
         break;
     }
     begin_linger(c); /* sends the alert that says why */
@@ -400,7 +400,7 @@ handshake(struct conn *c)
 }
 
 void
-conn_receive(struct conn *c)
+net_conn_receive(struct conn *c)
 {
     struct net_worker *w = c->worker;
     const ssize_t n = recv(c->fd, w->received, sizeof(w->received), 0);
@@ -409,16 +409,16 @@ conn_receive(struct conn *c)
         return;
     }
     if (n < 0 || (n == 0 && c->state != CONN_OPEN)) {
-        conn_free(c);
+        net_conn_free(c);
         return;
     }
     if (c->state == CONN_LINGER)
         return;
-    tls_feed(c->tls, KS_SPAN(w->received, (size_t)n), &w->scratch);
-    if (!tls_is_open(c->tls) && !handshake(c))
+    net_tls_feed(c->tls, KS_SPAN(w->received, (size_t)n), &w->scratch);
+    if (!net_tls_is_open(c->tls) && !handshake(c))
         return;
     enum tls_result result = n == 0 ? TLS_CLOSED : TLS_WANT;
-    for (size_t got; n != 0 && (got = tls_read(c->tls, w->plain, sizeof(w->plain), &result)) > 0;) {
+    for (size_t got; n != 0 && (got = net_tls_read(c->tls, w->plain, sizeof(w->plain), &result)) > 0;) {
         const bool alive = take_input(c, KS_SPAN(w->plain, got));
         ks_wipe(w->plain, got);
         if (!alive)
@@ -427,7 +427,7 @@ conn_receive(struct conn *c)
     if (!send_scratch(c)) /* alerts, answers to key updates */
         return;
     if (result == TLS_FAILED) {
-        worker_log_peer(c, tls_error(c->tls));
+        worker_log_peer(c, net_tls_error(c->tls));
         begin_linger(c);
         return;
     }
@@ -447,7 +447,7 @@ on_read(evutil_socket_t fd, short what, void *arg)
         worker_queue_handshake(c);
         return;
     }
-    conn_receive(c);
+    net_conn_receive(c);
 }
 
 static void
@@ -458,7 +458,7 @@ on_write(evutil_socket_t fd, short what, void *arg)
     if (c->cipher.len != 0) {
         const ssize_t n = send(fd, c->cipher.data, c->cipher.len, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            conn_free(c);
+            net_conn_free(c);
             return;
         }
         if (n > 0) {
@@ -472,18 +472,18 @@ on_write(evutil_socket_t fd, short what, void *arg)
     shrink(&c->cipher);
     account(c);
     set_writing(c, false);
-    conn_flush(c);
+    net_conn_flush(c);
 }
 
 void
-conn_answer(struct conn *c, struct ks_span body)
+net_conn_answer(struct conn *c, struct ks_span body)
 {
     if (c->state != CONN_OPEN || c->in_flight == 0)
         return;
     c->in_flight--;
     c->active_ms = c->worker->now_ms;
     if (ks_buf_add_span(&c->out, body) != 0) {
-        conn_free(c);
+        net_conn_free(c);
         return;
     }
     account(c);
@@ -491,7 +491,7 @@ conn_answer(struct conn *c, struct ks_span body)
 }
 
 void
-conn_drop(struct conn *c)
+net_conn_drop(struct conn *c)
 {
     if (c->state != CONN_OPEN)
         return;
@@ -503,14 +503,14 @@ conn_drop(struct conn *c)
 }
 
 void
-conn_flush(struct conn *c)
+net_conn_flush(struct conn *c)
 {
     if (c->state == CONN_OPEN && send_answers(c))
-        conn_resume(c);
+        net_conn_resume(c);
 }
 
 void
-conn_resume(struct conn *c)
+net_conn_resume(struct conn *c)
 {
     if (c->state != CONN_OPEN)
         return;
@@ -529,7 +529,7 @@ sweep_drain(struct conn *c)
     const int64_t since = w->now_ms - w->drain_ms;
     const int64_t bound = w->drain == DRAIN_STOP ? w->config->limits_stop_timeout : w->config->limits_reload_timeout;
     if (since > bound * 1000 || (w->drain == DRAIN_STOP && c->state == CONN_HANDSHAKE)) {
-        conn_free(c);
+        net_conn_free(c);
         return false;
     }
     if (c->state != CONN_OPEN)
@@ -546,7 +546,7 @@ sweep_drain(struct conn *c)
 }
 
 void
-conn_sweep(struct conn *c)
+net_conn_sweep(struct conn *c)
 {
     struct net_worker *w = c->worker;
     const struct server_config *config = w->config;
@@ -557,22 +557,22 @@ conn_sweep(struct conn *c)
     case CONN_HANDSHAKE:
         if (age > config->limits_handshake_timeout * 1000) {
             worker_log_peer(c, "the TLS handshake took too long");
-            conn_free(c);
+            net_conn_free(c);
         }
         return;
     case CONN_LINGER:
         if (age > LINGER_MS)
-            conn_free(c);
+            net_conn_free(c);
         return;
     case CONN_OPEN:
         break;
     }
     if (c->stalled_ms != 0 && w->now_ms - c->stalled_ms > config->limits_write_timeout * 1000) {
         worker_log_peer(c, "cut off: it does not take its answers");
-        conn_free(c);
+        net_conn_free(c);
     } else if (c->partial_ms != 0 && w->now_ms - c->partial_ms > config->limits_request_timeout * 1000) {
         refuse(c, "closed: a request did not arrive whole in time");
-    } else if (tls_is_anonymous(c->tls) && age > ANONYMOUS_SECONDS * 1000 && !c->refused) {
+    } else if (net_tls_is_anonymous(c->tls) && age > ANONYMOUS_SECONDS * 1000 && !c->refused) {
         refuse(c, "closed: enrolment took too long");
     } else if (all_answered(c) && w->now_ms - c->active_ms > config->limits_idle_timeout * 1000) {
         begin_linger(c);

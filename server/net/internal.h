@@ -82,14 +82,14 @@ struct net_worker {
 enum { SLOT_BITS = 20, SLOT_MASK = (1 << SLOT_BITS) - 1 };
 
 /* conn.c */
-void conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer);
-void conn_free(struct conn *c);                      /* closes at once; the vault is told */
-void conn_answer(struct conn *c, struct ks_span body); /* one message from the vault */
-void conn_drop(struct conn *c);                      /* the vault wants it closed once what is pending is written */
-void conn_flush(struct conn *c);                     /* may free it */
-void conn_receive(struct conn *c);                   /* reads what came; may free it */
-void conn_resume(struct conn *c);                    /* the vault takes requests again; may free it */
-void conn_sweep(struct conn *c);                     /* what time and draining have to say; may free it */
+void net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer);
+void net_conn_free(struct conn *c);                      /* closes at once; the vault is told */
+void net_conn_answer(struct conn *c, struct ks_span body); /* one message from the vault */
+void net_conn_drop(struct conn *c);                      /* the vault wants it closed once what is pending is written */
+void net_conn_flush(struct conn *c);                     /* may free it */
+void net_conn_receive(struct conn *c);                   /* reads what came; may free it */
+void net_conn_resume(struct conn *c);                    /* the vault takes requests again; may free it */
+void net_conn_sweep(struct conn *c);                     /* what time and draining have to say; may free it */
 
 /* worker.c */
 void worker_post(struct net_worker *w); /* flush what is dirty before the loop sleeps */

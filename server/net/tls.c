@@ -227,6 +227,8 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
         return SSL_CLIENT_HELLO_ERROR;
     }
     SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+    /* It knows the authority by a fingerprint alone, so it is shown the certificate. Others have it already. */
+    (void)SSL_clear_mode(ssl, SSL_MODE_NO_AUTO_CHAIN);
     conn->anonymous = true;
     return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -258,7 +260,8 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
         return KS_E_TLS;
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                        SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* idle connections hold no record buffers */
+    /* Idle connections hold no record buffers; the chain is what the file has, not looked for in every handshake. */
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
     (void)SSL_CTX_sess_set_cache_size(ctx, SESSIONS_MAX);
     (void)SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
@@ -273,11 +276,11 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
 static void
 freep_server(struct tls_server **server)
 {
-    tls_server_free(*server);
+    net_tls_server_free(*server);
 }
 
 int
-tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
+net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
 {
     KS_CLEANUP(freep_server) struct tls_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
@@ -295,7 +298,7 @@ tls_server_new(const struct tls_settings *settings, struct tls_server **ret, str
 }
 
 void
-tls_server_free(struct tls_server *server)
+net_tls_server_free(struct tls_server *server)
 {
     if (server == NULL)
         return;
@@ -307,7 +310,7 @@ tls_server_free(struct tls_server *server)
 /* Connections */
 
 int
-tls_conn_new(struct tls_server *server, struct tls_conn **ret)
+net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
 {
     struct tls_conn *conn = calloc(1, sizeof(*conn));
     BIO *bio = BIO_new(server->method);
@@ -315,7 +318,7 @@ tls_conn_new(struct tls_server *server, struct tls_conn **ret)
         conn->ssl = SSL_new(server->ctx);
     if (conn == NULL || conn->ssl == NULL || bio == NULL) {
         (void)BIO_free(bio);
-        tls_conn_free(conn);
+        net_tls_conn_free(conn);
         ERR_clear_error();
         return KS_E_NOMEM;
     }
@@ -329,7 +332,7 @@ tls_conn_new(struct tls_server *server, struct tls_conn **ret)
 }
 
 void
-tls_conn_free(struct tls_conn *conn)
+net_tls_conn_free(struct tls_conn *conn)
 {
     if (conn == NULL)
         return;
@@ -338,7 +341,7 @@ tls_conn_free(struct tls_conn *conn)
 }
 
 void
-tls_feed(struct tls_conn *conn, struct ks_span input, struct ks_buf *out)
+net_tls_feed(struct tls_conn *conn, struct ks_span input, struct ks_buf *out)
 {
     conn->in = input.data;
     conn->in_len = input.len;
@@ -367,7 +370,7 @@ explain(struct tls_conn *conn, int returned)
 }
 
 enum tls_result
-tls_handshake(struct tls_conn *conn)
+net_tls_handshake(struct tls_conn *conn)
 {
     const int rc = SSL_do_handshake(conn->ssl);
     if (rc != 1)
@@ -377,19 +380,19 @@ tls_handshake(struct tls_conn *conn)
 }
 
 bool
-tls_is_open(const struct tls_conn *conn)
+net_tls_is_open(const struct tls_conn *conn)
 {
     return conn->open;
 }
 
 bool
-tls_is_anonymous(const struct tls_conn *conn)
+net_tls_is_anonymous(const struct tls_conn *conn)
 {
     return conn->anonymous;
 }
 
 size_t
-tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_result)
+net_tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_result)
 {
     size_t n = 0;
     const int rc = SSL_read_ex(conn->ssl, ret, len, &n);
@@ -398,7 +401,7 @@ tls_read(struct tls_conn *conn, void *ret, size_t len, enum tls_result *ret_resu
 }
 
 int
-tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
+net_tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
 {
     size_t n = 0;
     conn->out = out;
@@ -412,7 +415,7 @@ tls_write(struct tls_conn *conn, struct ks_span text, struct ks_buf *out)
 }
 
 void
-tls_close(struct tls_conn *conn, struct ks_buf *out)
+net_tls_close(struct tls_conn *conn, struct ks_buf *out)
 {
     conn->out = out;
     if (!conn->open || SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN)
@@ -422,7 +425,7 @@ tls_close(struct tls_conn *conn, struct ks_buf *out)
 }
 
 const char *
-tls_error(struct tls_conn *conn)
+net_tls_error(struct tls_conn *conn)
 {
     return conn->error[0] != '\0' ? conn->error : "unknown";
 }
@@ -472,7 +475,7 @@ serial_text(const X509 *cert, struct ks_arena *arena, struct ks_span *ret)
 }
 
 int
-tls_identity(struct tls_conn *conn, struct ks_arena *arena, struct identity *ret)
+net_tls_identity(struct tls_conn *conn, struct ks_arena *arena, struct identity *ret)
 {
     struct identity who = {0};
     char text[96];

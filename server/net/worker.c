@@ -108,7 +108,7 @@ on_accept(evutil_socket_t listener, short what, void *arg)
             }
             return;
         }
-        conn_accept(w, fd, &peer);
+        net_conn_accept(w, fd, &peer);
         worker_check_listeners(w);
     }
 }
@@ -175,7 +175,7 @@ flush_vault(struct net_worker *w)
     w->vault_full = false;
     for (size_t i = 0; i < w->n_slots && !w->vault_full; i++)
         if (w->slots[i] != NULL)
-            conn_resume(w->slots[i]);
+            net_conn_resume(w->slots[i]);
 }
 
 static void
@@ -185,7 +185,7 @@ do_handshakes(struct net_worker *w)
         struct conn *c = TAILQ_FIRST(&w->handshakes);
         TAILQ_REMOVE(&w->handshakes, c, handshake_link);
         c->queued = false;
-        conn_receive(c);
+        net_conn_receive(c);
     }
     const struct timeval now = {0, 0};
     if (!TAILQ_EMPTY(&w->handshakes)) /* in the next round, after whoever else has something */
@@ -204,7 +204,7 @@ on_post(evutil_socket_t fd, short what, void *arg)
         struct conn *c = TAILQ_FIRST(&w->dirty);
         TAILQ_REMOVE(&w->dirty, c, dirty_link);
         c->dirty = false;
-        conn_flush(c);
+        net_conn_flush(c);
     }
     flush_vault(w);
     w->posted = false;
@@ -235,9 +235,9 @@ take_frames(struct net_worker *w)
         if (c == NULL)
             continue; /* gone meanwhile */
         if (frame.type == FRAME_RESPONSE)
-            conn_answer(c, frame.body);
+            net_conn_answer(c, frame.body);
         else if (frame.type == FRAME_DROP)
-            conn_drop(c);
+            net_conn_drop(c);
         else
             return KS_E_MALFORMED;
     } while (used != 0);
@@ -287,7 +287,7 @@ on_sweep(evutil_socket_t fd, short what, void *arg)
     worker_check_listeners(w);
     for (size_t i = 0; i < w->n_slots; i++)
         if (w->slots[i] != NULL)
-            conn_sweep(w->slots[i]);
+            net_conn_sweep(w->slots[i]);
     if (w->drain != DRAIN_NO)
         worker_post(w);
 }
@@ -372,7 +372,7 @@ net_worker_new(const struct net_settings *settings, struct net_worker **ret, str
     TAILQ_INIT(&w->dirty);
     TAILQ_INIT(&w->handshakes);
     const struct tls_settings tls = {settings->certificate, settings->key, settings->ca, config->tls_min_version};
-    KS_TRY(tls_server_new(&tls, &w->tls, diag));
+    KS_TRY(net_tls_server_new(&tls, &w->tls, diag));
     uint64_t key;
     size_t share = ((size_t)config->limits_connections + settings->n_workers - 1) / settings->n_workers;
     if (share > SLOT_MASK)
@@ -405,7 +405,7 @@ net_worker_free(struct net_worker *w)
     w->posted = true;
     for (size_t i = 0; i < w->n_slots && w->slots != NULL; i++)
         if (w->slots[i] != NULL)
-            conn_free(w->slots[i]);
+            net_conn_free(w->slots[i]);
     for (size_t i = 0; i < w->n_listeners; i++)
         free_event(w->listen_events[i]);
     free_event(w->vault_read);
@@ -417,7 +417,7 @@ net_worker_free(struct net_worker *w)
     free_event(w->sig_usr1);
     if (w->base != NULL)
         event_base_free(w->base);
-    tls_server_free(w->tls);
+    net_tls_server_free(w->tls);
     addresses_free(w->addresses);
     ks_buf_done(&w->to_vault);
     ks_buf_done(&w->from_vault);

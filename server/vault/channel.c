@@ -111,12 +111,10 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
     job->connection = p->id;
     job->sequence = sequence;
     c->under_way++;
-    if (v->state != VAULT_SEALED || !unlock_request(v, &p->who, request, &job->reply)) {
-        if (prepared != NULL)
-            engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
-        else
-            engine_handle(v->engine, &p->who, request, &job->reply);
-    }
+    if (prepared != NULL)
+        engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
+    else
+        engine_handle(v->engine, &p->who, request, &job->reply);
     job->bytes = job->reply.response.cap;
     c->bytes += job->bytes;
     p->dropped = p->dropped || job->reply.drop || job->reply.response.len == 0;

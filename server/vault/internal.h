@@ -68,7 +68,6 @@ struct vault {
     struct engine *engine;
     struct store *store;
     struct keyring *keyring;
-    struct audit_log *audit;
     struct committer *committer;
     struct prepare_pool *pool;
     struct channel *channels;
@@ -100,8 +99,8 @@ void channel_prepared(struct vault *v, struct prepare_task *task);
 /* unlock.c */
 /* Sealed to open. KS_E_SEALED: no root key is at hand; others: it is wrong, or something is damaged. */
 int unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag) KS_MUST_CHECK;
-/* Takes the request if it is Unseal for a sealed vault: true, and the reply is complete. */
-bool unlock_request(struct vault *v, const struct identity *who, struct ks_span request, struct engine_reply *reply);
+/* The engine's hook for Unseal; arg is the vault. KS_E_DENIED: wrong; KS_E_BUSY: too soon after the last attempt. */
+int vault_unseal(void *arg, struct ks_span passphrase) KS_MUST_CHECK;
 
 /* answer.c */
 /* Makes every item of an answer a failure with this text; an answer that cannot be is emptied: the peer is dropped. */

@@ -12,6 +12,7 @@
 #include "crypto/crypto.h"
 #include "crypto/random.h"
 #include "server/control.h"
+#include "server/passphrase.h"
 #include "server/sandbox.h"
 #include "server/vault/internal.h"
 
@@ -37,13 +38,17 @@ vault_job(struct vault *v)
         v->free_jobs = job->next_free;
         v->n_free_jobs--;
         job->next_free = NULL;
+        job->reply.job.owner = job;
         return job;
     }
     job = calloc(1, sizeof(*job));
-    if (job != NULL && engine_reply_init(&job->reply) != 0) {
+    if (job == NULL)
+        return NULL;
+    if (engine_reply_init(&job->reply) != 0) {
         free(job);
         return NULL;
     }
+    job->reply.job.owner = job;
     return job;
 }
 
@@ -354,23 +359,25 @@ set_up(struct vault *v, struct ks_diag *diag)
     return 0;
 }
 
+/* What was given on the command line, by the service manager, or by a person if one is there; else nothing. */
 static int
-read_passphrase(const char *path, struct ks_buf *ret, struct ks_diag *diag)
+find_passphrase(const struct vault *v, const char *file, struct ks_buf *ret, struct ks_diag *diag)
 {
-    if (path == NULL)
+    if (strcmp(v->config->root_key_kind, "passphrase") != 0)
         return 0;
-    KS_TRY(strcmp(path, "-") == 0 ? ks_file_read(path, ret, diag) : ks_file_read_private(path, ret, diag));
-    while (ret->len != 0 && (ret->data[ret->len - 1] == '\n' || ret->data[ret->len - 1] == '\r'))
-        ret->len--;
-    return 0;
+    if (file != NULL)
+        return passphrase_from_file(file, ret, diag);
+    const int rc = passphrase_from_credentials(ret, diag);
+    if (rc != KS_E_NOT_FOUND)
+        return rc;
+    return isatty(STDIN_FILENO) == 1 ? passphrase_ask("Passphrase of the store: ", false, ret, diag) : 0;
 }
 
-/* Opens what can be opened without a person. */
 static int
 start(struct vault *v, const char *passphrase_file, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_buf_done) struct ks_buf passphrase = KS_BUF(4096);
-    KS_TRY(read_passphrase(passphrase_file, &passphrase, diag));
+    KS_CLEANUP(ks_buf_done) struct ks_buf passphrase = KS_BUF(PASSPHRASE_MAX);
+    KS_TRY(find_passphrase(v, passphrase_file, &passphrase, diag));
     const int rc = unlock(v, ks_buf_span(&passphrase), diag);
     if (rc == KS_E_SEALED) {
         ks_log_notice("sealed: %s", ks_diag_text(diag));
@@ -392,7 +399,6 @@ tear_down(struct vault *v)
     prepare_pool_free(v->pool);
     committer_free(v->committer);
     engine_free(v->engine);
-    audit_log_close(v->audit);
     keyring_free(v->keyring);
     store_close(v->store);
     for (struct channel *c = v->channels; c != NULL; c = c->next)

@@ -3,7 +3,7 @@
  * and go back. One thread owns the engine; the committer has a thread, and what is slow is prepared in two more.
  *
  * States:
- *   sealed   no root key yet: the engine answers Server Status, and Unseal is carried out here
+ *   sealed   no root key yet: the engine answers Server Status, and Unseal through a hook
  *   open     as usual
  *   failed   a change or an audit record could not be made durable: everything that was under way is answered with
  *            General Failure, the engine forgets what it holds, and nothing is served until store and audit log take

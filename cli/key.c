@@ -1,0 +1,59 @@
+#include "cli/key.h"
+
+#include <stdio.h>
+
+#include "cli/output.h"
+
+int
+key_find(struct cli *cli, size_t i, char ret_uid[KS_UID_SIZE])
+{
+    return ks_client_find(cli->client, &cli->call, cli->args[i], ret_uid, &cli->error);
+}
+
+/* Says which words there are. */
+static int
+no_such_word(struct cli *cli, const char *option, const char *word, enum words_set set)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf list = KS_BUF(4096);
+    const char *text = words_list(set, ", ", &list) == 0 ? ks_buf_cstr(&list) : NULL;
+    return cli_fail(cli, KS_E_INVALID, "--%s: '%.60s' is none of: %s", option, word, text != NULL ? text : "?");
+}
+
+int
+key_word(struct cli *cli, const char *option, enum words_set set, uint32_t fallback, uint32_t *ret)
+{
+    const char *word = cli_value(cli, option);
+    if (word == NULL)
+        *ret = fallback;
+    else if (words_find(set, word, ret) != 0)
+        return no_such_word(cli, option, word, set);
+    return 0;
+}
+
+int
+key_mask(struct cli *cli, const char *option, uint32_t fallback, uint32_t *ret)
+{
+    const char *list = cli_value(cli, option);
+    char unknown[64];
+    if (list == NULL)
+        *ret = fallback;
+    else if (words_find_mask(WORDS_CRYPTOGRAPHIC_USAGE_MASK, list, ret, unknown) != 0)
+        return no_such_word(cli, option, unknown, WORDS_CRYPTOGRAPHIC_USAGE_MASK);
+    return 0;
+}
+
+int
+key_report(struct cli *cli, const char *done, const char *uid, const char *name)
+{
+    if (!cli->json) {
+        printf("%s %s\n", done, uid);
+        return 0;
+    }
+    KS_CLEANUP(json_done) struct json json = JSON;
+    json_open(&json, NULL, '{');
+    json_text(&json, "identifier", uid);
+    if (name != NULL)
+        json_text(&json, "name", name);
+    json_close(&json, '}');
+    return output_json(&json);
+}

@@ -1,0 +1,66 @@
+/* keystead key encrypt: data that is encrypted by the server. */
+#include "base/file.h"
+#include "cli/envelope.h"
+#include "cli/key.h"
+
+enum { GCM_IV_BITS = 96, GCM_TAG_BYTES = 16 };
+
+static void
+result_freep(struct ks_cipher_result **result)
+{
+    ks_cipher_result_free(*result);
+}
+
+static int
+run(struct cli *cli)
+{
+    char uid[KS_UID_SIZE];
+    struct ks_diag diag = {0};
+    struct ks_crypto_params crypto = {.random_iv = true};
+    const char *in = cli_value(cli, "in");
+    const char *aad = cli_value(cli, "aad");
+    KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ENVELOPE_DATA_MAX);
+    KS_TRY(key_word(cli, "mode", WORDS_BLOCK_CIPHER_MODE, KMIP_BLOCK_CIPHER_MODE_GCM, &crypto.block_cipher_mode));
+    if (ks_file_read(in != NULL ? in : "-", &plain, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    if (crypto.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_GCM) {
+        crypto.iv_length = GCM_IV_BITS;
+        crypto.tag_length = GCM_TAG_BYTES;
+    } else if (aad != NULL) {
+        return cli_fail(cli, KS_E_INVALID, "--aad needs a mode that authenticates: gcm");
+    } else if (crypto.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_CBC) {
+        crypto.padding_method = KMIP_PADDING_METHOD_PKCS5;
+    }
+    KS_TRY(key_find(cli, 0, uid));
+    const struct ks_cipher params = {.uid = uid,
+                                     .crypto = &crypto,
+                                     .data = {plain.data, plain.len},
+                                     .aad = {(const uint8_t *)aad, aad != NULL ? strlen(aad) : 0}};
+    KS_CLEANUP(result_freep) struct ks_cipher_result *result = NULL;
+    KS_TRY(ks_client_encrypt(cli->client, &cli->call, &params, &result, &cli->error));
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(64 << 20);
+    KS_TRY(envelope_write(uid, crypto.block_cipher_mode, result, &text));
+    return cli_write(cli, cli_value(cli, "out"), ks_buf_span(&text));
+}
+
+static const struct cli_option options[] = {
+    {"in", CLI_FILE, "FILE", "what to encrypt (default: standard input); 8 MiB at most"},
+    {"out", CLI_FILE, "FILE", "where to (default: standard output)"},
+    {"mode", CLI_CHOICE, "gcm|cbc|ctr", "block cipher mode (default gcm, which also notices changes)"},
+    {"aad", CLI_TEXT, "TEXT", "is authenticated, not encrypted; decrypting needs the same (gcm)"},
+};
+
+const struct cli_command cli_key_encrypt = {
+    .name = "key encrypt",
+    .args = "KEY",
+    .min_args = 1,
+    .max_args = 1,
+    .connects = true,
+    .summary = "encrypt data with a key that stays on the server",
+    .details = KEY_HINT " The result is one line of JSON that names the key, and is what `keystead key decrypt` reads.",
+    .examples = "  keystead key encrypt invoices --in invoice.pdf --out invoice.enc\n"
+                "  echo secret | keystead key encrypt invoices --aad customer-17\n",
+    .options = options,
+    .n_options = KS_ARRAY_LEN(options),
+    .run = run,
+};

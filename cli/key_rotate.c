@@ -1,0 +1,52 @@
+/* keystead key rotate: Re-key. */
+#include <stdio.h>
+
+#include "cli/key.h"
+#include "cli/output.h"
+
+static int
+report(struct cli *cli, const char *old_uid, const char *new_uid)
+{
+    if (!cli->json) {
+        printf("Rotated %s: the new key is %s\n", old_uid, new_uid);
+        return 0;
+    }
+    KS_CLEANUP(json_done) struct json json = JSON;
+    json_open(&json, NULL, '{');
+    json_text(&json, "identifier", new_uid);
+    json_text(&json, "replaces", old_uid);
+    json_close(&json, '}');
+    return output_json(&json);
+}
+
+static int
+run(struct cli *cli)
+{
+    char old_uid[KS_UID_SIZE];
+    char new_uid[KS_UID_SIZE];
+    int64_t offset = 0;
+    KS_TRY(cli_duration(cli, "after", 0, &offset)); /* 0: Activation Date is the moment it is made */
+    KS_TRY(key_find(cli, 0, old_uid));
+    KS_TRY(ks_client_rekey(cli->client, &cli->call, old_uid, offset, false, new_uid, &cli->error));
+    return report(cli, old_uid, new_uid);
+}
+
+static const struct cli_option options[] = {
+    {"after", CLI_TEXT, "TIME", "activate the new key so much later: 1h, 7d (default: at once)"},
+};
+
+const struct cli_command cli_key_rotate = {
+    .name = "key rotate",
+    .args = "KEY",
+    .min_args = 1,
+    .max_args = 1,
+    .connects = true,
+    .summary = "replace a symmetric key by a new one",
+    .details = KEY_HINT " The new key takes the name; the old one keeps its identifier and still decrypts what it\n"
+                        "encrypted, until it is revoked.",
+    .examples = "  keystead key rotate invoices\n"
+                "  keystead key rotate invoices --after 7d --json\n",
+    .options = options,
+    .n_options = KS_ARRAY_LEN(options),
+    .run = run,
+};

@@ -1,0 +1,91 @@
+/* From sealed to open: root key, store, keyring, audit trail, engine. */
+#include "base/log.h"
+#include "base/text.h"
+#include "server/vault/internal.h"
+#include "server/vault/rootkey.h"
+
+enum { UNSEAL_PAUSE_MS = 1000 }; /* between attempts: guessing is slow, and costs the server little */
+
+static int
+path_of(const struct vault *v, const char *name, struct ks_buf *ret, struct ks_diag *diag)
+{
+    const int rc = server_config_path(v->config, name, ret);
+    return rc != 0 ? ks_fail(diag, rc, "%s: %s", name, ks_err_text(rc)) : 0;
+}
+
+static int
+root_key(const struct vault *v, struct ks_span passphrase, struct ks_key32 *ret, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf path = KS_BUF(8192);
+    KS_TRY(path_of(v, v->config->root_key_path, &path, diag));
+    const char *file = (const char *)path.data;
+    if (strcmp(v->config->root_key_kind, "passphrase") == 0) {
+        if (passphrase.len == 0)
+            return ks_fail(diag, KS_E_SEALED, "no passphrase was given; give it with: keystead server unseal --dir %s",
+                           v->config->dir);
+        return rootkey_passphrase_derive(file, passphrase, ret, diag);
+    }
+    struct ks_diag missing = {0};
+    const int rc = rootkey_file_read(file, ret, &missing);
+    if (rc == KS_E_NOT_FOUND)
+        return ks_fail(diag, KS_E_SEALED, "the root key %s is missing; put it back and start again", file);
+    return rc != 0 ? ks_fail(diag, rc, "%s", ks_diag_text(&missing)) : 0;
+}
+
+static void
+undo(struct vault *v)
+{
+    engine_seal(v->engine);
+    committer_free(v->committer);
+    keyring_free(v->keyring);
+    store_close(v->store);
+    v->committer = NULL;
+    v->keyring = NULL;
+    v->store = NULL;
+}
+
+static int
+open_all(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf store = KS_BUF(8192), audit = KS_BUF(8192);
+    KS_KEY32 root;
+    KS_TRY(path_of(v, v->config->store_path, &store, diag));
+    KS_TRY(path_of(v, v->config->store_audit, &audit, diag));
+    KS_TRY(root_key(v, passphrase, &root, diag));
+    KS_TRY(store_open((const char *)store.data, &v->store, diag));
+    KS_TRY(keyring_open(v->store, &root, &v->keyring, diag));
+    KS_TRY(committer_new(v->store, v->keyring, (const char *)audit.data, &v->committer, diag));
+    return engine_load(v->engine, v->keyring, v->store, diag);
+}
+
+int
+unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
+{
+    const int rc = open_all(v, passphrase, diag);
+    if (rc != 0) {
+        undo(v);
+        return rc;
+    }
+    v->state = VAULT_OPEN;
+    return 0;
+}
+
+int
+vault_unseal(void *arg, struct ks_span passphrase)
+{
+    struct vault *v = arg;
+    struct ks_diag diag = {0};
+    const int64_t now = ks_monotonic_ms();
+    if (v->state != VAULT_SEALED)
+        return KS_E_INVALID;
+    if (now < v->unseal_ms)
+        return KS_E_BUSY;
+    const int rc = unlock(v, passphrase, &diag);
+    v->unseal_ms = ks_monotonic_ms() + UNSEAL_PAUSE_MS;
+    if (rc == 0) {
+        ks_log_notice("unsealed");
+        return 0;
+    }
+    ks_log_warning("an attempt to unseal failed: %s", ks_diag_text(&diag));
+    return rc == KS_E_INTEGRITY ? KS_E_DENIED : rc;
+}
