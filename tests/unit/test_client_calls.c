@@ -1,0 +1,848 @@
+/* client/: what typed calls send, what they make of answers, and refusals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <keystead/client.h>
+
+#include "client_peer.h"
+
+static struct world world;
+
+#define assert_message(error, part)                                       \
+    do {                                                                  \
+        if (strstr((error).message, (part)) == NULL)                      \
+            fail_msg("\"%s\" is not in \"%s\"", (part), (error).message); \
+    } while (0)
+
+/* In the peer's threads an assertion of cmocka has nobody to go to: scripts count what they did not like. */
+static atomic_int disliked;
+#define EXPECT(x)                                                                            \
+    do {                                                                                     \
+        if (!(x)) {                                                                          \
+            fprintf(stderr, "%s:%d: the request is not as expected: %s\n", __FILE__, __LINE__, #x); \
+            atomic_fetch_add(&disliked, 1);                                                  \
+        }                                                                                    \
+    } while (0)
+
+static struct peer
+start(peer_script *script, int newest)
+{
+    atomic_store(&disliked, 0);
+    return (struct peer){.script = script, .cert = &world.server, .ca = &world.ca, .newest = newest};
+}
+
+static void
+stop(struct peer *peer, struct ks_client *client)
+{
+    ks_client_free(client);
+    peer_stop(peer);
+    assert_int_equal(disliked, 0);
+}
+
+static void *
+payload_of(const struct peer_request *request, size_t i)
+{
+    return request->message->batch_item[i]->payload;
+}
+
+static const struct kmip_item *
+attribute(const struct kmip_attrs *attrs, uint32_t tag)
+{
+    for (const struct kmip_attr *attr = attrs->first; attr != NULL; attr = attr->next)
+        if (attr->tag == tag)
+            return attr->value;
+    return NULL;
+}
+
+static bool
+has_name(const struct kmip_attrs *attrs, const char *name)
+{
+    const struct kmip_item *value = attribute(attrs, KMIP_TAG_NAME);
+    const struct kmip_item *text = value != NULL ? kmip_item_child(value, KMIP_TAG_NAME_VALUE) : NULL;
+    return text != NULL && ks_span_is(text->s, name);
+}
+
+/* ---- Refusals ---- */
+
+/* Every value of every set, of which the Result Reasons are picked. */
+static const struct {
+    const char *set;
+    uint32_t value;
+} values[] = {
+#define KMIP_ENUM_SET(set, text)
+#define KMIP_ENUM(set, name, value, text, xml, since, until) {#set, (value)},
+#include <keystead/spec/enums.def>
+#undef KMIP_ENUM_SET
+#undef KMIP_ENUM
+};
+
+static enum peer_action
+refuse(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)request;
+    const uint32_t *reason = peer->arg;
+    reply->status[0] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+    reply->reason[0] = *reason;
+    reply->text = "not now\r\n\x1b[31mAnd something nasty";
+    return PEER_ANSWER;
+}
+
+static int
+code_of(uint32_t reason)
+{
+    switch (reason) {
+    case KMIP_RESULT_REASON_ITEM_NOT_FOUND:
+    case KMIP_RESULT_REASON_OBJECT_NOT_FOUND:
+    case KMIP_RESULT_REASON_ATTRIBUTE_NOT_FOUND:
+    case KMIP_RESULT_REASON_ATTRIBUTE_INSTANCE_NOT_FOUND:
+    case KMIP_RESULT_REASON_WRAPPING_OBJECT_NOT_FOUND:
+        return KS_E_NOT_FOUND;
+    case KMIP_RESULT_REASON_PERMISSION_DENIED:
+    case KMIP_RESULT_REASON_NOT_AUTHORISED:
+    case KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL:
+        return KS_E_DENIED;
+    case KMIP_RESULT_REASON_OBJECT_ALREADY_EXISTS:
+    case KMIP_RESULT_REASON_NON_UNIQUE_NAME_ATTRIBUTE:
+        return KS_E_EXISTS;
+    case KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED:
+    case KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED:
+        return KS_E_UNSUPPORTED;
+    case KMIP_RESULT_REASON_RESPONSE_TOO_LARGE:
+        return KS_E_LIMIT;
+    default:
+        return KS_E_KMIP;
+    }
+}
+
+static void
+every_reason_is_told(void **state)
+{
+    (void)state;
+    uint32_t reason = 0;
+    struct peer peer = start(refuse, KMIP_V2_1);
+    peer.arg = &reason;
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    size_t n = 0;
+    for (size_t i = 0; i < KS_ARRAY_LEN(values); i++) {
+        if (strcmp(values[i].set, "RESULT_REASON") != 0)
+            continue;
+        n++;
+        reason = values[i].value;
+        struct ks_error error = {0};
+        assert_int_equal(ks_client_destroy(client, NULL, "key-1", &error), code_of(reason));
+        assert_int_equal(error.code, code_of(reason));
+        assert_true(error.answered);
+        assert_int_equal(error.result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+        assert_true(error.result_reason == reason);
+        assert_int_equal(error.operation, KMIP_OPERATION_DESTROY);
+        assert_false(error.maybe_done);
+        assert_message(error, "cannot destroy key-1: ");
+        assert_message(error, ks_client_enum_name(KMIP_TAG_RESULT_REASON, reason));
+        for (const char *p = error.message; *p != '\0'; p++)
+            assert_true((unsigned char)*p >= ' ');
+    }
+    assert_true(n > 60);
+    assert_int_equal(peer.n_requests, n);
+    assert_int_equal(peer.n_connections, 1);
+    stop(&peer, client);
+}
+
+static enum peer_action
+refuse_all(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)request;
+    reply->no_operation = true;
+    reply->n_items = 1;
+    reply->status[0] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+    reply->reason[0] = KMIP_RESULT_REASON_INVALID_MESSAGE;
+    return PEER_ANSWER;
+}
+
+static void
+a_message_that_was_not_understood_is_refused_as_a_whole(void **state)
+{
+    (void)state;
+    struct peer peer = start(refuse_all, KMIP_V2_1);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    char uid[KS_UID_SIZE];
+    assert_int_equal(ks_client_create(client, NULL, &(struct ks_create){.object.activate = true}, uid, &error),
+                     KS_E_KMIP);
+    assert_message(error, "Invalid Message");
+    stop(&peer, client);
+}
+
+static enum peer_action
+answer_something_else(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)request;
+    reply->operation = KMIP_OPERATION_ACTIVATE;
+    return PEER_ANSWER;
+}
+
+static enum peer_action
+answer_twice(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)request;
+    reply->operation = KMIP_OPERATION_DESTROY;
+    reply->n_items = 2;
+    return PEER_ANSWER;
+}
+
+static void
+an_answer_must_fit_the_question(void **state)
+{
+    (void)state;
+    peer_script *const scripts[] = {answer_something_else, answer_twice};
+    for (size_t i = 0; i < KS_ARRAY_LEN(scripts); i++) {
+        struct peer peer = start(scripts[i], KMIP_V2_1);
+        peer_start(&peer);
+        struct ks_client *client = CLIENT(&world, "", &peer);
+        struct ks_error error = {0};
+        assert_int_equal(ks_client_destroy(client, NULL, "key-1", &error), KS_E_MALFORMED);
+        assert_message(error, "does not fit the request");
+        assert_true(error.maybe_done);
+        stop(&peer, client);
+    }
+}
+
+/* ---- Making ---- */
+
+static enum peer_action
+expect_create(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)reply;
+    const struct kmip_create_request *create = payload_of(request, 0);
+    EXPECT(request->message->n_batch_item == 2);
+    EXPECT(request->message->batch_item[1]->operation == KMIP_OPERATION_ACTIVATE);
+    EXPECT(((const struct kmip_activate_request *)payload_of(request, 1))->unique_identifier.type == 0);
+    EXPECT(create->object_type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY);
+    EXPECT(has_name(&create->attributes, "invoices"));
+    const struct kmip_item *algorithm = attribute(&create->attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM);
+    const struct kmip_item *length = attribute(&create->attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH);
+    const struct kmip_item *mask = attribute(&create->attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK);
+    const struct kmip_item *group = attribute(&create->attributes, KMIP_TAG_OBJECT_GROUP);
+    EXPECT(algorithm != NULL && algorithm->u32 == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    EXPECT(length != NULL && length->i32 == 256);
+    EXPECT(mask != NULL && mask->i32 == 12);
+    EXPECT(group != NULL && ks_span_is(group->s, "payroll"));
+    return PEER_ANSWER;
+}
+
+static void
+create_says_what_is_wanted_in_every_version(void **state)
+{
+    (void)state;
+    static const struct ks_attribute group = {
+        .value = {.tag = KMIP_TAG_OBJECT_GROUP, .type = KMIP_TYPE_TEXT_STRING, .bytes = {(const uint8_t *)"payroll", 7}}};
+    static const struct ks_create params = {.object = {.name = "invoices",
+                                                       .algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+                                                       .length = 256,
+                                                       .usage_mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT |
+                                                                     KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
+                                                       .attributes = &group,
+                                                       .n_attributes = 1,
+                                                       .activate = true}};
+    static const int newest[] = {-1, KMIP_V1_2, KMIP_V1_4, KMIP_V2_0, KMIP_V2_1};
+    for (size_t i = 0; i < KS_ARRAY_LEN(newest); i++) {
+        struct peer peer = start(expect_create, newest[i]);
+        peer_start(&peer);
+        struct ks_client *client = CLIENT(&world, "", &peer);
+        char uid[KS_UID_SIZE] = "";
+        assert_int_equal(ks_client_create(client, NULL, &params, uid, NULL), 0);
+        assert_string_equal(uid, "key-1");
+        stop(&peer, client);
+    }
+}
+
+static enum peer_action
+refuse_second(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)request;
+    reply->status[1] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+    reply->reason[1] = KMIP_RESULT_REASON_PERMISSION_DENIED;
+    return PEER_ANSWER;
+}
+
+static void
+a_key_that_could_not_be_activated_is_told_of(void **state)
+{
+    (void)state;
+    struct peer peer = start(refuse_second, KMIP_V1_4);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    char uid[KS_UID_SIZE] = "";
+    assert_int_equal(ks_client_create(client, NULL, &(struct ks_create){.object.activate = true}, uid, &error),
+                     KS_E_DENIED);
+    assert_string_equal(uid, "key-1");
+    assert_message(error, "cannot activate the new object key-1");
+    stop(&peer, client);
+}
+
+static enum peer_action
+expect_register(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)reply;
+    const uint32_t *type = peer->arg;
+    const struct kmip_register_request *r = payload_of(request, 0);
+    EXPECT(r->object_type == *type);
+    switch (*type) {
+    case KMIP_OBJECT_TYPE_SYMMETRIC_KEY:
+        EXPECT(r->object.symmetric_key != NULL &&
+               r->object.symmetric_key->key_block->key_format_type == KMIP_KEY_FORMAT_TYPE_RAW &&
+               r->object.symmetric_key->key_block->cryptographic_length == 128);
+        break;
+    case KMIP_OBJECT_TYPE_SECRET_DATA:
+        EXPECT(r->object.secret_data != NULL &&
+               r->object.secret_data->secret_data_type == KMIP_SECRET_DATA_TYPE_PASSWORD);
+        break;
+    case KMIP_OBJECT_TYPE_CERTIFICATE:
+        EXPECT(r->object.certificate != NULL && r->object.certificate->certificate_value.len == 16);
+        break;
+    case KMIP_OBJECT_TYPE_PRIVATE_KEY:
+        EXPECT(r->object.private_key != NULL);
+        break;
+    case KMIP_OBJECT_TYPE_PUBLIC_KEY:
+        EXPECT(r->object.public_key != NULL);
+        break;
+    default:
+        EXPECT(r->object.opaque_object != NULL);
+        break;
+    }
+    return PEER_ANSWER;
+}
+
+static void
+every_kind_of_object_can_be_registered(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = {KMIP_OBJECT_TYPE_SYMMETRIC_KEY, KMIP_OBJECT_TYPE_SECRET_DATA,
+                                     KMIP_OBJECT_TYPE_CERTIFICATE,   KMIP_OBJECT_TYPE_PRIVATE_KEY,
+                                     KMIP_OBJECT_TYPE_PUBLIC_KEY,    KMIP_OBJECT_TYPE_OPAQUE_OBJECT};
+    uint32_t type = 0;
+    struct peer peer = start(expect_register, KMIP_V2_1);
+    peer.arg = &type;
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    char uid[KS_UID_SIZE] = "";
+    struct ks_register params = {.object.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+                                 .material = {(const uint8_t *)"0123456789abcdef", 16}};
+    for (size_t i = 0; i < KS_ARRAY_LEN(types); i++) {
+        params.object_type = type = types[i];
+        assert_int_equal(ks_client_register(client, NULL, &params, uid, &error), 0);
+        assert_string_equal(uid, "key-1");
+    }
+    params.object_type = KMIP_OBJECT_TYPE_SPLIT_KEY;
+    assert_int_equal(ks_client_register(client, NULL, &params, uid, &error), KS_E_INVALID);
+    params.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY;
+    params.key_format = KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY;
+    assert_int_equal(ks_client_register(client, NULL, &params, uid, &error), KS_E_INVALID);
+    params.key_format = 0;
+    params.material.len = 0;
+    assert_int_equal(ks_client_register(client, NULL, &params, uid, &error), KS_E_INVALID);
+    assert_int_equal(peer.n_requests, KS_ARRAY_LEN(types));
+    stop(&peer, client);
+}
+
+/* ---- Reading ---- */
+
+static void
+a_key_in_the_clear_is_not_taken_for_a_wrapped_one(void **state)
+{
+    (void)state;
+    struct peer peer = start(NULL, KMIP_V1_4);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    struct ks_object *object = NULL;
+    const struct ks_get params = {.uid = "key-1", .wrap = &(struct ks_wrap){.key_uid = "kek"}};
+    assert_int_equal(ks_client_get(client, NULL, &params, &object, &error), KS_E_MALFORMED);
+    assert_null(object);
+    assert_message(error, "came in the clear");
+    stop(&peer, client);
+}
+
+static enum peer_action
+find(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    const int *n = peer->arg;
+    if (request->operation == KMIP_OPERATION_GET_ATTRIBUTES) {
+        if (*n < 0)
+            return PEER_ANSWER;
+        reply->status[0] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+        reply->reason[0] = KMIP_RESULT_REASON_ITEM_NOT_FOUND;
+        return PEER_ANSWER;
+    }
+    const struct kmip_locate_request *locate = payload_of(request, 0);
+    EXPECT(request->operation == KMIP_OPERATION_LOCATE && has_name(&locate->attributes, "invoices"));
+    struct kmip_locate_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+    payload->n_unique_identifier = (size_t)*n;
+    payload->unique_identifier = ks_arena_array(reply->arena, (size_t)*n + 1, sizeof(struct kmip_uid));
+    for (int i = 0; i < *n; i++) {
+        char uid[16];
+        snprintf(uid, sizeof(uid), "uid-%d", i);
+        payload->unique_identifier[i] = (struct kmip_uid){
+            .type = KMIP_TYPE_TEXT_STRING, .text = KS_SPAN(ks_arena_dup(reply->arena, uid, strlen(uid)), strlen(uid))};
+    }
+    reply->payload[0] = payload;
+    return PEER_ANSWER;
+}
+
+static void
+names_and_identifiers_are_found(void **state)
+{
+    (void)state;
+    int n = -1;
+    struct peer peer = start(find, KMIP_V2_1);
+    peer.arg = &n;
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    char uid[KS_UID_SIZE] = "";
+    assert_int_equal(ks_client_find(client, NULL, "key-1", uid, &error), 0);
+    assert_string_equal(uid, "key-1");
+    n = 1;
+    assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), 0);
+    assert_string_equal(uid, "uid-0");
+    n = 0;
+    assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), KS_E_NOT_FOUND);
+    assert_message(error, "\"invoices\"");
+    n = 3;
+    assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), KS_E_INVALID);
+    assert_message(error, "uid-0, uid-1, uid-2");
+    n = 99;
+    assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), KS_E_INVALID);
+    assert_message(error, "and 91 more");
+    assert_string_equal(uid, "uid-0"); /* untouched since */
+    assert_int_equal(ks_client_find(client, NULL, "", uid, &error), KS_E_INVALID);
+    stop(&peer, client);
+}
+
+static enum peer_action
+one_is_missing(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    EXPECT(request->message->n_batch_item == 3);
+    for (size_t i = 0; i < request->message->n_batch_item; i++) {
+        const struct kmip_get_attributes_request *get = payload_of(request, i);
+        if (ks_span_is(get->unique_identifier.text, "gone")) {
+            reply->status[i] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+            reply->reason[i] = KMIP_RESULT_REASON_OBJECT_NOT_FOUND;
+        }
+    }
+    return PEER_ANSWER;
+}
+
+static void
+one_missing_object_does_not_spoil_a_list(void **state)
+{
+    (void)state;
+    struct peer peer = start(one_is_missing, KMIP_V2_1);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    static const char *const uids[] = {"key-1", "gone", "key-1"};
+    struct ks_attributes_list *list = NULL;
+    struct ks_error error = {0};
+    assert_int_equal(ks_client_get_attributes_many(client, NULL, uids, 3, NULL, 0, &list, &error), 0);
+    assert_int_equal(list->n, 3);
+    assert_int_equal(list->v[0].code, 0);
+    assert_int_equal(list->v[1].code, KS_E_NOT_FOUND);
+    assert_int_equal(list->v[2].code, 0);
+    assert_string_equal(list->v[1].uid, "gone");
+    assert_int_equal(peer.n_requests, 1);
+    ks_attributes_list_free(list);
+    assert_int_equal(ks_client_get_attributes_many(client, NULL, uids, 0, NULL, 0, &list, &error), 0);
+    assert_int_equal(list->n, 0);
+    assert_int_equal(peer.n_requests, 1); /* nothing to ask */
+    ks_attributes_list_free(list);
+    stop(&peer, client);
+}
+
+/* ---- What a version does not have is refused, not left out ---- */
+
+static void
+nothing_is_left_out_silently(void **state)
+{
+    (void)state;
+    const struct ks_crypto_params salted = {.salt_length = 20};
+    const struct {
+        int newest;
+        const char *part;
+        struct ks_cipher cipher;
+    } cases[] = {
+        {-1, "Encrypt does not exist in KMIP 1.0", {.uid = "k"}},
+        {KMIP_V1_1, "Encrypt does not exist in KMIP 1.1", {.uid = "k"}},
+        {KMIP_V1_2, "does not exist in KMIP 1.2", {.uid = "k", .aad = {(const uint8_t *)"aad", 3}}},
+        {KMIP_V1_3, "does not exist in KMIP 1.3", {.uid = "k", .aad = {(const uint8_t *)"aad", 3}}},
+        {KMIP_V1_2, "does not exist in KMIP 1.2", {.uid = "k", .init = true}},
+        {KMIP_V1_3,
+         "does not exist in KMIP 1.3",
+         {.uid = "k", .crypto = &salted}},
+    };
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        struct peer peer = start(NULL, cases[i].newest);
+        peer_start(&peer);
+        struct ks_client *client = CLIENT(&world, "", &peer);
+        struct ks_error error = {0};
+        struct ks_cipher_result *result = NULL;
+        assert_int_equal(ks_client_encrypt(client, NULL, &cases[i].cipher, &result, &error), KS_E_UNSUPPORTED);
+        assert_message(error, cases[i].part);
+        assert_int_equal(peer.n_requests, 0);
+        stop(&peer, client);
+    }
+    static const struct ks_attribute sensitive = {
+        .value = {.tag = KMIP_TAG_SENSITIVE, .type = KMIP_TYPE_BOOLEAN, .boolean = true}};
+    struct peer peer = start(NULL, KMIP_V1_3);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    char uid[KS_UID_SIZE];
+    assert_int_equal(
+        ks_client_create(client, NULL, &(struct ks_create){.object = {.attributes = &sensitive, .n_attributes = 1}},
+                         uid, &error),
+        KS_E_UNSUPPORTED);
+    assert_message(error, "attribute Sensitive");
+    assert_int_equal(peer.n_requests, 0);
+    stop(&peer, client);
+}
+
+static enum peer_action
+expect_cipher(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    if (request->operation == KMIP_OPERATION_ENCRYPT) {
+        const struct kmip_encrypt_request *e = payload_of(request, 0);
+        EXPECT(ks_span_is(e->data, "plain") && ks_span_is(e->authenticated_encryption_additional_data, "aad"));
+        EXPECT(e->cryptographic_parameters != NULL &&
+               e->cryptographic_parameters->block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_GCM &&
+               e->cryptographic_parameters->random_iv && e->cryptographic_parameters->tag_length == 16 &&
+               !e->cryptographic_parameters->has_padding_method);
+        struct kmip_encrypt_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        *payload = (struct kmip_encrypt_response){
+            .unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")},
+            .has_data = true, .data = KS_LIT("cipher"),
+            .has_iv_counter_nonce = true, .iv_counter_nonce = KS_LIT("twelve bytes"),
+            .has_authenticated_encryption_tag = true, .authenticated_encryption_tag = KS_LIT("sixteen bytes...")};
+        reply->payload[0] = payload;
+        return PEER_ANSWER;
+    }
+    const struct kmip_decrypt_request *d = payload_of(request, 0);
+    EXPECT(ks_span_is(d->data, "cipher") && ks_span_is(d->iv_counter_nonce, "twelve bytes") &&
+           ks_span_is(d->authenticated_encryption_tag, "sixteen bytes..."));
+    struct kmip_decrypt_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+    *payload = (struct kmip_decrypt_response){
+        .unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")}, .has_data = true,
+        .data = KS_LIT("plain")};
+    reply->payload[0] = payload;
+    return PEER_ANSWER;
+}
+
+static void
+encryption_and_back(void **state)
+{
+    (void)state;
+    struct peer peer = start(expect_cipher, KMIP_V1_4);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    struct ks_error error = {0};
+    const struct ks_crypto_params gcm = {
+        .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM, .random_iv = true, .tag_length = 16};
+    struct ks_cipher_result *sealed = NULL;
+    struct ks_cipher_result *opened = NULL;
+    assert_int_equal(ks_client_encrypt(client, NULL,
+                                       &(struct ks_cipher){.uid = "k",
+                                                           .crypto = &gcm,
+                                                           .data = {(const uint8_t *)"plain", 5},
+                                                           .aad = {(const uint8_t *)"aad", 3}},
+                                       &sealed, &error),
+                     0);
+    assert_int_equal(sealed->data.len, 6);
+    assert_int_equal(sealed->iv.len, 12);
+    assert_int_equal(sealed->tag.len, 16);
+    assert_int_equal(
+        ks_client_decrypt(client, NULL,
+                          &(struct ks_cipher){
+                              .uid = "k", .crypto = &gcm, .data = sealed->data, .iv = sealed->iv, .tag = sealed->tag},
+                          &opened, &error),
+        0);
+    assert_int_equal(opened->data.len, 5);
+    assert_memory_equal(opened->data.data, "plain", 5);
+    ks_cipher_result_free(sealed);
+    ks_cipher_result_free(opened);
+    stop(&peer, client);
+}
+
+/* ---- Keystead's own ---- */
+
+static enum peer_action
+keystead(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    switch (request->operation) {
+    case (uint32_t)KMIP_OPERATION_SERVER_STATUS: {
+        struct kmip_server_status_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        *payload = (struct kmip_server_status_response){.keystead_version = KS_LIT("9.8"), .server_sealed = true,
+                                                        .server_uptime = 77, .node_name = KS_LIT("node")};
+        reply->payload[0] = payload;
+        break;
+    }
+    case (uint32_t)KMIP_OPERATION_UNSEAL: {
+        const struct kmip_unseal_request *unseal = payload_of(request, 0);
+        EXPECT(ks_span_is(unseal->passphrase, "open sesame"));
+        reply->payload[0] = ks_arena_alloc(reply->arena, sizeof(struct kmip_unseal_response));
+        break;
+    }
+    case (uint32_t)KMIP_OPERATION_ENROLL_TOKEN_CREATE: {
+        const struct kmip_enroll_token_create_request *create = payload_of(request, 0);
+        EXPECT(ks_span_is(create->client_name, "db1") && create->has_client_role &&
+               ks_span_is(create->client_role, "admin") && create->validity_interval == 900);
+        struct kmip_enroll_token_create_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->enrollment_token = KS_LIT("ks1-00-00");
+        payload->token_expiry_date = 1800000000;
+        reply->payload[0] = payload;
+        break;
+    }
+    case (uint32_t)KMIP_OPERATION_CLIENT_LIST: {
+        struct kmip_client_list_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->client_entry = ks_arena_array(reply->arena, 1, sizeof(*payload->client_entry));
+        payload->client_entry[0] = ks_arena_alloc(reply->arena, sizeof(**payload->client_entry));
+        *payload->client_entry[0] =
+            (struct kmip_client_entry){.client_name = KS_LIT("db1"), .client_role = KS_LIT("client"),
+                                       .certificate_fingerprint = KS_LIT("aabb"), .certificate_revoked = true};
+        payload->n_client_entry = 1;
+        reply->payload[0] = payload;
+        break;
+    }
+    default: {
+        struct kmip_client_revoke_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->client_name = KS_LIT("db1");
+        reply->payload[0] = payload;
+        break;
+    }
+    }
+    return PEER_ANSWER;
+}
+
+static void
+keysteads_own_operations(void **state)
+{
+    (void)state;
+    static const int newest[] = {-1, KMIP_V2_1};
+    for (size_t i = 0; i < KS_ARRAY_LEN(newest); i++) {
+        struct peer peer = start(keystead, newest[i]);
+        peer_start(&peer);
+        struct ks_client *client = CLIENT(&world, "", &peer);
+        struct ks_error error = {0};
+        struct ks_status *status = NULL;
+        assert_int_equal(ks_client_status(client, NULL, &status, &error), 0);
+        assert_string_equal(status->server_version, "9.8");
+        assert_true(status->sealed);
+        assert_int_equal(status->objects, -1);
+        assert_int_equal(status->uptime_s, 77);
+        assert_int_equal(status->version.major, newest[i] < 0 ? 1 : 2);
+        ks_status_free(status);
+        bool sealed = true;
+        assert_int_equal(ks_client_unseal(client, NULL, (struct ks_bytes){(const uint8_t *)"open sesame", 11}, &sealed,
+                                          &error),
+                         0);
+        assert_false(sealed);
+        struct ks_enroll_token *token = NULL;
+        assert_int_equal(ks_client_enroll_token_create(client, NULL, "db1", "admin", 900, &token, &error), 0);
+        assert_string_equal(token->text, "ks1-00-00");
+        assert_int_equal(token->expires, 1800000000);
+        ks_enroll_token_free(token);
+        struct ks_client_entries *entries = NULL;
+        assert_int_equal(ks_client_list(client, NULL, &entries, &error), 0);
+        assert_int_equal(entries->n, 1);
+        assert_string_equal(entries->v[0].fingerprint, "aabb");
+        assert_true(entries->v[0].revoked);
+        ks_client_entries_free(entries);
+        assert_int_equal(ks_client_revoke_client(client, NULL, "db1", &error), 0);
+        stop(&peer, client);
+    }
+}
+
+/* ---- Configuration ---- */
+
+static void
+write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void
+settings_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        int code;
+    } cases[] = {
+        {"server", "kms.example", 0},
+        {"server", "kms.example:5696", 0},
+        {"server", "[2001:db8::1]:5696", 0},
+        {"server", "2001:db8::1", 0},
+        {"server", "kms.example:0", KS_E_CONFIG},
+        {"server", "kms.example:65536", KS_E_CONFIG},
+        {"server", "kms.example:", KS_E_CONFIG},
+        {"server", ":5696", KS_E_CONFIG},
+        {"server", "[::1", KS_E_CONFIG},
+        {"server", "[::1]5696", KS_E_CONFIG},
+        {"server", "https://kms.example", KS_E_CONFIG},
+        {"server", "a b", KS_E_CONFIG},
+        {"servers", "a:1, b:2 c", 0},
+        {"servers", "a:1,b:x", KS_E_CONFIG},
+        {"servers", ", ,", KS_E_CONFIG},
+        {"request_timeout", "500ms", 0},
+        {"request_timeout", "2m", 0},
+        {"request_timeout", "7", 0},
+        {"request_timeout", "0s", KS_E_CONFIG},
+        {"request_timeout", "-1s", KS_E_CONFIG},
+        {"request_timeout", "25h", KS_E_CONFIG},
+        {"request_timeout", "99999999999999999999s", KS_E_CONFIG},
+        {"request_timeout", "soon", KS_E_CONFIG},
+        {"versions", "1.4", 0},
+        {"versions", "1.0-2.1", 0},
+        {"versions", "2.0-1.0", KS_E_CONFIG},
+        {"versions", "1.0-3.0", KS_E_CONFIG},
+        {"versions", "1.5", KS_E_CONFIG},
+        {"pool_size", "0", 0},
+        {"pool_size", "1001", KS_E_CONFIG},
+        {"max_response", "1023", KS_E_CONFIG},
+        {"max_response", "1k", KS_E_CONFIG},
+        {"ca", "", KS_E_CONFIG},
+        {"verify", "no", KS_E_CONFIG}, /* there is no such thing */
+    };
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        struct ks_client_config *config = NULL;
+        struct ks_error error = {0};
+        assert_int_equal(ks_client_config_new(&config), 0);
+        const int rc = ks_client_config_set(config, cases[i].name, cases[i].value, &error);
+        if (rc != cases[i].code)
+            fail_msg("%s = \"%s\" gave %d: %s", cases[i].name, cases[i].value, rc, error.message);
+        assert_true((rc != 0) == (error.message[0] != '\0'));
+        ks_client_config_free(config);
+    }
+}
+
+static void
+files_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int code;
+        const char *part;
+    } cases[] = {
+        {"", 0, ""},
+        {"# all defaults\n\n   \n", 0, ""},
+        {"server = a:1\nserver=\"b:2\" # the other\nca = ca.pem\r\nrequest_timeout = 5s # short\n", 0, ""},
+        {"server a:1\n", KS_E_CONFIG, "line 1: expected: name = value"},
+        {"\n\nserver = a:x\n", KS_E_CONFIG, "line 3: "},
+        {"colour = red\n", KS_E_CONFIG, "no client setting \"colour\""},
+        {"ca = \"ca.pem\n", KS_E_CONFIG, "double quote"},
+        {"ca = \"ca.pem\" or so\n", KS_E_CONFIG, "double quote"},
+        {"ca =\n", KS_E_CONFIG, "empty"},
+    };
+    char path[128];
+    snprintf(path, sizeof(path), "%s/client.conf", world.dir);
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        struct ks_client_config *config = NULL;
+        struct ks_error error = {0};
+        write_file(path, cases[i].text);
+        assert_int_equal(ks_client_config_new(&config), 0);
+        assert_int_equal(ks_client_config_load(config, path, &error), cases[i].code);
+        assert_message(error, cases[i].part);
+        ks_client_config_free(config);
+    }
+    assert_int_equal(unlink(path), 0);
+    struct ks_client_config *config = NULL;
+    assert_int_equal(ks_client_config_new(&config), 0);
+    assert_int_equal(ks_client_config_load(config, path, NULL), KS_E_NOT_FOUND);
+    ks_client_config_free(config);
+}
+
+static void
+a_client_needs_what_makes_it_safe(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *settings[4][2]; /* names; values are files in the world's folder, but for the server */
+        int code;
+        const char *part;
+    } cases[] = {
+        {{{"ca", "ca.pem"}}, KS_E_CONFIG, "no server is configured"},
+        {{{"server", "a"}}, KS_E_CONFIG, "no server could be trusted"},
+        {{{"server", "a"}, {"ca", "missing.pem"}}, KS_E_NOT_FOUND, "missing.pem"},
+        {{{"server", "a"}, {"ca", "client.key"}}, KS_E_CONFIG, "no PEM certificate"},
+        {{{"server", "a"}, {"ca", "ca.pem"}, {"certificate", "client.pem"}}, KS_E_CONFIG, "together"},
+        {{{"server", "a"}, {"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "foreign.key"}},
+         KS_E_CONFIG,
+         "is not the key of"},
+        {{{"server", "a"}, {"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "client.pem"}},
+         KS_E_DENIED,
+         "chmod 600"},
+    };
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        struct ks_client_config *config = NULL;
+        struct ks_client *client = NULL;
+        struct ks_error error = {0};
+        assert_int_equal(ks_client_config_new(&config), 0);
+        for (size_t k = 0; k < 4 && cases[i].settings[k][0] != NULL; k++) {
+            char value[128];
+            const char *const *setting = cases[i].settings[k];
+            snprintf(value, sizeof(value), strcmp(setting[0], "server") == 0 ? "%.0s%s" : "%s/%s", world.dir,
+                     setting[1]);
+            assert_int_equal(ks_client_config_set(config, setting[0], value, &error), 0);
+        }
+        assert_int_equal(ks_client_new(config, &client, &error), cases[i].code);
+        assert_null(client);
+        assert_message(error, cases[i].part);
+        ks_client_config_free(config);
+    }
+}
+
+int
+main(void)
+{
+    world_start(&world);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_reason_is_told),
+        cmocka_unit_test(a_message_that_was_not_understood_is_refused_as_a_whole),
+        cmocka_unit_test(an_answer_must_fit_the_question),
+        cmocka_unit_test(create_says_what_is_wanted_in_every_version),
+        cmocka_unit_test(a_key_that_could_not_be_activated_is_told_of),
+        cmocka_unit_test(every_kind_of_object_can_be_registered),
+        cmocka_unit_test(a_key_in_the_clear_is_not_taken_for_a_wrapped_one),
+        cmocka_unit_test(names_and_identifiers_are_found),
+        cmocka_unit_test(one_missing_object_does_not_spoil_a_list),
+        cmocka_unit_test(nothing_is_left_out_silently),
+        cmocka_unit_test(encryption_and_back),
+        cmocka_unit_test(keysteads_own_operations),
+        cmocka_unit_test(settings_are_checked),
+        cmocka_unit_test(files_are_read),
+        cmocka_unit_test(a_client_needs_what_makes_it_safe),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    world_stop(&world);
+    return failed;
+}
