@@ -10,6 +10,8 @@
 typedef int command_fn(int argc, char **argv);
 
 command_fn cmd_audit;
+command_fn cmd_init;
+command_fn cmd_server;
 command_fn cmd_ttlv;
 command_fn cli_main; /* commands that are tables: cli/cli.h */
 

@@ -89,8 +89,8 @@ explain(const struct options *o)
     printf("%s is ready to serve KMIP on %s.\n\n", dir, o->instance.listen);
     printf("  start it                  keystead server --dir %s\n", dir);
     if (sealed)
-        printf("  give the passphrase       keystead server unseal --dir %s\n", dir);
-    printf("  look at it                keystead server status --dir %s\n", dir);
+        printf("  give the passphrase       keystead unseal --dir %s\n", dir);
+    printf("  look at it                keystead status --dir %s\n", dir);
     printf("  let a client in           keystead client enroll --help\n");
     printf("  use another KMIP client   certificate %s/admin.pem, key %s/admin.key, authority %s/ca.pem\n\n", dir, dir, dir);
     if (sealed)

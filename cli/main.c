@@ -12,6 +12,8 @@ const struct command command_table[] = {
     {"unseal", "give the server the passphrase of its store", cli_main},
     {"status", "show whether the server answers, and how it is", cli_main},
     {"audit", "verify and show the audit trail, from its files alone", cmd_audit},
+    {"init", "make a server's instance: certificates, root key, store", cmd_init},
+    {"server", "run an instance's server", cmd_server},
     {"ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv},
     {"completion", "print the script that completes commands in a shell", cli_main},
 };

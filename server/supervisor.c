@@ -559,7 +559,7 @@ static void
 announce(const struct supervisor *s)
 {
     const struct generation *g = s->current;
-    printf("keystead: ready%s: KMIP on", s->sealed ? " (sealed: give the passphrase with `keystead server unseal`)" : "");
+    printf("keystead: ready%s: KMIP on", s->sealed ? " (sealed: give the passphrase with `keystead unseal`)" : "");
     for (size_t i = 0; i < g->listeners.n; i++)
         printf("%s %s", i == 0 ? "" : ",", g->listeners.names[i]);
     printf("; %zu network process%s\n", g->n_workers, g->n_workers == 1 ? "" : "es");

@@ -43,6 +43,18 @@ def run(*args, check=True, **kwargs):
     return done
 
 
+def group_is_alive(group):
+    """Whether a process of the group runs still; one that nobody has reaped does not."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] not in "ZX":
+            return True
+    return False
+
+
 class Instance:
     """An instance's folder, and its server while one runs."""
 
@@ -130,9 +142,13 @@ class Instance:
         assert status == 0, "SIGTERM: status %d\n%s" % (status, self.log)
 
     def kill(self):
-        """kill -9 to every process at once."""
+        """kill -9 to every process at once; returns when all are gone, and the address is free."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
+        deadline = time.monotonic() + 30
+        while group_is_alive(self.process.pid):
+            assert time.monotonic() < deadline, "processes survive SIGKILL"
+            time.sleep(0.005)
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -21,7 +21,7 @@ root_key(const struct vault *v, struct ks_span passphrase, struct ks_key32 *ret,
     const char *file = (const char *)path.data;
     if (strcmp(v->config->root_key_kind, "passphrase") == 0) {
         if (passphrase.len == 0)
-            return ks_fail(diag, KS_E_SEALED, "no passphrase was given; give it with: keystead server unseal --dir %s",
+            return ks_fail(diag, KS_E_SEALED, "no passphrase was given; give it with: keystead unseal --dir %s",
                            v->config->dir);
         return rootkey_passphrase_derive(file, passphrase, ret, diag);
     }

@@ -76,7 +76,7 @@ def test_init_that_fails_leaves_nothing(tmp_path, arguments):
         assert done.returncode == 0  # an empty name is no name
         return
     assert done.returncode not in (0, -6, -11)
-    assert done.stderr.startswith("keystead")
+    assert done.stderr.count("\n") in (1, 2)  # what is wrong, and perhaps where help is
     assert list(tmp_path.iterdir()) == []
 
 
@@ -335,7 +335,7 @@ def test_a_root_key_that_others_can_read_is_refused(fresh):
 def test_a_full_disk_fails_closed_and_recovers(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs", str(disk)], capture_output=True,
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs", str(disk)], capture_output=True,
                              text=True)
     if mounted.returncode != 0:
         pytest.skip("no file system can be mounted here: " + mounted.stderr.strip())
@@ -344,11 +344,9 @@ def test_a_full_disk_fails_closed_and_recovers(tmp_path):
         made = Instance(disk / "instance").start()
         with made.connect(timeout=60) as sock:
             kept = [create(sock, "before-%d" % i) for i in range(20)]
-            with open(disk / "ballast", "wb") as ballast:
-                with pytest.raises(OSError):
-                    while True:
-                        ballast.write(b"x" * 4096)
-                        ballast.flush()
+            with open(disk / "ballast", "wb", buffering=0) as ballast, pytest.raises(OSError):
+                while True:
+                    ballast.write(b"x" * 4096)
             failed = 0
             for i in range(2000):
                 try:
