@@ -28,10 +28,6 @@ static const struct exception {
 } exceptions[] = {
     {"1.2", "CS-AC-M-3-12", "\"RSA\"", "the printed profile lost the Attribute Name Cryptographic Parameters"},
     {"1.2", "TC-NP-2-12", "KeyFormatType", "its header says 1.0, whose Digest has no Key Format Type"},
-    {"1.4", "TC-ECC-3-14", "Certificate Issuer C", "1.4 has the tag, but describes no such attribute"},
-    {"1.4", "TC-CERTATTR-1-14", "Certificate Issuer C", "1.4 has the tag, but describes no such attribute"},
-    {"2.1", "TC-MD-24-21", "\"SetConstraints\"/>\n    <RequestPayload>\n    </RequestPayload>",
-     "the specification requires Constraints"},
 };
 
 static const struct exception *
