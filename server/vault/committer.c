@@ -56,7 +56,7 @@ check_together(const struct committer *c, struct ks_diag *diag)
     struct audit_head head;
     audit_log_head(c->audit, &head);
     const uint64_t number = state_number(c->state);
-    if (head.commit > number || (mark.seq == 0 && head.seq != 0))
+    if (head.commit > number)
         return ks_fail(
             diag, KS_E_CORRUPT,
             "%s is at commit %llu, but the audit log knows of commit %llu (record %llu): an older copy of the "

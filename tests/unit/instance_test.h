@@ -22,6 +22,10 @@
 
 static const struct ks_key32 test_root = {{1, 2, 3, 4, 5, 6, 7, 8, 9}};
 
+#ifndef SCRATCH_ROOT
+#define SCRATCH_ROOT "/tmp"
+#endif
+
 struct scratch {
     char dir[64];
     char store[96], audit[96], file[128];
@@ -30,7 +34,7 @@ struct scratch {
 static inline void
 scratch_init(struct scratch *s)
 {
-    snprintf(s->dir, sizeof(s->dir), "/tmp/keystead-test-XXXXXX");
+    snprintf(s->dir, sizeof(s->dir), SCRATCH_ROOT "/keystead-test-XXXXXX");
     assert_non_null(mkdtemp(s->dir));
     snprintf(s->store, sizeof(s->store), "%s/store.db", s->dir);
     snprintf(s->audit, sizeof(s->audit), "%s/audit", s->dir);
