@@ -1,0 +1,329 @@
+/* The life of a key as a client sees it, and every cell of the state table. */
+#include "engine_talk.h"
+
+#include "server/engine/state.h"
+
+enum {
+    ENCRYPT = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT,
+    DECRYPT = KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
+    BOTH = ENCRYPT | DECRYPT
+};
+
+static void
+from_birth_to_destruction(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, "payroll", BOTH);
+    assert_non_null(strstr(records(&t), "\"operation\":\"Create\""));
+    assert_int_equal(state_of(&t, id), KMIP_STATE_PRE_ACTIVE);
+    assert_null(attribute(&t, id, KMIP_TAG_ACTIVATION_DATE));
+    const struct ks_span bytes = key_bytes(&t, id);
+    assert_int_equal(bytes.len, 32);
+
+    t.rig.now_us += 5000000;
+    activate_key(&t, id);
+    assert_non_null(strstr(records(&t), "PreActive"));
+    assert_int_equal(state_of(&t, id), KMIP_STATE_ACTIVE);
+    assert_int_equal(attribute(&t, id, KMIP_TAG_ACTIVATION_DATE)->i64, RIG_START_S + 5);
+    assert_int_equal(attribute(&t, id, KMIP_TAG_LAST_CHANGE_DATE)->i64, RIG_START_S + 5);
+
+    const struct kmip_destroy_request too_early = {.unique_identifier = uid(id)};
+    talk_refused(&t, KMIP_OPERATION_DESTROY, &too_early, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    revoke_key(&t, id, KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_DEACTIVATED);
+    destroy_key(&t, id);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_DESTROYED);
+    const struct kmip_get_request get = {.unique_identifier = uid(id)};
+    talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_OBJECT_DESTROYED);
+    t.version = KMIP_V1_4;
+    talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    talk_close(&t);
+}
+
+static void
+a_compromise_is_never_forgotten(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, NULL, BOTH);
+    revoke_key(&t, id, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_COMPROMISED);
+    assert_int_equal(attribute(&t, id, KMIP_TAG_COMPROMISE_DATE)->i64, RIG_START_S);
+    destroy_key(&t, id);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_DESTROYED_COMPROMISED);
+
+    const char *other = make_key(&t, NULL, BOTH);
+    destroy_key(&t, other);
+    revoke_key(&t, other, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE);
+    assert_int_equal(state_of(&t, other), KMIP_STATE_DESTROYED_COMPROMISED);
+    talk_close(&t);
+}
+
+static const char *
+dated_key(struct talk *t, int64_t activation, int64_t deactivation)
+{
+    struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 128);
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, BOTH);
+    put_number(t, &r.attributes, KMIP_TAG_ACTIVATION_DATE, activation);
+    put_number(t, &r.attributes, KMIP_TAG_DEACTIVATION_DATE, deactivation);
+    const struct kmip_create_response *response = talk_do(t, KMIP_OPERATION_CREATE, &r);
+    return uid_string(t, &response->unique_identifier);
+}
+
+static void
+dates_bring_transitions(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = dated_key(&t, RIG_START_S + 10, RIG_START_S + 20);
+    const char *past = dated_key(&t, RIG_START_S - 10, RIG_START_S + 1000);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_PRE_ACTIVE);
+    assert_int_equal(state_of(&t, past), KMIP_STATE_ACTIVE);
+    t.rig.now_us += 9999999;
+    assert_false(engine_tick(t.rig.engine, &t.rig.reply));
+    t.rig.now_us += 1;
+    /* The clock alone does it, and puts it on record. */
+    assert_true(engine_tick(t.rig.engine, &t.rig.reply));
+    assert_int_equal(t.rig.reply.job.n_changes, 1);
+    assert_non_null(strstr(records(&t), "state-change"));
+    assert_non_null(strstr(records(&t), "system"));
+    assert_int_equal(state_of(&t, id), KMIP_STATE_ACTIVE);
+    /* A request that comes before the clock's turn finds the state as it has to be. */
+    t.rig.now_us += 10000000;
+    assert_int_equal(state_of(&t, id), KMIP_STATE_DEACTIVATED);
+    assert_false(engine_tick(t.rig.engine, &t.rig.reply));
+    talk_close(&t);
+}
+
+static void
+many_due_at_once(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    const char *ids[300];
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(ids); i++)
+        ids[i] = dated_key(&t, RIG_START_S + 1000 - (int64_t)(i * 7 % 300), RIG_START_S + 100000);
+    for (size_t i = 0; i < KS_ARRAY_LEN(ids); i += 2)
+        destroy_key(&t, ids[i]);
+    t.rig.now_us += 850000000;
+    for (size_t i = 0; i < KS_ARRAY_LEN(ids); i++) {
+        const bool due = 1000 - (int64_t)(i * 7 % 300) <= 850;
+        const uint32_t expected = i % 2 == 0 ? KMIP_STATE_DESTROYED : due ? KMIP_STATE_ACTIVE : KMIP_STATE_PRE_ACTIVE;
+        assert_int_equal(state_of(&t, ids[i]), expected);
+    }
+    talk_close(&t);
+}
+
+static void
+dates_have_an_order(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = dated_key(&t, RIG_START_S + 100, RIG_START_S + 200);
+    struct kmip_set_attribute_request r = {.unique_identifier = uid(id)};
+    put_number(&t, &r.new_attribute, KMIP_TAG_PROTECT_STOP_DATE, RIG_START_S + 300);
+    talk_refused(&t, KMIP_OPERATION_SET_ATTRIBUTE, &r, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    struct kmip_modify_attribute_request m = {.unique_identifier = uid(id)};
+    put_number(&t, &m.new_attribute, KMIP_TAG_ACTIVATION_DATE, RIG_START_S + 201);
+    talk_refused(&t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &m, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    /* An Activation Date that has come by is as good as Activate. */
+    struct kmip_modify_attribute_request now = {.unique_identifier = uid(id)};
+    put_number(&t, &now.new_attribute, KMIP_TAG_ACTIVATION_DATE, RIG_START_S);
+    talk_do(&t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &now);
+    assert_int_equal(state_of(&t, id), KMIP_STATE_ACTIVE);
+    talk_refused(&t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &now, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    talk_close(&t);
+}
+
+/* The table, cell by cell */
+
+/* A key in the state of a column; NULL for archived, which nothing brings about yet. */
+static const char *
+key_in(struct talk *t, enum state_column column)
+{
+    const bool active = column == STATE_ACTIVE_IN || column == STATE_ACTIVE_OUT || column == STATE_DEACTIVATED;
+    struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, BOTH);
+    if (column == STATE_ACTIVE_OUT) {
+        put_number(t, &r.attributes, KMIP_TAG_PROCESS_START_DATE, RIG_START_S + 5000);
+        put_number(t, &r.attributes, KMIP_TAG_PROTECT_STOP_DATE, RIG_START_S - 5);
+    }
+    const struct kmip_create_response *response = talk_do(t, KMIP_OPERATION_CREATE, &r);
+    const char *id = uid_string(t, &response->unique_identifier);
+    if (active)
+        activate_key(t, id);
+    if (column == STATE_DEACTIVATED)
+        revoke_key(t, id, KMIP_REVOCATION_REASON_CODE_SUPERSEDED);
+    if (column == STATE_COMPROMISED || column == STATE_DESTROYED_COMPROMISED)
+        revoke_key(t, id, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE);
+    if (column == STATE_DESTROYED || column == STATE_DESTROYED_COMPROMISED)
+        destroy_key(t, id);
+    return id;
+}
+
+static const struct kmip_response_batch_item *
+try(struct talk *t, enum state_use use, const char *id)
+{
+    struct kmip_cryptographic_parameters gcm = {.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM,
+                                                .has_block_cipher_mode = true};
+    static const uint8_t data[16] = {1};
+    const struct kmip_encrypt_request encrypt = {
+        .unique_identifier = uid(id), .cryptographic_parameters = &gcm, .data = KS_SPAN(data, 16), .has_data = true};
+    const struct kmip_decrypt_request decrypt = {.unique_identifier = uid(id),
+                                                 .cryptographic_parameters = &gcm,
+                                                 .data = KS_SPAN(data, 16),
+                                                 .has_data = true,
+                                                 .iv_counter_nonce = KS_SPAN(data, 12),
+                                                 .has_iv_counter_nonce = true,
+                                                 .authenticated_encryption_tag = KS_SPAN(data, 16),
+                                                 .has_authenticated_encryption_tag = true};
+    const struct kmip_get_request get = {.unique_identifier = uid(id)};
+    const struct kmip_get_attributes_request get_attributes = {.unique_identifier = uid(id)};
+    const struct kmip_check_request check = {.unique_identifier = uid(id)};
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(id)};
+    const struct kmip_activate_request activation = {.unique_identifier = uid(id)};
+    struct kmip_revocation_reason compromised = {.revocation_reason_code = KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE};
+    struct kmip_revocation_reason superseded = {.revocation_reason_code = KMIP_REVOCATION_REASON_CODE_SUPERSEDED};
+    const struct kmip_revoke_request revoke_compromise = {.unique_identifier = uid(id),
+                                                          .revocation_reason = &compromised};
+    const struct kmip_revoke_request revoke_other = {.unique_identifier = uid(id), .revocation_reason = &superseded};
+    const struct kmip_re_key_request re_key = {.unique_identifier = uid(id)};
+    const struct kmip_destroy_request destruction = {.unique_identifier = uid(id)};
+    put_vendor(t, &add.new_attribute, "x", "note", "hello");
+    switch (use) {
+    case USE_PROTECT:
+        return talk_ask(t, KMIP_OPERATION_ENCRYPT, &encrypt);
+    case USE_PROCESS:
+        return talk_ask(t, KMIP_OPERATION_DECRYPT, &decrypt);
+    case USE_GET:
+        return talk_ask(t, KMIP_OPERATION_GET, &get);
+    case USE_GET_ATTRIBUTES:
+        return talk_ask(t, KMIP_OPERATION_GET_ATTRIBUTES, &get_attributes);
+    case USE_CHECK:
+        return talk_ask(t, KMIP_OPERATION_CHECK, &check);
+    case USE_CHANGE_ATTRIBUTES:
+        return talk_ask(t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    case USE_ACTIVATE:
+        return talk_ask(t, KMIP_OPERATION_ACTIVATE, &activation);
+    case USE_REVOKE_COMPROMISE:
+        return talk_ask(t, KMIP_OPERATION_REVOKE, &revoke_compromise);
+    case USE_REVOKE:
+        return talk_ask(t, KMIP_OPERATION_REVOKE, &revoke_other);
+    case USE_RE_KEY:
+        return talk_ask(t, KMIP_OPERATION_RE_KEY, &re_key);
+    default:
+        return talk_ask(t, KMIP_OPERATION_DESTROY, &destruction);
+    }
+}
+
+/* What requirements say for each cell, written down apart from states.def: use by use, column by column. */
+static const char *const wanted[USE_COUNT] = {
+    [USE_PROTECT] = "WYWWWWW",  [USE_PROCESS] = "WYWYYWW",
+    [USE_GET] = "YYYYYXX",      [USE_GET_ATTRIBUTES] = "YYYYYYY",
+    [USE_CHECK] = "YYYYYXX",    [USE_CHANGE_ATTRIBUTES] = "YYYYYDD",
+    [USE_ACTIVATE] = "YWWWWWW", [USE_REVOKE_COMPROMISE] = "YYYYWYW",
+    [USE_REVOKE] = "WYYWWWW",   [USE_RE_KEY] = "YYYYYDD",
+    [USE_DESTROY] = "YWWYYXX",
+};
+
+static uint32_t
+reason_for(char cell, enum kmip_version version)
+{
+    if (cell == 'X')
+        return version < KMIP_V2_0 ? KMIP_RESULT_REASON_PERMISSION_DENIED : KMIP_RESULT_REASON_OBJECT_DESTROYED;
+    if (cell == 'W')
+        return version < KMIP_V2_1 ? KMIP_RESULT_REASON_PERMISSION_DENIED
+                                   : KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE;
+    return KMIP_RESULT_REASON_PERMISSION_DENIED;
+}
+
+static void
+every_cell_of_the_state_table(void **unused)
+{
+    (void)unused;
+    static const enum kmip_version versions[] = {KMIP_V1_2, KMIP_V1_4, KMIP_V2_0, KMIP_V2_1};
+    struct talk t;
+    talk_open(&t);
+    for (size_t v = 0; v < KS_ARRAY_LEN(versions); v++)
+        for (unsigned use = 0; use < USE_COUNT; use++)
+            for (unsigned column = 0; column < STATE_ARCHIVED; column++) {
+                t.version = KMIP_V2_1;
+                const char *id = key_in(&t, (enum state_column)column);
+                t.version = versions[v];
+                const struct kmip_response_batch_item *item = try(&t, (enum state_use)use, id);
+                const char cell = wanted[use][column];
+                /* Decrypting nonsense fails only after the state has been found good. */
+                const bool good =
+                    item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
+                    (use == USE_PROCESS && item->result_reason == KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE);
+                if (good != (cell == 'Y') || (!good && item->result_reason != reason_for(cell, versions[v])))
+                    fail_msg("version %u, use %u, column %u: wanted %c, got %s (%.*s)", (unsigned)versions[v], use,
+                             column, cell, kmip_enum_name(KMIP_TAG_RESULT_REASON, item->result_reason),
+                             (int)item->result_message.len, (const char *)item->result_message.data);
+            }
+    talk_close(&t);
+}
+
+/* Archived objects have no operation that makes them; the column is compared by itself. */
+static void
+the_archived_column(void **unused)
+{
+    (void)unused;
+    for (unsigned use = 0; use < USE_COUNT; use++) {
+        const bool attributes = use == USE_GET_ATTRIBUTES || use == USE_REVOKE || use == USE_REVOKE_COMPROMISE;
+        assert_int_equal(state_rows[use].cell[STATE_ARCHIVED], attributes ? 'O' : 'A');
+    }
+    struct core core = {0};
+    core_set(&core, CORE_STATE, KMIP_STATE_ACTIVE);
+    core_set(&core, CORE_ARCHIVE_DATE, 5);
+    assert_int_equal(state_column(&core, USE_GET, 10), STATE_ARCHIVED);
+    core_set(&core, CORE_STATE, KMIP_STATE_DESTROYED);
+    assert_int_equal(state_column(&core, USE_GET, 10), STATE_DESTROYED);
+}
+
+static void
+usage_limits_run_out(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, NULL, BOTH);
+    struct kmip_item *limits;
+    const struct kmip_usage_limits two = {.usage_limits_total = 2, .usage_limits_unit = KMIP_USAGE_LIMITS_UNIT_OBJECT};
+    assert_int_equal(kmip_item_encode(&kmip_schema_usage_limits, KMIP_V2_1, &two, &t.arena, &limits), 0);
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(id), .new_attribute = {.present = true}};
+    kmip_attrs_add(&t.arena, &add.new_attribute, KMIP_TAG_USAGE_LIMITS, limits);
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    activate_key(&t, id);
+    assert_int_equal(try(&t, USE_PROTECT, id)->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(try(&t, USE_PROTECT, id)->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(try(&t, USE_PROTECT, id)->result_reason, KMIP_RESULT_REASON_USAGE_LIMIT_EXCEEDED);
+    const struct kmip_item *left = attribute(&t, id, KMIP_TAG_USAGE_LIMITS);
+    assert_int_equal(kmip_item_child(left, KMIP_TAG_USAGE_LIMITS_COUNT)->i64, 0);
+    assert_int_equal(kmip_item_child(left, KMIP_TAG_USAGE_LIMITS_TOTAL)->i64, 2);
+    /* Reading what was protected is not counted. */
+    assert_int_equal(try(&t, USE_PROCESS, id)->result_reason, KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE);
+    talk_close(&t);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_birth_to_destruction), cmocka_unit_test(a_compromise_is_never_forgotten),
+        cmocka_unit_test(dates_bring_transitions),   cmocka_unit_test(many_due_at_once),
+        cmocka_unit_test(dates_have_an_order),       cmocka_unit_test(every_cell_of_the_state_table),
+        cmocka_unit_test(the_archived_column),       cmocka_unit_test(usage_limits_run_out),
+    };
+    return cmocka_run_group_tests_name("engine: life", tests, NULL, NULL);
+}
