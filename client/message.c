@@ -32,7 +32,7 @@ static bool
 says_sealed(uint32_t reason, struct ks_span text)
 {
     return (reason == KMIP_RESULT_REASON_GENERAL_FAILURE || reason == KMIP_RESULT_REASON_INTERNAL_SERVER_ERROR) &&
-           text.len > 0 && memmem(text.data, text.len, "sealed", 6) != NULL;
+           text.len > 0 && memmem(text.data, text.len, "is sealed", 9) != NULL;
 }
 
 int
@@ -67,9 +67,9 @@ message_refuse(const struct client_op *op, const char *what, struct ks_error *er
     quote(op->text, text, sizeof(text));
     const char *name = kmip_enum_name(KMIP_TAG_RESULT_REASON, op->reason);
     const char *hint = op->code == KS_E_SEALED ? "unseal it with: keystead unseal" : NULL;
-    for (size_t i = 0; i < KS_ARRAY_LEN(refusals) && hint == NULL; i++)
+    for (size_t i = 0; i < KS_ARRAY_LEN(refusals) && hint == NULL && text[0] == '\0'; i++)
         if (refusals[i].reason == op->reason)
-            hint = refusals[i].hint;
+            hint = refusals[i].hint; /* a server that says more knows better */
     error->answered = true;
     error->result_status = op->status;
     error->result_reason = op->reason;
