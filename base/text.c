@@ -213,27 +213,35 @@ ks_time_parse(struct ks_span text, int64_t *ret_seconds)
     return 0;
 }
 
+static bool
+json_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 int
 ks_json_add_string(struct ks_buf *buf, struct ks_span text)
 {
-    const bool valid = ks_utf8_valid(text);
-    ks_buf_add_u8(buf, '"');
-    size_t plain = 0; /* from here on nothing needs an escape: added in one go */
-    for (size_t i = 0; i < text.len; i++) {
+    size_t plain = 0; /* bytes that need neither an escape nor a look at their neighbours: most strings are of these */
+    while (plain < text.len && json_plain(text.data[plain]))
+        plain++;
+    KS_TRY(ks_buf_reserve(buf, plain + 2));
+    buf->data[buf->len++] = '"';
+    if (plain > 0)
+        memcpy(buf->data + buf->len, text.data, plain);
+    buf->len += plain;
+    const bool valid = plain == text.len || ks_utf8_valid(text);
+    for (size_t i = plain; i < text.len; i++) {
         const uint8_t c = text.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && (c < 0x80 || valid))
-            continue;
-        ks_buf_add(buf, text.data + plain, i - plain);
-        plain = i + 1;
         if (c == '"' || c == '\\') {
             ks_buf_add_u8(buf, '\\');
             ks_buf_add_u8(buf, c);
-        } else {
+        } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !valid)) {
             ks_buf_addf(buf, "\\u%04x", c);
+        } else {
+            ks_buf_add_u8(buf, c);
         }
     }
-    if (plain < text.len)
-        ks_buf_add(buf, text.data + plain, text.len - plain);
     return ks_buf_add_u8(buf, '"');
 }
 

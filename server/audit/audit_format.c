@@ -3,35 +3,29 @@
 
 #include "base/text.h"
 
-/* Every member but the first, "event". */
-static void
-add_name(struct ks_buf *buf, const char *name)
-{
-    ks_buf_add(buf, ",\"", 2);
-    ks_buf_add_str(buf, name);
-    ks_buf_add(buf, "\":", 2);
-}
+/* A member's name, with the comma before it: every member but the first, "event". */
+#define NAME(text) KS_LIT(",\"" text "\":")
 
 static void
-add_span(struct ks_buf *buf, const char *name, struct ks_span value)
+add_span(struct ks_buf *buf, struct ks_span name, struct ks_span value)
 {
     if (value.len == 0)
         return;
-    add_name(buf, name);
+    ks_buf_add_span(buf, name);
     ks_json_add_string(buf, value);
 }
 
 static void
-add_text(struct ks_buf *buf, const char *name, const char *value)
+add_text(struct ks_buf *buf, struct ks_span name, const char *value)
 {
     if (value != NULL)
         add_span(buf, name, ks_span_str(value));
 }
 
 static void
-add_int(struct ks_buf *buf, const char *name, int value)
+add_int(struct ks_buf *buf, struct ks_span name, int value)
 {
-    add_name(buf, name);
+    ks_buf_add_span(buf, name);
     ks_buf_addf(buf, "%d", value);
 }
 
@@ -40,35 +34,34 @@ add_who(struct ks_buf *buf, const struct audit_event *e)
 {
     const struct identity *who = e->who;
     if (who == NULL) {
-        add_text(buf, "actor", "system");
-        add_text(buf, "role", e->role);
+        add_text(buf, NAME("actor"), "system");
+        add_text(buf, NAME("role"), e->role);
         return;
     }
-    /* The registry's name is ours; a certificate's is what its issuer made of it: only taken where there is no other.
-     */
-    add_span(buf, "actor", e->client.len != 0 ? e->client : who->name.len != 0 ? who->name : KS_LIT("unknown"));
-    add_text(buf, "role", e->role);
-    add_name(buf, "authenticated");
+    /* The registry's name is ours; a certificate's is what its issuer made of it, for want of the other. */
+    add_span(buf, NAME("actor"), e->client.len != 0 ? e->client : who->name.len != 0 ? who->name : KS_LIT("unknown"));
+    add_text(buf, NAME("role"), e->role);
+    ks_buf_add_span(buf, NAME("authenticated"));
     ks_buf_add_str(buf, who->authenticated ? "true" : "false");
     if (who->authenticated) {
-        add_name(buf, "fingerprint");
+        ks_buf_add_span(buf, NAME("fingerprint"));
         ks_buf_add_u8(buf, '"');
         ks_hex_add(buf, who->fingerprint, sizeof(who->fingerprint));
         ks_buf_add_u8(buf, '"');
     }
-    add_span(buf, "subject", who->subject);
-    add_span(buf, "serial", who->serial);
-    add_span(buf, "address", who->address);
-    add_span(buf, "tls", who->tls);
+    add_span(buf, NAME("subject"), who->subject);
+    add_span(buf, NAME("serial"), who->serial);
+    add_span(buf, NAME("address"), who->address);
+    add_span(buf, NAME("tls"), who->tls);
 }
 
 /* Names separated by blanks, as a list. */
 static void
-add_list(struct ks_buf *buf, const char *name, struct ks_span names)
+add_list(struct ks_buf *buf, struct ks_span name, struct ks_span names)
 {
     if (names.len == 0)
         return;
-    add_name(buf, name);
+    ks_buf_add_span(buf, name);
     char separator = '[';
     for (size_t at = 0; at < names.len;) {
         const uint8_t *blank = memchr(names.data + at, ' ', names.len - at);
@@ -86,28 +79,28 @@ add_list(struct ks_buf *buf, const char *name, struct ks_span names)
 static void
 add_members(struct ks_buf *buf, const struct audit_event *e)
 {
-    ks_buf_add_str(buf, "\"event\":");
+    ks_buf_add_span(buf, KS_LIT("\"event\":"));
     ks_json_add_string(buf, e->event);
     add_who(buf, e);
-    add_text(buf, "operation", e->operation);
-    add_text(buf, "version", e->version);
+    add_text(buf, NAME("operation"), e->operation);
+    add_text(buf, NAME("version"), e->version);
     if (e->batch_item >= 0)
-        add_int(buf, "batch_item", e->batch_item);
-    add_span(buf, "object", e->object);
-    add_text(buf, "object_type", e->object_type);
-    add_span(buf, "name", e->name);
-    add_text(buf, "algorithm", e->algorithm);
+        add_int(buf, NAME("batch_item"), e->batch_item);
+    add_span(buf, NAME("object"), e->object);
+    add_text(buf, NAME("object_type"), e->object_type);
+    add_span(buf, NAME("name"), e->name);
+    add_text(buf, NAME("algorithm"), e->algorithm);
     if (e->length != 0)
-        add_int(buf, "length", e->length);
-    add_text(buf, "state_before", e->state_before);
-    add_text(buf, "state_after", e->state_after);
-    add_list(buf, "attributes", e->attributes);
-    add_text(buf, "form", e->form);
-    add_text(buf, "status", e->status);
-    add_text(buf, "reason", e->reason);
-    add_span(buf, "message", e->message);
-    add_span(buf, "client_correlation", e->client_correlation);
-    add_span(buf, "server_correlation", e->server_correlation);
+        add_int(buf, NAME("length"), e->length);
+    add_text(buf, NAME("state_before"), e->state_before);
+    add_text(buf, NAME("state_after"), e->state_after);
+    add_list(buf, NAME("attributes"), e->attributes);
+    add_text(buf, NAME("form"), e->form);
+    add_text(buf, NAME("status"), e->status);
+    add_text(buf, NAME("reason"), e->reason);
+    add_span(buf, NAME("message"), e->message);
+    add_span(buf, NAME("client_correlation"), e->client_correlation);
+    add_span(buf, NAME("server_correlation"), e->server_correlation);
 }
 
 int
