@@ -319,7 +319,7 @@ follow(struct show *s, const struct audit_files *files, uint32_t number, uint64_
             number++;
             at = 0;
         } else {
-            const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+            const struct timespec pause = {.tv_nsec = 200000000};
             (void)nanosleep(&pause, NULL);
         }
     }

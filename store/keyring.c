@@ -81,13 +81,17 @@ keyring_freep(struct keyring **keyring)
 static int
 keyring_of(const struct ks_key32 *master, struct keyring **ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(keyring_freep) struct keyring *k = calloc(1, sizeof(*k));
+    struct keyring *k = calloc(1, sizeof(*k));
     if (k == NULL)
         return ks_fail(diag, KS_E_NOMEM, "keyring: out of memory");
-    for (; k->n_slots < KEYRING_PURPOSE_COUNT; k->n_slots++)
-        KS_TRY(slot_init(&k->slot[k->n_slots], master, purposes[k->n_slots].label, diag));
+    for (; k->n_slots < KEYRING_PURPOSE_COUNT; k->n_slots++) {
+        const int rc = slot_init(&k->slot[k->n_slots], master, purposes[k->n_slots].label, diag);
+        if (rc != 0) {
+            keyring_free(k);
+            return rc;
+        }
+    }
     *ret = k;
-    k = NULL; /* transferred */
     return 0;
 }
 
@@ -118,7 +122,8 @@ keyring_create(struct store *store, const struct ks_key32 *root, struct ks_diag 
     KS_CLEANUP(keyring_freep) struct keyring *keyring = NULL;
     KS_TRY(keyring_of(&master, &keyring, diag));
     const struct store_change change = {.table = STORE_INSTANCE, .key = MASTER_ROW, .value = ks_buf_span(&row)};
-    return state_create(store, keyring, &change, 1, diag);
+    const struct store_change *const changes[] = {&change};
+    return state_create(store, keyring, changes, KS_ARRAY_LEN(changes), diag);
 }
 
 int

@@ -135,12 +135,10 @@ closep(struct store_backend **s)
     sqlite_close(*s);
 }
 
-/* A connection set up, before anything is read. */
 static int
-connect_to(const char *path, struct store_backend **ret, struct ks_diag *diag)
+set_up(struct store_backend *s, const char *path, struct ks_diag *diag)
 {
-    KS_CLEANUP(closep) struct store_backend *s = calloc(1, sizeof(*s));
-    if (s == NULL || (s->path = strdup(path)) == NULL)
+    if ((s->path = strdup(path)) == NULL)
         return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", path);
     const int rc =
         sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
@@ -152,12 +150,25 @@ connect_to(const char *path, struct store_backend **ret, struct ks_diag *diag)
     (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    KS_TRY(run(s,
+    return run(s,
                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
                "PRAGMA cache_size=-65536; PRAGMA secure_delete=FAST",
-               "setting up", diag));
+               "setting up", diag);
+}
+
+/* A connection set up, before anything is read. */
+static int
+connect_to(const char *path, struct store_backend **ret, struct ks_diag *diag)
+{
+    struct store_backend *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", path);
+    const int rc = set_up(s, path, diag);
+    if (rc != 0) {
+        sqlite_close(s);
+        return rc;
+    }
     *ret = s;
-    s = NULL; /* transferred */
     return 0;
 }
 

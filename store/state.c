@@ -63,7 +63,7 @@ mac_row(struct keyring *keyring, enum store_table table, struct ks_span key, str
     head[0] = (uint8_t)table;
     ks_put_be32(head + 1, (uint32_t)key.len);
     const struct ks_span parts[] = {KS_SPAN(head, sizeof(head)), key, value};
-    uint8_t mac[32];
+    uint8_t mac[32] = {0};
     KS_TRY(keyring_mac_parts(keyring, KEYRING_STATE, parts, KS_ARRAY_LEN(parts), mac));
     memcpy(ret->tag, mac, TAG_LEN);
     ret->high = ks_be64(mac + TAG_LEN);
@@ -117,7 +117,7 @@ static int
 check_row(const struct state *state, enum store_table table, struct ks_span key, struct ks_span value,
           struct ks_span tag, struct row_mac *ret, struct ks_diag *diag)
 {
-    struct row_mac mac;
+    struct row_mac mac = {0};
     const int rc = mac_row(state->keyring, table, key, value, &mac);
     if (rc != 0)
         return ks_fail(diag, rc, "%s: checking %s row %s: %s", store_path(state->store), table_texts[table],
@@ -212,7 +212,7 @@ add_to_scan(void *arg, struct ks_span key, struct ks_span value, struct ks_span 
     struct scan *scan = arg;
     if (is_state_row(scan->table, key))
         return 0;
-    struct row_mac mac;
+    struct row_mac mac = {0};
     KS_TRY(check_row(scan->state, scan->table, key, value, tag, &mac, scan->diag));
     add_row(&scan->sum, &mac);
     return 0;
@@ -250,7 +250,7 @@ state_new(struct store *store, struct keyring *keyring, struct state **ret, stru
     state->lines = KS_BUF(STATE_MAX);
     state->row = KS_BUF(STATE_MAX);
     state->old = KS_BUF(ROW_MAX);
-    state->old_tag = KS_BUF(TAG_LEN * 4);
+    state->old_tag = KS_BUF(64);
     *ret = state;
     return 0;
 }
@@ -271,22 +271,26 @@ state_free(struct state *state)
     free(state);
 }
 
-static void
-state_freep(struct state **state)
+static int
+load(struct state *state, struct ks_diag *diag)
 {
-    state_free(*state);
+    KS_TRY(read_body(state, diag));
+    for (int i = 0; i < STORE_TABLE_COUNT; i++)
+        KS_TRY(verify_table(state, i, diag));
+    return 0;
 }
 
 int
 state_open(struct store *store, struct keyring *keyring, struct state **ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(state_freep) struct state *state = NULL;
+    struct state *state = NULL;
     KS_TRY(state_new(store, keyring, &state, diag));
-    KS_TRY(read_body(state, diag));
-    for (int i = 0; i < STORE_TABLE_COUNT; i++)
-        KS_TRY(verify_table(state, i, diag));
+    const int rc = load(state, diag);
+    if (rc != 0) {
+        state_free(state);
+        return rc;
+    }
     *ret = state;
-    state = NULL; /* transferred */
     return 0;
 }
 
@@ -359,7 +363,7 @@ subtract_old(struct state *state, const struct store_change *change, struct sum 
     if (rc == KS_E_NOT_FOUND)
         return 0;
     KS_TRY(rc);
-    struct row_mac mac;
+    struct row_mac mac = {0};
     KS_TRY(check_row(state, change->table, change->key, ks_buf_span(&state->old), ks_buf_span(&state->old_tag), &mac,
                      diag));
     subtract_row(sum, &mac);
@@ -377,7 +381,7 @@ account(struct state *state, const struct store_change *change, size_t at, struc
     state->changes[at].tag = KS_SPAN_NONE;
     if (change->is_delete)
         return 0;
-    struct row_mac mac;
+    struct row_mac mac = {0};
     const int rc = mac_row(state->keyring, change->table, change->key, change->value, &mac);
     if (rc != 0)
         return ks_fail(diag, rc, "%s: HMAC of a row: %s", store_path(state->store), ks_err_text(rc));
@@ -433,17 +437,13 @@ state_note(struct state *state, const struct state_mark *mark, struct ks_diag *d
 }
 
 int
-state_create(struct store *store, struct keyring *keyring, const struct store_change *changes, size_t n,
+state_create(struct store *store, struct keyring *keyring, const struct store_change *const *changes, size_t n,
              struct ks_diag *diag)
 {
-    KS_CLEANUP(state_freep) struct state *state = NULL;
+    struct state *state = NULL;
     KS_TRY(state_new(store, keyring, &state, diag));
-    KS_CLEANUP(ks_buf_done) struct ks_buf list = KS_BUF(4096);
-    for (size_t i = 0; i < n; i++) {
-        const struct store_change *change = &changes[i];
-        KS_TRY(ks_buf_add(&list, &change, sizeof(change)));
-    }
     const struct state_mark none = {0};
-    return state_commit(state, (const struct store_change *const *)(const void *)list.data, n, &none, KS_SPAN_NONE,
-                        diag);
+    const int rc = state_commit(state, changes, n, &none, KS_SPAN_NONE, diag);
+    state_free(state);
+    return rc;
 }

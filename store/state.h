@@ -27,7 +27,7 @@ struct state_mark {
 };
 
 /* The first commit of an empty store, number 1; only keyring_create does this. */
-int state_create(struct store *store, struct keyring *keyring, const struct store_change *changes, size_t n,
+int state_create(struct store *store, struct keyring *keyring, const struct store_change *const *changes, size_t n,
                  struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Loads the state and verifies every row against it. KS_E_CORRUPT names the row, or the table and what happened. */

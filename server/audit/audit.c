@@ -39,12 +39,6 @@ audit_log_close(struct audit_log *log)
     free(log);
 }
 
-static void
-closep(struct audit_log **log)
-{
-    audit_log_close(*log);
-}
-
 void
 audit_log_head(const struct audit_log *log, struct audit_head *ret)
 {
@@ -100,18 +94,17 @@ next_file(struct audit_log *log, struct ks_diag *diag)
 {
     char name[AUDIT_NAME_LEN];
     audit_file_name(log->number + 1, name);
-    KS_CLEANUP(ks_closep)
-    int fd = openat(log->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    const int fd = openat(log->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return ks_fail_errno(diag, KS_E_IO, errno, "cannot create %s/%s", log->path, name);
     if (fsync(log->dir) != 0) {
         const int err = errno;
+        (void)close(fd);
         (void)unlinkat(log->dir, name, 0);
         return ks_fail_errno(diag, KS_E_IO, err, "cannot sync %s", log->path);
     }
     ks_closep(&log->fd);
     log->fd = fd;
-    fd = -1; /* transferred */
     log->number++;
     log->len = 0;
     log->dirty = false;
@@ -346,12 +339,9 @@ open_dir(struct audit_log *log, bool create, struct audit_files *ret, struct ks_
     return 0;
 }
 
-int
-audit_log_open(const char *dir, bool create, struct ks_span tail, struct audit_log **ret, struct ks_diag *diag)
+static int
+open_log(struct audit_log *log, const char *dir, bool create, struct ks_span tail, struct ks_diag *diag)
 {
-    KS_CLEANUP(closep) struct audit_log *log = calloc(1, sizeof(*log));
-    if (log == NULL)
-        return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", dir);
     log->dir = log->fd = -1;
     log->segment = SEGMENT;
     log->path = strdup(dir);
@@ -366,9 +356,21 @@ audit_log_open(const char *dir, bool create, struct ks_span tail, struct audit_l
         KS_TRY(next_file(log, diag));
     else
         return ks_fail(diag, KS_E_CORRUPT, "%s has no audit files: they were removed", dir);
-    KS_TRY(audit_log_replay(log, tail, diag));
+    return audit_log_replay(log, tail, diag);
+}
+
+int
+audit_log_open(const char *dir, bool create, struct ks_span tail, struct audit_log **ret, struct ks_diag *diag)
+{
+    struct audit_log *log = calloc(1, sizeof(*log));
+    if (log == NULL)
+        return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", dir);
+    const int rc = open_log(log, dir, create, tail, diag);
+    if (rc != 0) {
+        audit_log_close(log);
+        return rc;
+    }
     *ret = log;
-    log = NULL; /* transferred */
     return 0;
 }
 

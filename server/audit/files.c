@@ -40,13 +40,10 @@ closedirp(DIR **dir)
 int
 audit_files_open(const char *path, struct audit_files *ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return ks_fail_errno(diag, errno == ENOENT ? KS_E_NOT_FOUND : KS_E_IO, errno, "cannot open the audit folder %s",
-                             path);
     KS_CLEANUP(closedirp) DIR *dir = opendir(path);
     if (dir == NULL)
-        return ks_fail_errno(diag, KS_E_IO, errno, "cannot read the audit folder %s", path);
+        return ks_fail_errno(diag, errno == ENOENT ? KS_E_NOT_FOUND : KS_E_IO, errno, "cannot open the audit folder %s",
+                             path);
     struct audit_files files = {.path = path};
     uint32_t last = 0;
     const struct dirent *entry;
@@ -65,11 +62,12 @@ audit_files_open(const char *path, struct audit_files *ret, struct ks_diag *diag
     for (uint32_t number = 1; files.n > 0 && number <= last; number++) {
         char name[AUDIT_NAME_LEN];
         audit_file_name(number, name);
-        if (faccessat(fd, name, F_OK, 0) != 0)
+        if (faccessat(dirfd(dir), name, F_OK, 0) != 0)
             return ks_fail(diag, KS_E_CORRUPT, "%s/%s is missing: it was removed or renamed", path, name);
     }
-    files.dir = fd;
-    fd = -1; /* transferred */
+    files.dir = fcntl(dirfd(dir), F_DUPFD_CLOEXEC, 0);
+    if (files.dir < 0)
+        return ks_fail_errno(diag, KS_E_IO, errno, "cannot open the audit folder %s", path);
     *ret = files;
     return 0;
 }

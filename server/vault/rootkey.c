@@ -62,7 +62,7 @@ rootkey_file_read(const char *path, struct ks_key32 *ret, struct ks_diag *diag)
     struct ks_span text = ks_buf_span(&buf);
     struct ks_span header;
     struct ks_span hex;
-    KS_KEY32 key;
+    KS_KEY32 key = {{0}};
     if (!next_line(&text, &header) || !ks_span_is(header, KEY_HEADER) || !next_line(&text, &hex) ||
         !take_bytes(hex, key.b) || text.len != 0)
         return ks_fail(diag, KS_E_MALFORMED,
