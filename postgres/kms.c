@@ -203,12 +203,6 @@ ks_kms_discard(struct ks_kms *kms, const char *uid, struct ks_error *error)
     return ks_client_destroy(kms->client, &kms->call, uid, error);
 }
 
-int
-ks_kms_rekey(struct ks_kms *kms, const char *uid, char ret_new_uid[KS_UID_SIZE], struct ks_error *error)
-{
-    return ks_client_rekey(kms->client, &kms->call, uid, -1, true, ret_new_uid, error);
-}
-
 static const struct ks_crypto_params GCM = {
     .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM,
     .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
@@ -247,6 +241,20 @@ get_state(struct ks_kms *kms, const char *uid, uint32_t *ret, struct ks_error *e
     if (state == NULL || state->value.type != KMIP_TYPE_ENUMERATION)
         return client_fail(error, KS_E_MALFORMED, "the answer to Get Attributes for key %s has no State", uid);
     *ret = state->value.enumeration;
+    return 0;
+}
+
+/* Whether the new key is Active at once depends on the old one's dates (1.x: 4.4, table of attributes), and servers. */
+int
+ks_kms_rekey(struct ks_kms *kms, const char *uid, char ret_new_uid[KS_UID_SIZE], struct ks_error *error)
+{
+    char new_uid[KS_UID_SIZE] = "";
+    uint32_t state = 0;
+    KS_TRY(ks_client_rekey(kms->client, &kms->call, uid, -1, false, new_uid, error));
+    KS_TRY(get_state(kms, new_uid, &state, error));
+    if (state == KMIP_STATE_PRE_ACTIVE)
+        KS_TRY(ks_client_activate(kms->client, &kms->call, new_uid, error));
+    memcpy(ret_new_uid, new_uid, KS_UID_SIZE);
     return 0;
 }
 

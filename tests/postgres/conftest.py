@@ -311,8 +311,11 @@ class Kms:
 
     def key(self, *arguments):
         """keystead key ..., as the administrator."""
-        done = subprocess.run([self.binary, "key", *arguments, "--dir", self.dir], capture_output=True, text=True,
-                              timeout=WATCHDOG, check=False)
+        yes = ["--yes"] if arguments[0] in ("revoke", "destroy") else []
+        return self.run("key", *arguments, *yes, "--dir", self.dir)
+
+    def run(self, *arguments):
+        done = subprocess.run([self.binary, *arguments], capture_output=True, text=True, timeout=WATCHDOG, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
