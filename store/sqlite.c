@@ -140,8 +140,7 @@ set_up(struct store_backend *s, const char *path, struct ks_diag *diag)
 {
     if ((s->path = strdup(path)) == NULL)
         return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", path);
-    const int rc =
-        sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+    const int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK)
         return fail(s, rc, "opening", diag);
     (void)sqlite3_extended_result_codes(s->db, 1);

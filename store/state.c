@@ -13,7 +13,7 @@ enum {
     TAG_LEN = 16,
     CLEAR_LEN = 8 + 8 + 32 + STORE_TABLE_COUNT * 24,
     CLEAR_MAX = 256,
-    STATE_MAX = 64 << 20,
+    STATE_MAX = 80 << 20,
     ROW_MAX = 64 << 20,
 };
 #define STATE_ROW KS_LIT("state")

@@ -35,8 +35,8 @@ struct audit_event {
     struct ks_span client_correlation, server_correlation;
 };
 
-/* Appends the event's members (no braces, no seq, ts, prev, hash) to buf; called by the engine's thread. ts is added by
- * audit_append. */
+/* Appends the event's members, long texts cut to 1 KiB (no braces, no seq, ts, prev, hash) to buf; called by the
+ * engine's thread. ts is added by audit_append. */
 int audit_event_format(const struct audit_event *event, struct ks_buf *buf) KS_MUST_CHECK;
 
 struct audit_log;

@@ -1,4 +1,7 @@
-/* The members of a record, in a fixed order. What is empty is left out. */
+/*
+ * The members of a record, in a fixed order. What is empty is left out. What is long is cut, and says so: clients
+ * choose names and correlation values, and none must be able to make a record that the log cannot take.
+ */
 #include "server/audit/audit.h"
 
 #include "base/text.h"
@@ -6,13 +9,32 @@
 /* A member's name, with the comma before it: every member but the first, "event". */
 #define NAME(text) KS_LIT(",\"" text "\":")
 
+enum { VALUE_MAX = 1024, LIST_MAX = 8192 }; /* bytes */
+
+/* The beginning of text up to max bytes; a character is not cut in two. */
+static struct ks_span
+cut(struct ks_span text, size_t max)
+{
+    if (text.len <= max)
+        return text;
+    size_t len = max;
+    while (len > max - 4 && (text.data[len] & 0xc0) == 0x80)
+        len--;
+    return KS_SPAN(text.data, len);
+}
+
 static void
 add_span(struct ks_buf *buf, struct ks_span name, struct ks_span value)
 {
     if (value.len == 0)
         return;
     ks_buf_add_span(buf, name);
-    ks_json_add_string(buf, value);
+    const struct ks_span shown = cut(value, VALUE_MAX);
+    ks_json_add_string(buf, shown);
+    if (shown.len < value.len) { /* inside the string: before its closing quote */
+        buf->len -= buf->err == 0;
+        ks_buf_addf(buf, "... (%zu bytes)\"", value.len);
+    }
 }
 
 static void
@@ -62,6 +84,7 @@ add_list(struct ks_buf *buf, struct ks_span name, struct ks_span names)
     if (names.len == 0)
         return;
     ks_buf_add_span(buf, name);
+    names = cut(names, LIST_MAX); /* our own names: that many attributes are not in one request of a sane client */
     char separator = '[';
     for (size_t at = 0; at < names.len;) {
         const uint8_t *blank = memchr(names.data + at, ' ', names.len - at);

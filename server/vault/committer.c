@@ -14,7 +14,7 @@
 enum {
     GROUP_JOBS = 8192,
     GROUP_BYTES = 8 << 20, /* of records; one job may be larger */
-    LINES_MAX = 32 << 20,  /* finished lines of a group, in memory and in the store's transaction */
+    LINES_MAX = 64 << 20,  /* finished lines of a group, in memory and in the store's transaction */
     NOTE_RECORDS = 4096,   /* records without a change, after which the store notes where the audit log is */
     IDLE_MS = 1000,
 };

@@ -98,6 +98,16 @@ events_are_json_members(void **state)
     assert_int_equal(audit_event_format(&refused, &buf), 0);
     assert_string_equal(ks_buf_cstr(&buf),
                         "\"event\":\"kmip\",\"actor\":\"claimed\",\"authenticated\":false,\"address\":\"192.0.2.9:1\"");
+    /* What clients choose is cut: 1 KiB, between characters. */
+    static char name[3000];
+    memset(name, 'x', sizeof(name));
+    memcpy(name + 1022, "\xe2\x82\xac", 3); /* a character over the limit */
+    const struct audit_event large = {.event = KS_LIT("kmip"), .batch_item = -1, .name = KS_SPAN(name, sizeof(name))};
+    ks_buf_reset(&buf);
+    assert_int_equal(audit_event_format(&large, &buf), 0);
+    assert_contains(ks_buf_cstr(&buf), "xx... (3000 bytes)\"");
+    assert_int_equal(buf.len, strlen("\"event\":\"kmip\",\"actor\":\"system\",\"name\":\"\"") + 1022 +
+                                  strlen("... (3000 bytes)"));
     const struct audit_event none = {.batch_item = -1};
     assert_int_equal(audit_event_format(&none, &buf), KS_E_INVALID);
 }

@@ -70,6 +70,14 @@ creates_once_and_for_its_owner_alone(void **state)
     assert_get(store, STORE_OBJECT, KS_LIT("a"), KS_LIT("1"));
     store_close(store);
     store_close(NULL);
+    /* A folder that is reached through a symbolic link is as good. */
+    char link[80];
+    char through[128];
+    snprintf(link, sizeof(link), "%s/link", s.dir);
+    snprintf(through, sizeof(through), "%s/store.db", link);
+    assert_int_equal(symlink(s.dir, link), 0);
+    assert_int_equal(store_open(through, &store, NULL), 0);
+    store_close(store);
 }
 
 static int
