@@ -1,8 +1,8 @@
 /*
  * What the codec costs: nanoseconds to decode a message and to encode it again, as lines of JSON.
  *
- *     bench_codec [rounds]           each message `rounds` times (200000), the best of five passes
- *     valgrind --tool=callgrind build/bench/bench_codec 1000     instructions
+ *     bench_codec [rounds [message]]     each message, or that one, `rounds` times (200000), the best of five passes
+ *     valgrind --tool=callgrind build/bench/bench_codec 1000 get_request     instructions
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +105,8 @@ main(int argc, char **argv)
     const long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 200000;
     for (size_t i = 0; i < KS_ARRAY_LEN(messages); i++) {
         const struct message *m = &messages[i];
+        if (argc > 2 && strcmp(argv[2], m->name) != 0)
+            continue;
         KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 20);
         KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(1 << 20), out = KS_BUF(1 << 20);
         struct ks_diag diag = {0};

@@ -252,9 +252,12 @@ make_response(struct ctx *ctx, struct kmip_response_message **ret)
     version->protocol_version_minor = number.minor;
     header->protocol_version = version;
     header->time_stamp = ctx->now;
-    header->server_correlation_value = ctx->correlation;
-    header->has_server_correlation_value = ctx->correlation.len != 0;
     if (ctx->header != NULL) {
+        /* Only to those who use correlation values themselves: PyKMIP 0.10 and libkmip fail on one in a header. */
+        header->server_correlation_value = ctx->correlation;
+        header->has_server_correlation_value =
+            ctx->correlation.len != 0 &&
+            (ctx->header->has_client_correlation_value || ctx->header->has_server_correlation_value);
         header->client_correlation_value = ctx->header->client_correlation_value;
         header->has_client_correlation_value = ctx->header->has_client_correlation_value;
     }

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def results(module_instance, tmp_path_factory):
+def results(instance, tmp_path_factory):
     """Every selected case, run once against one empty server."""
     out = tmp_path_factory.mktemp("conformance") / "results.json"
     command = [sys.executable, str(SHARED / "kmipconf"), "--host", "127.0.0.1",
-               "--port", str(module_instance.port),
-               "--ca", str(module_instance.dir / "ca.pem"),
-               "--cert", str(module_instance.dir / "admin.pem"),
-               "--key", str(module_instance.dir / "admin.key"),
+               "--port", str(instance.port),
+               "--ca", str(instance.dir / "ca.pem"),
+               "--cert", str(instance.dir / "admin.pem"),
+               "--key", str(instance.dir / "admin.key"),
                "--json", str(out), "--quiet"]
     for family in FAMILIES:
         command += ["--family", family]

@@ -25,11 +25,13 @@ VERSIONS = [
 
 @pytest.fixture(params=VERSIONS, ids=[version.name for version in VERSIONS])
 def client(request, instance, tmp_path):
+    settings = tmp_path / "pykmip.conf"  # PyKMIP reads a user's file otherwise
+    settings.write_text("[client]\n")
     with ProxyKmipClient(
             hostname="127.0.0.1", port=instance.port,
             cert=str(instance.dir / "admin.pem"), key=str(instance.dir / "admin.key"),
             ca=str(instance.dir / "ca.pem"), ssl_version="PROTOCOL_TLSv1_2",
-            config_file=str(tmp_path / "none.conf"), kmip_version=request.param) as proxy:
+            config_file=str(settings), kmip_version=request.param) as proxy:
         yield proxy
 
 
