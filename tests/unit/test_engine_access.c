@@ -16,8 +16,10 @@ an_administrator_manages_and_does_not_read(void **unused)
     t.who = &t.rig.admin;
     assert_int_equal(state_of(&t, id), KMIP_STATE_ACTIVE);
     const struct kmip_get_request get = {.unique_identifier = uid(id)};
-    struct kmip_cryptographic_parameters gcm = {.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM, .has_block_cipher_mode = true};
-    const struct kmip_encrypt_request encrypt = {.unique_identifier = uid(id), .cryptographic_parameters = &gcm, .data = KS_LIT("x"), .has_data = true};
+    struct kmip_cryptographic_parameters gcm = {.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM,
+                                                .has_block_cipher_mode = true};
+    const struct kmip_encrypt_request encrypt = {
+        .unique_identifier = uid(id), .cryptographic_parameters = &gcm, .data = KS_LIT("x"), .has_data = true};
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_PERMISSION_DENIED);
     talk_refused(&t, KMIP_OPERATION_ENCRYPT, &encrypt, KMIP_RESULT_REASON_PERMISSION_DENIED);
     revoke_key(&t, id, KMIP_REVOCATION_REASON_CODE_SUPERSEDED);
@@ -34,7 +36,8 @@ an_object_of_another_is_unknown(void **unused)
     t.who = &t.rig.admin;
     const char *id = make_key(&t, "admin's", MASK);
     t.who = &t.rig.client;
-    const struct kmip_get_request get = {.unique_identifier = uid(id)}, none = {.unique_identifier = uid("01a20c93-7d22-7148-bb4a-3787a721a046")};
+    const struct kmip_get_request get = {.unique_identifier = uid(id)},
+                                  none = {.unique_identifier = uid("01a20c93-7d22-7148-bb4a-3787a721a046")};
     const struct kmip_response_batch_item *a = talk_ask(&t, KMIP_OPERATION_GET, &get);
     const struct kmip_response_batch_item *b = talk_ask(&t, KMIP_OPERATION_GET, &none);
     assert_int_equal(a->result_reason, KMIP_RESULT_REASON_OBJECT_NOT_FOUND);
@@ -53,7 +56,8 @@ strangers_get_nothing(void **unused)
     (void)unused;
     struct talk t;
     talk_open(&t);
-    const struct kmip_query_request query = {.n_query_function = 1, .query_function = (uint32_t[]){KMIP_QUERY_FUNCTION_QUERY_OPERATIONS}};
+    const struct kmip_query_request query = {.n_query_function = 1,
+                                             .query_function = (uint32_t[]){KMIP_QUERY_FUNCTION_QUERY_OPERATIONS}};
     t.who = &t.rig.stranger;
     talk_refused(&t, KMIP_OPERATION_QUERY, &query, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
     assert_int_equal(t.rig.reply.job.n_records, 1);
@@ -72,7 +76,8 @@ certificate_request(struct talk *t)
 {
     KS_PKEY *key = NULL;
     KS_CLEANUP(ks_buf_done) struct ks_buf csr = KS_BUF(8192);
-    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_P_256};
+    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
+                                             .curve = KMIP_RECOMMENDED_CURVE_P_256};
     struct ks_span copy;
     assert_int_equal(ks_keygen_pair(&params, &key, NULL), 0);
     assert_int_equal(ks_cert_request(key, "whatever", &csr, NULL), 0);
@@ -83,8 +88,8 @@ certificate_request(struct talk *t)
 static const struct kmip_enroll_token_create_response *
 make_token(struct talk *t, const char *name, const char *role)
 {
-    const struct kmip_enroll_token_create_request r = {.client_name = ks_span_str(name), .client_role = ks_span_str(role),
-                                                       .has_client_role = role != NULL};
+    const struct kmip_enroll_token_create_request r = {
+        .client_name = ks_span_str(name), .client_role = ks_span_str(role), .has_client_role = role != NULL};
     t->who = &t->rig.admin;
     const struct kmip_enroll_token_create_response *token = talk_do(t, KMIP_OPERATION_ENROLL_TOKEN_CREATE, &r);
     t->who = &t->rig.nobody;
@@ -110,7 +115,8 @@ a_machine_enrolls(void **unused)
     /* It is still good after a restart. */
     assert_int_equal(rig_reload(&t.rig, NULL), 0);
 
-    const struct kmip_enroll_request r = {.enrollment_token = token->enrollment_token, .certificate_signing_request = certificate_request(&t)};
+    const struct kmip_enroll_request r = {.enrollment_token = token->enrollment_token,
+                                          .certificate_signing_request = certificate_request(&t)};
     const struct kmip_enroll_response *made = talk_do(&t, KMIP_OPERATION_ENROLL, &r);
     assert_true(ks_span_is(made->client_name, "db1"));
     assert_true(ks_span_equal(made->ca_certificate, ks_buf_span(&t.rig.ca)));
@@ -140,7 +146,8 @@ a_machine_enrolls(void **unused)
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
     /* Enrolling again under the name brings the client back to what is his; the old certificate stays out. */
     token = make_token(&t, "db1", NULL);
-    const struct kmip_enroll_request again = {.enrollment_token = token->enrollment_token, .certificate_signing_request = certificate_request(&t)};
+    const struct kmip_enroll_request again = {.enrollment_token = token->enrollment_token,
+                                              .certificate_signing_request = certificate_request(&t)};
     made = talk_do(&t, KMIP_OPERATION_ENROLL, &again);
     struct identity renewed = db1;
     assert_int_equal(ks_cert_fingerprint(made->issued_certificate, renewed.fingerprint), 0);
@@ -159,7 +166,8 @@ tokens_expire_and_are_not_guessed(void **unused)
     talk_open(&t);
     const struct kmip_enroll_token_create_response *token = make_token(&t, "db2", "admin");
     assert_int_equal(token->token_expiry_date, RIG_START_S + 3600);
-    struct kmip_enroll_request r = {.enrollment_token = token->enrollment_token, .certificate_signing_request = certificate_request(&t)};
+    struct kmip_enroll_request r = {.enrollment_token = token->enrollment_token,
+                                    .certificate_signing_request = certificate_request(&t)};
     for (size_t i = 4; i < token->enrollment_token.len - 33; i += 7) {
         uint8_t *other = ks_arena_dup(&t.arena, token->enrollment_token.data, token->enrollment_token.len);
         other[i] = other[i] == '0' ? '1' : '0';
@@ -218,7 +226,8 @@ a_sealed_server_answers_nothing_but_status(void **unused)
     assert_true(status->server_sealed);
     assert_true(ks_span_is(status->node_name, "n1"));
     assert_false(status->has_object_count);
-    const struct kmip_enroll_request enroll = {.enrollment_token = KS_LIT("x"), .certificate_signing_request = KS_LIT("y")};
+    const struct kmip_enroll_request enroll = {.enrollment_token = KS_LIT("x"),
+                                               .certificate_signing_request = KS_LIT("y")};
     t.who = &t.rig.nobody;
     talk_refused(&t, KMIP_OPERATION_ENROLL, &enroll, KMIP_RESULT_REASON_GENERAL_FAILURE);
     t.who = &t.rig.client;

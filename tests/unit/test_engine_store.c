@@ -148,7 +148,8 @@ memory_runs_out(void **unused)
     for (size_t limit = 0; limit < 40000; limit += 61) {
         char name[32];
         snprintf(name, sizeof(name), "key %zu", limit);
-        struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
+        struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                             .attributes = {.present = true}};
         put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
         put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
         put_name(&t, &create.attributes, name);
@@ -157,7 +158,8 @@ memory_runs_out(void **unused)
         t.option = KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
         t.rig.reply.arena.limit = limit;
         const struct kmip_response_message *r = talk_batch(&t, items, 2);
-        const bool ok = r != NULL && r->n_batch_item == 2 && r->batch_item[1]->result_status == KMIP_RESULT_STATUS_SUCCESS;
+        const bool ok =
+            r != NULL && r->n_batch_item == 2 && r->batch_item[1]->result_status == KMIP_RESULT_STATUS_SUCCESS;
         t.rig.reply.arena.limit = 64 << 20;
         t.option = 0;
         struct kmip_locate_request locate = {.attributes = {.present = true}};

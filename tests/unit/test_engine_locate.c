@@ -1,0 +1,178 @@
+/* Locate: filters one by one, ranges of dates, storage status, offset and maximum, groups. */
+#include "engine_talk.h"
+
+enum { MASK = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT };
+
+static const struct kmip_locate_response *
+locate(struct talk *t, const struct kmip_locate_request *r)
+{
+    return talk_do(t, KMIP_OPERATION_LOCATE, r);
+}
+
+static bool
+finds(struct talk *t, const struct kmip_locate_request *r, const char *id)
+{
+    const struct kmip_locate_response *found = locate(t, r);
+    for (size_t i = 0; i < found->n_unique_identifier; i++)
+        if (ks_span_is(found->unique_identifier[i].text, id))
+            return true;
+    return false;
+}
+
+/* Every attribute that an object has finds it, and a value that it does not have does not. */
+static void
+every_attribute_is_a_filter(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, "needle", MASK);
+    make_key(&t, "hay", MASK);
+    activate_key(&t, id);
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(id)};
+    put_vendor(&t, &add.new_attribute, "x", "rack", "14");
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    const struct kmip_get_attributes_request r = {.unique_identifier = uid(id)};
+    const struct kmip_get_attributes_response *all = talk_do(&t, KMIP_OPERATION_GET_ATTRIBUTES, &r);
+    size_t n = 0;
+    for (const struct kmip_attr *a = all->attributes.first; a != NULL; a = a->next, n++) {
+        struct kmip_locate_request by = {.attributes = {.present = true}};
+        struct kmip_attr *copy = kmip_attrs_add(&t.arena, &by.attributes, a->tag, a->value);
+        copy->vendor = a->vendor;
+        copy->name = a->name;
+        if (!finds(&t, &by, id))
+            fail_msg("not found by %s", kmip_tag_name(a->tag));
+        struct kmip_item *other = kmip_item_copy(&t.arena, a->value);
+        if (other->type == KMIP_TYPE_TEXT_STRING || other->type == KMIP_TYPE_BYTE_STRING)
+            other->s = KS_LIT("something else");
+        else if (other->type == KMIP_TYPE_BOOLEAN)
+            other->b = !other->b;
+        else if (other->type == KMIP_TYPE_DATE_TIME)
+            other->i64 += 77;
+        else if (other->type == KMIP_TYPE_INTEGER)
+            other->i32 = 4096;
+        else if (other->type == KMIP_TYPE_INTERVAL)
+            other->u32 = 77;
+        else
+            continue;
+        copy->value = other;
+        if (finds(&t, &by, id))
+            fail_msg("found by a %s that it does not have", kmip_tag_name(a->tag));
+    }
+    assert_true(n > 20);
+    talk_close(&t);
+}
+
+static void
+a_date_given_twice_is_a_range(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, NULL, MASK);
+    static const struct {
+        int64_t a, b;
+        bool found;
+    } ranges[] = {{-10, 10, true},  {10, -10, true}, {0, 0, true},  {1, 10, false},
+                  {-10, -1, false}, {0, 10, true},   {-10, 0, true}};
+    for (size_t i = 0; i < KS_ARRAY_LEN(ranges); i++) {
+        struct kmip_locate_request r = {.attributes = {.present = true}};
+        put_number(&t, &r.attributes, KMIP_TAG_INITIAL_DATE, RIG_START_S + ranges[i].a);
+        put_number(&t, &r.attributes, KMIP_TAG_INITIAL_DATE, RIG_START_S + ranges[i].b);
+        assert_int_equal(finds(&t, &r, id), ranges[i].found);
+        put_number(&t, &r.attributes, KMIP_TAG_INITIAL_DATE, RIG_START_S);
+        talk_refused(&t, KMIP_OPERATION_LOCATE, &r, KMIP_RESULT_REASON_INVALID_FIELD);
+    }
+    talk_close(&t);
+}
+
+static void
+offset_and_maximum(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    const char *ids[7];
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(ids); i++)
+        ids[i] = make_key(&t, NULL, MASK);
+    struct kmip_locate_request r = {.attributes = {.present = true},
+                                    .maximum_items = 3,
+                                    .has_maximum_items = true,
+                                    .offset_items = 2,
+                                    .has_offset_items = true};
+    const struct kmip_locate_response *found = locate(&t, &r);
+    assert_int_equal(found->n_unique_identifier, 3);
+    assert_int_equal(found->located_items, 7);
+    for (size_t i = 0; i < 3; i++) /* newest first */
+        assert_true(ks_span_is(found->unique_identifier[i].text, ids[4 - i]));
+    r.offset_items = 6;
+    assert_int_equal(locate(&t, &r)->n_unique_identifier, 1);
+    r.offset_items = 7;
+    assert_int_equal(locate(&t, &r)->n_unique_identifier, 0);
+    r.maximum_items = -1;
+    talk_refused(&t, KMIP_OPERATION_LOCATE, &r, KMIP_RESULT_REASON_INVALID_FIELD);
+    talk_close(&t);
+}
+
+static void
+destroyed_objects_are_asked_for(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, "gone", MASK), *here = make_key(&t, "here", MASK);
+    destroy_key(&t, id);
+    struct kmip_locate_request r = {.attributes = {.present = true}};
+    assert_false(finds(&t, &r, id));
+    r.has_storage_status_mask = true;
+    r.storage_status_mask = KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE;
+    assert_true(finds(&t, &r, id));
+    assert_false(finds(&t, &r, here));
+    r.storage_status_mask = KMIP_STORAGE_STATUS_MASK_ARCHIVAL_STORAGE;
+    assert_int_equal(locate(&t, &r)->n_unique_identifier, 0);
+    talk_close(&t);
+}
+
+static void
+masks_names_and_groups(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, "one", MASK);
+    struct kmip_locate_request by_mask = {.attributes = {.present = true}}, more = {.attributes = {.present = true}};
+    put_number(&t, &by_mask.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    put_number(&t, &more.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, MASK | KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN);
+    assert_true(finds(&t, &by_mask, id));
+    assert_false(finds(&t, &more, id));
+    struct kmip_add_attribute_request group = {.unique_identifier = uid(id)}, alias = {.unique_identifier = uid(id)};
+    put_text(&t, &group.new_attribute, KMIP_TAG_OBJECT_GROUP, "pool");
+    put_name(&t, &alias.new_attribute, "two");
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &group);
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &alias);
+    struct kmip_locate_request by_name = {.attributes = {.present = true}}, by_both = {.attributes = {.present = true}};
+    put_name(&t, &by_name.attributes, "two");
+    put_name(&t, &by_both.attributes, "one");
+    put_name(&t, &by_both.attributes, "two");
+    assert_int_equal(locate(&t, &by_name)->n_unique_identifier, 1);
+    assert_int_equal(locate(&t, &by_both)->n_unique_identifier, 1);
+    struct kmip_locate_request fresh = {.attributes = {.present = true},
+                                        .has_object_group_member = true,
+                                        .object_group_member = KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH};
+    put_text(&t, &fresh.attributes, KMIP_TAG_OBJECT_GROUP, "pool");
+    assert_true(finds(&t, &fresh, id));
+    (void)key_bytes(&t, id);
+    assert_false(finds(&t, &fresh, id));
+    talk_close(&t);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_attribute_is_a_filter), cmocka_unit_test(a_date_given_twice_is_a_range),
+        cmocka_unit_test(offset_and_maximum),          cmocka_unit_test(destroyed_objects_are_asked_for),
+        cmocka_unit_test(masks_names_and_groups),
+    };
+    return cmocka_run_group_tests_name("engine: locate", tests, NULL, NULL);
+}
