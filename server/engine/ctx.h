@@ -57,6 +57,7 @@ struct change {
 
 struct tx {
     struct tx_entry *newest;
+    struct tx_entry *dead; /* taken back, but the answer may still point into it: freed at the end */
     size_t n;
     struct change *first_change, **last_change;
     size_t n_changes;
@@ -155,8 +156,11 @@ int tx_row(struct ctx *ctx, const struct store_change *change) KS_MUST_CHECK;
 struct record *tx_record(struct ctx *ctx);
 /* Takes back what was done since the mark (a tx as it was). Records stay. */
 void tx_rollback(struct ctx *ctx, const struct tx *mark);
-/* Frees what was replaced, formats the records and fills the reply's job. */
+/* Formats the records, fills the reply's job, and frees what was replaced or taken back: after the answer is encoded.
+ */
 int tx_finish(struct ctx *ctx) KS_MUST_CHECK;
+/* When tx_finish failed: everything is taken back and freed. */
+void tx_abandon(struct ctx *ctx);
 
 /* row.c: rows of STORE_OBJECT. */
 int row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, struct ks_span owner, struct rev *draft,

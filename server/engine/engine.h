@@ -3,8 +3,8 @@
  * (response, changes, audit records). No network, no files, no clock, no random source but what it is given.
  *
  * The engine's memory (objects, clients) is changed at once; the change is durable, and the reply may leave, only when
- * the caller has committed reply->job. If that fails the caller calls engine_load again: memory is built anew from the store.
- * Every reply waits for the jobs before it, so no reply shows a state that a crash could take back.
+ * the caller has committed reply->job. If that fails the caller calls engine_load again: memory is built anew from the
+ * store. Every reply waits for the jobs before it, so no reply shows a state that a crash could take back.
  */
 #pragma once
 
@@ -18,49 +18,52 @@ struct engine;
 
 struct engine_env {
     void *arg;
-    int64_t (*now_us)(void *arg);                            /* wall clock */
-    int (*random)(void *arg, void *ret, size_t len);         /* cryptographically strong */
+    int64_t (*now_us)(void *arg);                    /* wall clock */
+    int (*random)(void *arg, void *ret, size_t len); /* cryptographically strong */
 };
 
 struct engine_config {
-    struct ks_span node;             /* name of this server */
-    size_t max_response;             /* bytes; 0: 1 MiB */
-    int64_t default_lease_s;         /* Lease Time of new objects; 0: 3600 */
-    bool refuse_past_activation;     /* else an Activation Date in the past makes a new object Active at once (KMIP) */
-    bool refuse_legacy;              /* no new keys for 3DES and other algorithms that are not to be used any more */
-    int64_t token_s;                 /* validity of an enrolment token; 0: 3600 */
-    int64_t certificate_s;           /* validity of a client's certificate; 0: 365 days */
-    /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered. */
+    struct ks_span node;         /* name of this server */
+    size_t max_response;         /* bytes; 0: 1 MiB */
+    int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
+    bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
+    bool refuse_legacy;          /* no new keys for 3DES and other algorithms that are not to be used any more */
+    int64_t token_s;             /* validity of an enrolment token; 0: 3600 */
+    int64_t certificate_s;       /* validity of a client's certificate; 0: 365 days */
+    /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered.
+     */
     int (*unseal)(void *arg, struct ks_span passphrase);
     void *unseal_arg;
 };
 
 /* A reply and everything that must be durable before it leaves. Reusable: engine_reply_reset wipes it. */
 struct engine_reply {
-    struct ks_buf response;          /* TTLV; empty: drop the connection without an answer */
-    bool drop;                       /* close the connection after the answer */
-    struct commit_job job;           /* changes and audit records, owned by the reply's arena and buffers */
+    struct ks_buf response; /* TTLV; empty: drop the connection without an answer */
+    bool drop;              /* close the connection after the answer */
+    struct commit_job job;  /* changes and audit records, owned by the reply's arena and buffers */
     struct ks_arena arena;
-    struct ks_buf audit;             /* text of the records */
+    struct ks_buf audit; /* text of the records */
 };
 int engine_reply_init(struct engine_reply *reply) KS_MUST_CHECK;
 void engine_reply_reset(struct engine_reply *reply);
 void engine_reply_done(struct engine_reply *reply);
 
 /*
- * Sealed: no keyring, answers Server Status and Unseal alone. `node` is copied. env NULL members: the system's clock and
- * libcrypto's generator. After a failed commit call engine_load again: memory is then what the store holds.
+ * Sealed: no keyring, answers Server Status and Unseal alone. `node` is copied. env NULL members: the system's clock
+ * and libcrypto's generator. After a failed commit call engine_load again: memory is then what the store holds.
  */
 int engine_new(const struct engine_env *env, const struct engine_config *config, struct engine **ret) KS_MUST_CHECK;
 void engine_free(struct engine *engine);
 
 /* Unseals: takes the keyring (kept by reference) and loads everything from the store. KS_E_CORRUPT names the row. */
-int engine_load(struct engine *engine, struct keyring *keyring, struct store *store, struct ks_diag *diag) KS_MUST_CHECK;
+int engine_load(struct engine *engine, struct keyring *keyring, struct store *store,
+                struct ks_diag *diag) KS_MUST_CHECK;
 void engine_seal(struct engine *engine);
 bool engine_sealed(const struct engine *engine);
 
 /* One request message. Never fails: whatever happens, reply says so in KMIP. */
-void engine_handle(struct engine *engine, const struct identity *who, struct ks_span request, struct engine_reply *reply);
+void engine_handle(struct engine *engine, const struct identity *who, struct ks_span request,
+                   struct engine_reply *reply);
 
 /*
  * Requests that take long (RSA key generation) are prepared outside the engine's thread: if engine_is_slow says so, run
@@ -77,9 +80,9 @@ void engine_handle_prepared(struct engine *engine, const struct identity *who, s
 bool engine_tick(struct engine *engine, struct engine_reply *reply);
 
 /*
- * Enrolment tokens are text: "ks1-<id and secret>-<fingerprint>", hexadecimal, 8 + 32 and 16 bytes: the token's number, its
- * secret (the server keeps a MAC of it alone), and the beginning of the SHA-256 of the CA's certificate, by which the
- * enrolling machine knows the server. A token names client and role, works once, and expires.
+ * Enrolment tokens are text: "ks1-<id and secret>-<fingerprint>", hexadecimal, 8 + 32 and 16 bytes: the token's number,
+ * its secret (the server keeps a MAC of it alone), and the beginning of the SHA-256 of the CA's certificate, by which
+ * the enrolling machine knows the server. A token names client and role, works once, and expires.
  */
 
 /* Clients and enrolment are part of the engine's state; init writes the first ones through this. */

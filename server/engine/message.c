@@ -432,8 +432,7 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
         reply->drop = true;
     }
     if (tx_finish(&ctx) != 0) {
-        const struct tx nothing = {0};
-        tx_rollback(&ctx, &nothing);
+        tx_abandon(&ctx);
         engine_reply_reset(reply);
         reply->drop = true;
     }

@@ -9,38 +9,28 @@
  */
 #include <stdlib.h>
 
-#include "crypto/hash.h"
 #include "server/engine/ctx.h"
 
-enum { ROW_FORMAT = 1, METADATA_FORMAT = 1, ROW_MAX = 4 << 20 };
+enum { ROW_FORMAT = 1, METADATA_FORMAT = 1, ROW_MAX = 4 << 20, CONTEXT_MAX = 64 + 12 * CORE_COUNT };
 
+/* AAD of a part. facts: those that may not be exchanged, for key material; NULL for metadata. */
 static int
-context(struct ks_span uid, uint64_t version, char part, const uint8_t *binding, struct ks_buf *ret)
+context(struct ks_span uid, uint64_t version, char part, const struct core *facts, struct ks_buf *ret)
 {
     ks_buf_add_str(ret, "object");
     ks_buf_add_be32(ret, (uint32_t)uid.len);
     ks_buf_add_span(ret, uid);
     ks_buf_add_be64(ret, version);
     ks_buf_add_u8(ret, (uint8_t)part);
-    if (binding != NULL)
-        ks_buf_add(ret, binding, KS_SHA256);
-    return ret->err;
-}
-
-static int
-core_binding(const struct core *core, uint8_t ret[KS_SHA256])
-{
-    uint8_t text[CORE_COUNT * 12];
-    size_t n = 0;
-    for (unsigned id = 0; id < CORE_COUNT; id++) {
-        if ((core_rows[id].flags & CORE_BOUND) == 0 || !core_has(core, (enum core_id)id))
+    for (unsigned id = 0; facts != NULL && id < CORE_COUNT; id++) {
+        uint8_t fact[12];
+        if ((core_rows[id].flags & CORE_BOUND) == 0 || !core_has(facts, (enum core_id)id))
             continue;
-        ks_put_be32(text + n, core_rows[id].tag);
-        ks_put_be64(text + n + 4, (uint64_t)core->v[id]);
-        n += 12;
+        ks_put_be32(fact, core_rows[id].tag);
+        ks_put_be64(fact + 4, (uint64_t)facts->v[id]);
+        ks_buf_add(ret, fact, sizeof(fact));
     }
-    const struct ks_span part = KS_SPAN(text, n);
-    return ks_sha256(&part, 1, ret);
+    return ret->err;
 }
 
 bool
@@ -112,10 +102,9 @@ put_metadata(struct ks_buf *buf, struct ks_span owner, const struct rev *draft)
 static int
 seal_material(struct engine *engine, struct ks_arena *arena, struct ks_span uid, struct rev *draft)
 {
-    uint8_t binding[KS_SHA256], text[128];
+    uint8_t text[CONTEXT_MAX];
     struct ks_buf aad = {text, 0, sizeof(text), sizeof(text), 0};
-    KS_TRY(core_binding(&draft->core, binding));
-    KS_TRY(context(uid, draft->version, 'k', binding, &aad));
+    KS_TRY(context(uid, draft->version, 'k', &draft->core, &aad));
     KS_CLEANUP(ks_buf_done) struct ks_buf sealed = KS_BUF(ROW_MAX);
     KS_TRY(keyring_seal(engine->keyring, KEYRING_OBJECT, ks_buf_span(&aad), draft->material, &sealed));
     KS_TRY(ks_arena_span(arena, ks_buf_span(&sealed), &draft->material));
@@ -128,7 +117,7 @@ int
 row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, struct ks_span owner, struct rev *draft,
          struct ks_span *ret)
 {
-    uint8_t text[128];
+    uint8_t text[CONTEXT_MAX];
     if (draft->new_material)
         KS_TRY(seal_material(engine, arena, uid, draft));
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ROW_MAX);
@@ -215,7 +204,7 @@ static int
 row_open(struct engine *engine, struct ks_arena *arena, struct ks_span uid, struct ks_span value,
          struct ks_span *ret_owner, struct rev *draft)
 {
-    uint8_t text[128];
+    uint8_t text[CONTEXT_MAX];
     struct ks_cursor c = KS_CURSOR(value);
     const uint8_t format = ks_cursor_u8(&c);
     draft->version = ks_cursor_be64(&c);
@@ -269,13 +258,12 @@ row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct
 int
 row_material(struct ctx *ctx, const struct object *object, struct ks_span *ret)
 {
-    uint8_t binding[KS_SHA256], text[128];
+    uint8_t text[CONTEXT_MAX];
     const struct rev *rev = object->rev;
     if (rev->material.len == 0)
         return engine_fail(ctx, COND_NO_KEY_VALUE, "object %s has no key material on this server", object->uid);
     struct ks_buf aad = {text, 0, sizeof(text), sizeof(text), 0};
-    KS_TRY(core_binding(&rev->core, binding));
-    KS_TRY(context(object_uid(object), rev->material_version, 'k', binding, &aad));
+    KS_TRY(context(object_uid(object), rev->material_version, 'k', &rev->core, &aad));
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ROW_MAX);
     const int rc = keyring_open_sealed(ctx->engine->keyring, KEYRING_OBJECT, ks_buf_span(&aad), rev->material, &plain);
     if (rc == KS_E_INTEGRITY)

@@ -45,9 +45,8 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     struct ctx ctx;
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, NULL, reply);
-    const struct tx nothing = {0};
     if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || tx_finish(&ctx) != 0) {
-        tx_rollback(&ctx, &nothing);
+        tx_abandon(&ctx);
         engine_reply_reset(reply);
         return false;
     }

@@ -98,16 +98,14 @@ tx_rollback(struct ctx *ctx, const struct tx *mark)
     struct tx *tx = &ctx->tx;
     while (tx->n > mark->n) {
         struct tx_entry *entry = tx->newest;
-        if (entry->before != NULL) {
+        if (entry->before != NULL)
             objects_set(&ctx->engine->objects, entry->object, entry->before);
-            rev_free(entry->after);
-        } else {
+        else
             objects_remove(&ctx->engine->objects, entry->object);
-            rev_free(entry->after);
-            free(entry->object);
-        }
         tx->newest = entry->older;
         tx->n--;
+        entry->older = tx->dead;
+        tx->dead = entry;
     }
     tx->n_changes = mark->n_changes;
     tx->last_change = &tx->first_change;
@@ -154,6 +152,17 @@ finish_records(struct ctx *ctx)
     return 0;
 }
 
+static void
+bury(struct ctx *ctx)
+{
+    for (struct tx_entry *entry = ctx->tx.dead; entry != NULL; entry = entry->older) {
+        rev_free(entry->after);
+        if (entry->before == NULL)
+            free(entry->object);
+    }
+    ctx->tx.dead = NULL;
+}
+
 int
 tx_finish(struct ctx *ctx)
 {
@@ -171,5 +180,14 @@ tx_finish(struct ctx *ctx)
         rev_free(entry->before);
     tx->newest = NULL;
     tx->n = 0;
+    bury(ctx);
     return 0;
+}
+
+void
+tx_abandon(struct ctx *ctx)
+{
+    const struct tx nothing = {0};
+    tx_rollback(ctx, &nothing);
+    bury(ctx);
 }

@@ -43,25 +43,35 @@ legacy_fits(uint32_t algorithm, size_t bits)
 }
 
 static int
+random_key(struct ctx *ctx, size_t len, struct ks_span *ret)
+{
+    uint8_t *key = ks_arena_alloc(ctx->arena, len);
+    if (key == NULL)
+        return KS_E_NOMEM;
+    KS_TRY(ks_random_key(key, len));
+    *ret = KS_SPAN(key, len);
+    return 0;
+}
+
+static int
 make_bytes(struct ctx *ctx, uint32_t algorithm, size_t bits, struct ks_span *ret)
 {
     struct ks_diag diag = {0};
     KS_SECRET *secret = NULL;
+    size_t len = 0;
     const bool old_ones = !ctx->engine->config.refuse_legacy;
     /* An AES key of 512 bits can only be one for XTS: two halves. */
     const bool xts = algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits == 512;
-    const int rc = ks_keygen_symmetric(algorithm, bits, (xts ? KS_KEYLEN_XTS : 0) | (old_ones ? KS_KEYLEN_LEGACY : 0),
-                                       &secret, &diag);
+    const unsigned flags = (xts ? KS_KEYLEN_XTS : 0) | (old_ones ? KS_KEYLEN_LEGACY : 0);
+    /* A key of AES is nothing but random bytes: no need to go by way of locked pages, the arena is wiped as well. */
+    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits != 0 && !xts &&
+        ks_keygen_length(algorithm, bits, flags, &len, &diag) == 0)
+        return random_key(ctx, len, ret);
+    const int rc = ks_keygen_symmetric(algorithm, bits, flags, &secret, &diag);
     if (rc == 0)
         return ks_arena_span(ctx->arena, KS_SPAN(ks_secret_data(secret), ks_secret_len(secret)), ret);
-    if (rc == KS_E_UNSUPPORTED && old_ones && legacy_fits(algorithm, bits)) {
-        uint8_t *key = ks_arena_alloc(ctx->arena, bits / 8);
-        if (key == NULL)
-            return KS_E_NOMEM;
-        KS_TRY(ks_random_key(key, bits / 8));
-        *ret = KS_SPAN(key, bits / 8);
-        return 0;
-    }
+    if (rc == KS_E_UNSUPPORTED && old_ones && legacy_fits(algorithm, bits))
+        return random_key(ctx, bits / 8, ret);
     if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
         return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
     return rc == KS_E_CRYPTO ? engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag) : rc;
