@@ -231,7 +231,7 @@ versions_and_damage(void **unused)
 }
 
 static void
-versions_before_1_4_have_no_correlation(void **unused)
+correlation_values_are_for_those_who_use_them(void **unused)
 {
     (void)unused;
     struct talk t;
@@ -241,7 +241,12 @@ versions_before_1_4_have_no_correlation(void **unused)
     for (int v = KMIP_V1_0; v <= KMIP_V2_1; v++) {
         t.version = (enum kmip_version)v;
         const struct kmip_query_response *r = talk_do(&t, KMIP_OPERATION_QUERY, &query);
+        assert_false(t.response->response_header->has_server_correlation_value);
+        t.correlation = "mine";
+        r = talk_do(&t, KMIP_OPERATION_QUERY, &query);
         assert_int_equal(t.response->response_header->has_server_correlation_value, t.version >= KMIP_V1_4);
+        assert_int_equal(t.response->response_header->has_client_correlation_value, t.version >= KMIP_V1_4);
+        t.correlation = NULL;
         bool encrypt = false;
         for (size_t i = 0; i < r->n_operation; i++)
             encrypt = encrypt || r->operation[i] == KMIP_OPERATION_ENCRYPT;
@@ -279,7 +284,7 @@ main(void)
         cmocka_unit_test(an_answer_that_is_too_large_changes_nothing),
         cmocka_unit_test(asynchronous_is_answered_properly),
         cmocka_unit_test(versions_and_damage),
-        cmocka_unit_test(versions_before_1_4_have_no_correlation),
+        cmocka_unit_test(correlation_values_are_for_those_who_use_them),
         cmocka_unit_test(operations_of_other_versions_are_refused),
     };
     return cmocka_run_group_tests_name("engine: batches", tests, NULL, NULL);
