@@ -20,7 +20,8 @@ static const struct {
     {{"config", CLI_FILE, "FILE", "client configuration (default: see below)"}, offsetof(struct cli, config)},
     {{"dir", CLI_FOLDER, "DIR", "an instance's folder: connect as its administrator"}, offsetof(struct cli, dir)},
     {{"server", CLI_TEXT, "HOST:PORT", "this server rather than the configured ones"}, offsetof(struct cli, server)},
-    {{"timeout", CLI_TEXT, "TIME", "for the whole request: 500ms, 10s, 2m (default 30s)"}, offsetof(struct cli, timeout)},
+    {{"timeout", CLI_TEXT, "TIME", "for the whole request: 500ms, 10s, 2m (default 30s)"},
+     offsetof(struct cli, timeout)},
 };
 
 const struct cli_option *
@@ -293,8 +294,10 @@ connect_client(struct cli *cli)
         return cli_fail(cli, KS_E_NOMEM, "out of memory");
     int rc = ks_client_config_load(config, path, &cli->error);
     if (rc == KS_E_NOT_FOUND)
-        return cli_fail(cli, rc, "there is no client configuration %s; give --dir DIR or --config FILE, or enrol with: "
-                        "keystead client enroll TOKEN --server HOST:PORT", path);
+        return cli_fail(cli, rc,
+                        "there is no client configuration %s; give --dir DIR or --config FILE, or enrol with: "
+                        "keystead client enroll TOKEN --server HOST:PORT",
+                        path);
     KS_TRY(rc);
     if (cli->server != NULL)
         KS_TRY(ks_client_config_set(config, "servers", cli->server, &cli->error));

@@ -1,6 +1,6 @@
 /*
- * Commands that are tables: what a command is called and takes is a const struct cli_command, from which parsing, --help
- * and shell completion come. One file per command; the list of all is in cli/commands.c.
+ * Commands that are tables: what a command is called and takes is a const struct cli_command, from which parsing,
+ * --help and shell completion come. One file per command; the list of all is in cli/commands.c.
  */
 #pragma once
 
@@ -14,24 +14,24 @@ enum { CLI_MAX_OPTIONS = 24, CLI_MAX_ARGS = 8 };
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_FILE, CLI_FOLDER, CLI_CHOICE };
 
 struct cli_option {
-    const char *name;    /* "algorithm" for --algorithm */
-    enum cli_kind kind;  /* CLI_FLAG: takes no value */
-    const char *value;   /* name of the value in help: "ALGORITHM"; of CLI_CHOICE the values: "raw|hex|pem" */
+    const char *name;   /* "algorithm" for --algorithm */
+    enum cli_kind kind; /* CLI_FLAG: takes no value */
+    const char *value;  /* name of the value in help: "ALGORITHM"; of CLI_CHOICE the values: "raw|hex|pem" */
     const char *help;
 };
 
 struct cli;
 
 struct cli_command {
-    const char *name;       /* "key create" */
-    const char *args;       /* "NAME", "[KEY]": as in the usage line */
+    const char *name; /* "key create" */
+    const char *args; /* "NAME", "[KEY]": as in the usage line */
     size_t min_args, max_args;
     enum cli_kind arg_kind; /* of the first argument */
     const char *arg_choices;
-    bool connects;          /* has the options of a client too, and a client */
+    bool connects; /* has the options of a client too, and a client */
     const char *summary;
-    const char *details;    /* paragraphs for --help; NULL: none */
-    const char *examples;   /* lines, each ending in \n */
+    const char *details;  /* paragraphs for --help; NULL: none */
+    const char *examples; /* lines, each ending in \n */
     const struct cli_option *options;
     size_t n_options;
     int (*run)(struct cli *cli); /* 0 or a KS_E_* code, with cli->error filled */
@@ -72,14 +72,15 @@ int cli_fail_diag(struct cli *cli, struct ks_diag *diag);
 /* Runs the command of a group ("key", "client") that argv names: argv[0] is the group. The exit status. */
 int cli_main(int argc, char **argv);
 
-/* The client's configuration by --config, --dir, KEYSTEAD_CONFIG, KEYSTEAD_DIR or the default; malloced. NULL: no memory. */
+/* The client's configuration by --config, --dir, KEYSTEAD_CONFIG, KEYSTEAD_DIR or the default; malloced. NULL: no
+ * memory. */
 char *cli_config_path(const struct cli *cli);
 /* Where enrolment writes by default: ~/.config/keystead; malloced. NULL: no memory, or no home. */
 char *cli_default_folder(void);
 
 /* Options that are numbers or durations ("90s", "15m", "1h", "30d"); fallback where not given. */
-int cli_number(struct cli *cli, const char *option, int64_t least, int64_t most, int64_t fallback, int64_t *ret)
-    KS_MUST_CHECK;
+int cli_number(struct cli *cli, const char *option, int64_t least, int64_t most, int64_t fallback,
+               int64_t *ret) KS_MUST_CHECK;
 int cli_duration(struct cli *cli, const char *option, int64_t fallback_s, int64_t *ret_s) KS_MUST_CHECK;
 
 /*

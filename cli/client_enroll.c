@@ -207,8 +207,9 @@ const struct cli_command cli_client_enroll = {
     .min_args = 1,
     .max_args = 1,
     .summary = "turn a token into a key, a certificate and a configuration",
-    .details = "The key is made here and stays here. The token names the server's certificate authority: no other server\n"
-               "is believed. Writes client.key, client.pem, ca.pem and client.conf.",
+    .details =
+        "The key is made here and stays here. The token names the server's certificate authority: no other server\n"
+        "is believed. Writes client.key, client.pem, ca.pem and client.conf.",
     .examples = "  keystead client enroll ks1-... --server kms.example.org\n"
                 "  keystead client enroll ks1-... --server 192.0.2.10:5696 --out /etc/keystead\n",
     .options = options,

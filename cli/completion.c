@@ -1,8 +1,8 @@
 /*
  * keystead completion: scripts for shells, written from the tables of commands.
  *
- * A command's words are a path: "key", "key create". For each path that is no command yet the script knows the next words;
- * for each command its options, and for each option what its value may be.
+ * A command's words are a path: "key", "key create". For each path that is no command yet the script knows the next
+ * words; for each command its options, and for each option what its value may be.
  */
 #include <stdio.h>
 

@@ -51,8 +51,8 @@ int
 envelope_read(struct ks_span text, struct envelope *ret, struct ks_diag *diag)
 {
     json_error_t error;
-    KS_CLEANUP(json_freep) json_t *object =
-        json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
+    KS_CLEANUP(json_freep)
+    json_t *object = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
     const json_t *version = json_object_get(object, "keystead");
     const char *key = json_string_value(json_object_get(object, "key"));
     const char *mode = json_string_value(json_object_get(object, "mode"));

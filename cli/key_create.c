@@ -10,10 +10,10 @@
 static uint32_t
 usual_mask(uint32_t algorithm)
 {
-    const bool is_mac = (algorithm >= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1 &&
-                         algorithm <= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_MD5) ||
-                        (algorithm >= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_224 &&
-                         algorithm <= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_512);
+    const bool is_mac =
+        (algorithm >= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1 && algorithm <= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_MD5) ||
+        (algorithm >= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_224 &&
+         algorithm <= KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_512);
     return is_mac ? MASK(MAC_GENERATE) | MASK(MAC_VERIFY)
                   : MASK(ENCRYPT) | MASK(DECRYPT) | MASK(WRAP_KEY) | MASK(UNWRAP_KEY);
 }
@@ -21,10 +21,10 @@ usual_mask(uint32_t algorithm)
 static bool
 makes_pairs(uint32_t algorithm)
 {
-    static const uint32_t algorithms[] = {
-        KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA,  KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA,     KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA,
-        KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,      KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519,
-        KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448};
+    static const uint32_t algorithms[] = {KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA,   KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA,
+                                          KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA, KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH,
+                                          KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,    KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519,
+                                          KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448};
     for (size_t i = 0; i < KS_ARRAY_LEN(algorithms); i++)
         if (algorithm == algorithms[i])
             return true;

@@ -9,8 +9,8 @@ run(struct cli *cli)
     char uid[KS_UID_SIZE];
     char question[KS_UID_SIZE + 120];
     KS_TRY(key_find(cli, 0, uid));
-    snprintf(question, sizeof(question), "Destroy %s? Whatever it encrypted is lost with it, and nothing brings it back.",
-             uid);
+    snprintf(question, sizeof(question),
+             "Destroy %s? Whatever it encrypted is lost with it, and nothing brings it back.", uid);
     if (!cli_flag(cli, "yes"))
         KS_TRY(cli_confirm(cli, question));
     KS_TRY(ks_client_destroy(cli->client, &cli->call, uid, &cli->error));

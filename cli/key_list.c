@@ -54,8 +54,8 @@ add_date(struct cli *cli, const char *option, struct ks_attribute *v, size_t *n)
     if (ks_time_parse(ks_span_str(whole), &seconds) != 0)
         return cli_fail(cli, KS_E_INVALID, "--%s: '%s' is no date; write 2026-11-24 or 2026-11-24T06:57:42Z", option,
                         text);
-    v[(*n)++] = (struct ks_attribute){
-        .value = {.tag = KMIP_TAG_INITIAL_DATE, .type = KMIP_TYPE_DATE_TIME, .number = seconds}};
+    v[(*n)++] =
+        (struct ks_attribute){.value = {.tag = KMIP_TAG_INITIAL_DATE, .type = KMIP_TYPE_DATE_TIME, .number = seconds}};
     return 0;
 }
 
@@ -76,8 +76,8 @@ add_filters(struct cli *cli, struct ks_attribute v[MAX_FILTERS], size_t *n)
     KS_TRY(add_date(cli, "created-before", v, n));
     if (before != after) { /* one end given: the other is the beginning of time, or now */
         const int64_t end = before ? 0 : (int64_t)time(NULL) + 86400;
-        v[(*n)++] = (struct ks_attribute){
-            .value = {.tag = KMIP_TAG_INITIAL_DATE, .type = KMIP_TYPE_DATE_TIME, .number = end}};
+        v[(*n)++] =
+            (struct ks_attribute){.value = {.tag = KMIP_TAG_INITIAL_DATE, .type = KMIP_TYPE_DATE_TIME, .number = end}};
     }
     const char *group = cli_value(cli, "group");
     if (group != NULL)

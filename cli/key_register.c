@@ -113,8 +113,8 @@ run(struct cli *cli)
     KS_TRY(key_word(cli, "format", WORDS_KEY_FORMAT_TYPE, params.key_format, &params.key_format));
     if (params.object_type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
         params.object.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES;
-    KS_TRY(key_word(cli, "algorithm", WORDS_CRYPTOGRAPHIC_ALGORITHM, params.object.algorithm,
-                    &params.object.algorithm));
+    KS_TRY(
+        key_word(cli, "algorithm", WORDS_CRYPTOGRAPHIC_ALGORITHM, params.object.algorithm, &params.object.algorithm));
     KS_TRY(key_mask(cli, "usage", usual_mask(params.object_type), &params.object.usage_mask));
     char uid[KS_UID_SIZE];
     KS_TRY(ks_client_register(cli->client, &cli->call, &params, uid, &cli->error));

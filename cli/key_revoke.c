@@ -21,7 +21,8 @@ run(struct cli *cli)
 
 static const struct cli_option options[] = {
     {"reason", CLI_CHOICE,
-     "unspecified|key-compromise|ca-compromise|affiliation-changed|superseded|cessation-of-operation|privilege-withdrawn",
+     "unspecified|key-compromise|ca-compromise|affiliation-changed|superseded|cessation-of-operation|privilege-"
+     "withdrawn",
      "why (default cessation-of-operation); a compromise makes it Compromised, all else Deactivated"},
     {"message", CLI_TEXT, "TEXT", "a note that is kept with it"},
     {"yes", CLI_FLAG, NULL, "do not ask"},

@@ -16,7 +16,10 @@ struct json {
     struct ks_buf buf;
     bool comma;
 };
-#define JSON {KS_BUF(256 << 20), false}
+#define JSON                                                                                                           \
+    {                                                                                                                  \
+        KS_BUF(256 << 20), false                                                                                       \
+    }
 void json_done(struct json *json);
 void json_open(struct json *json, const char *name, char bracket); /* name NULL: in an array, or the outermost */
 void json_close(struct json *json, char bracket);
@@ -35,7 +38,10 @@ struct table {
     struct ks_buf cells; /* each ends in a NUL */
     size_t n_cells;
 };
-#define TABLE(names) {(names), KS_ARRAY_LEN(names), KS_BUF(64 << 20), 0}
+#define TABLE(names)                                                                                                   \
+    {                                                                                                                  \
+        (names), KS_ARRAY_LEN(names), KS_BUF(64 << 20), 0                                                              \
+    }
 void table_done(struct table *table);
 void table_add(struct table *table, const char *cell); /* NULL: "-". Control characters become '?' */
 void table_add_date(struct table *table, int64_t seconds);

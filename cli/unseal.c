@@ -30,7 +30,8 @@ run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    {"passphrase-file", CLI_FILE, "FILE", "its first line is the passphrase (- is standard input); else it is asked for"},
+    {"passphrase-file", CLI_FILE, "FILE",
+     "its first line is the passphrase (- is standard input); else it is asked for"},
 };
 
 const struct cli_command cli_unseal = {

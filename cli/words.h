@@ -1,6 +1,6 @@
 /*
- * Enumeration values as people type them: "AES", "aes", "key-compromise", "keycompromise" all mean what the specification
- * calls "AES" and "Key Compromise". Sets are those of keystead/spec/enums.def and masks.def.
+ * Enumeration values as people type them: "AES", "aes", "key-compromise", "keycompromise" all mean what the
+ * specification calls "AES" and "Key Compromise". Sets are those of keystead/spec/enums.def and masks.def.
  */
 #pragma once
 

@@ -5,16 +5,21 @@
 enum { REQUEST_MAX = 16 << 20 };
 
 /*
- * Operations that do no harm when they are carried out twice, so that a lost answer is no reason to give up. Encrypt and
- * Decrypt may count twice against Usage Limits, which errs on the safe side. Everything else is never repeated unless the
- * server cannot have seen it.
+ * Operations that do no harm when they are carried out twice, so that a lost answer is no reason to give up. Encrypt
+ * and Decrypt may count twice against Usage Limits, which errs on the safe side. Everything else is never repeated
+ * unless the server cannot have seen it.
  */
 static const uint32_t repeatable[] = {
-    KMIP_OPERATION_LOCATE,          KMIP_OPERATION_CHECK,
-    KMIP_OPERATION_GET,             KMIP_OPERATION_GET_ATTRIBUTES,
-    KMIP_OPERATION_GET_ATTRIBUTE_LIST, KMIP_OPERATION_QUERY,
-    KMIP_OPERATION_DISCOVER_VERSIONS, KMIP_OPERATION_ENCRYPT,
-    KMIP_OPERATION_DECRYPT,         KMIP_OPERATION_SERVER_STATUS,
+    KMIP_OPERATION_LOCATE,
+    KMIP_OPERATION_CHECK,
+    KMIP_OPERATION_GET,
+    KMIP_OPERATION_GET_ATTRIBUTES,
+    KMIP_OPERATION_GET_ATTRIBUTE_LIST,
+    KMIP_OPERATION_QUERY,
+    KMIP_OPERATION_DISCOVER_VERSIONS,
+    KMIP_OPERATION_ENCRYPT,
+    KMIP_OPERATION_DECRYPT,
+    KMIP_OPERATION_SERVER_STATUS,
     KMIP_OPERATION_CLIENT_LIST,
 };
 

@@ -25,8 +25,8 @@ struct client_call {
 void client_call_begin(struct client_call *call, struct ks_client *client, const struct ks_call *options,
                        struct ks_error *error);
 void client_call_done(struct client_call *call);
-#define CALL(call, client, options, error)                            \
-    KS_CLEANUP(client_call_done) struct client_call call;             \
+#define CALL(call, client, options, error)                                                                             \
+    KS_CLEANUP(client_call_done) struct client_call call;                                                              \
     client_call_begin(&(call), (client), (options), (error))
 
 /* One operation. verb and object are for messages: "get", "invoices". */

@@ -42,8 +42,8 @@ enum client_outcome {
 struct client_step {
     int (*run)(struct client_step *step, struct conn *conn, const struct client_wait *wait, struct ks_error *error);
     void *arg;
-    bool repeatable;           /* doing it twice does no harm */
-    bool negotiate;            /* find out the version first */
+    bool repeatable; /* doing it twice does no harm */
+    bool negotiate;  /* find out the version first */
     struct ks_client *client;
     size_t server;             /* set by client_run: index of the server in use */
     enum kmip_version version; /* set by client_run, if negotiate */
@@ -51,8 +51,8 @@ struct client_step {
     bool conn_ok;
 };
 
-int client_run(struct ks_client *client, const struct ks_call *call, struct client_step *step, struct ks_error *error)
-    KS_MUST_CHECK;
+int client_run(struct ks_client *client, const struct ks_call *call, struct client_step *step,
+               struct ks_error *error) KS_MUST_CHECK;
 
 /*
  * Which version to speak on this connection: the newest that both sides have (client/version.c). What the server said

@@ -17,8 +17,8 @@ enum { TTLV_HEADER = 8, READ_CHUNK = 16384 };
 static int
 connect_one(const struct addrinfo *to, const struct client_wait *wait, int *ret, struct ks_error *error)
 {
-    KS_CLEANUP(ks_closep) int fd =
-        socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
+    KS_CLEANUP(ks_closep)
+    int fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
     char text[128];
     if (fd < 0)
         return client_fail(error, KS_E_CONNECT, "cannot make a socket: %s", strerror_r(errno, text, sizeof(text)));

@@ -6,12 +6,13 @@
 struct conn {
     struct tls *tls;
     int fd;
-    bool used;              /* something was answered on it */
-    int64_t idle_since_ms;  /* while it lies in the pool */
+    bool used;             /* something was answered on it */
+    int64_t idle_since_ms; /* while it lies in the pool */
     struct conn *next;
 };
 
-/* Looks up, connects, shakes hands. name: what to verify in the certificate. Errors as tls_connect, and KS_E_CONNECT. */
+/* Looks up, connects, shakes hands. name: what to verify in the certificate. Errors as tls_connect, and KS_E_CONNECT.
+ */
 int conn_open(const struct client_address *address, const char *name, struct tls_context *context,
               const struct client_wait *wait, struct conn **ret, struct ks_error *error) KS_MUST_CHECK;
 void conn_close(struct conn *conn); /* accepts NULL */

@@ -87,7 +87,8 @@ ks_client_enroll(const struct ks_enroll *params, const struct ks_call *options, 
     if (pin_of(params->token, pin) != 0)
         return client_fail(error, KS_E_INVALID,
                            "this is no enrolment token; make one with: keystead client token create NAME");
-    memcpy(error->server, address.text, strlen(address.text) + 1 < sizeof(error->server) ? strlen(address.text) + 1 : 0);
+    memcpy(error->server, address.text,
+           strlen(address.text) + 1 < sizeof(error->server) ? strlen(address.text) + 1 : 0);
     const struct client_wait wait = client_wait_begin(options, TIMEOUT_MS);
     KS_CLEANUP(enrolment_done) struct enrolment e = {KS_ARENA(8 << 20), KS_BUF(RESPONSE_MAX)};
     const struct kmip_enroll_request request = {.enrollment_token = ks_span_str(params->token),

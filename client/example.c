@@ -37,7 +37,8 @@ use_key(struct ks_client *client, const char *uid, struct ks_error *error)
     ks_cipher_result_free(encrypted);
     if (rc != 0)
         return rc;
-    const int same = decrypted->data.len == sizeof(text) - 1 && memcmp(decrypted->data.data, text, sizeof(text) - 1) == 0;
+    const int same =
+        decrypted->data.len == sizeof(text) - 1 && memcmp(decrypted->data.data, text, sizeof(text) - 1) == 0;
     printf("%s\n", same ? "decrypted to the same" : "decrypted to something else");
     ks_cipher_result_free(decrypted);
     return same ? 0 : KS_E_INTEGRITY;

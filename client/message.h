@@ -11,7 +11,7 @@ struct client_op {
     const void *request; /* struct kmip_<operation>_request */
     bool once;           /* never to be repeated, although the operation as such could be */
     void *response;      /* struct kmip_<operation>_response in the arena; NULL after a failure */
-    int code;            /* 0, or the KS_E_* code of the refusal; KS_E_CANCELLED: not carried out after an earlier one */
+    int code; /* 0, or the KS_E_* code of the refusal; KS_E_CANCELLED: not carried out after an earlier one */
     uint32_t status, reason;
     struct ks_span text; /* Result Message */
 };

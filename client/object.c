@@ -18,11 +18,11 @@ add_common(struct client_call *call, struct kmip_attrs *attrs, const struct ks_n
 {
     attrs->present = true;
     if (object->algorithm != 0)
-        KS_TRY(client_report(call, client_attrs_add_enum(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM,
-                                                         object->algorithm)));
+        KS_TRY(client_report(
+            call, client_attrs_add_enum(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, object->algorithm)));
     if (object->length != 0)
-        KS_TRY(client_report(call, client_attrs_add_int(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH,
-                                                        object->length)));
+        KS_TRY(client_report(call,
+                             client_attrs_add_int(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, object->length)));
     return add_attributes(call, attrs, object->attributes, object->n_attributes);
 }
 
@@ -31,8 +31,8 @@ add_name_and_mask(struct client_call *call, struct kmip_attrs *attrs, const char
 {
     attrs->present = true;
     if (usage_mask != 0)
-        KS_TRY(client_report(call, client_attrs_add_int(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK,
-                                                        (int32_t)usage_mask)));
+        KS_TRY(client_report(
+            call, client_attrs_add_int(&call->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)usage_mask)));
     if (name != NULL)
         KS_TRY(client_report(call, client_attrs_add_name(&call->arena, attrs, name)));
     return 0;
@@ -109,10 +109,12 @@ add_curve(struct client_call *call, struct kmip_attrs *attrs, uint32_t curve)
 {
     if (curve == 0)
         return 0;
-    const struct ks_value field = {.tag = KMIP_TAG_RECOMMENDED_CURVE, .type = KMIP_TYPE_ENUMERATION,
-                                   .enumeration = curve};
+    const struct ks_value field = {
+        .tag = KMIP_TAG_RECOMMENDED_CURVE, .type = KMIP_TYPE_ENUMERATION, .enumeration = curve};
     const struct ks_attribute domain = {.value = {.tag = KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS,
-                                                  .type = KMIP_TYPE_STRUCTURE, .fields = &field, .n_fields = 1}};
+                                                  .type = KMIP_TYPE_STRUCTURE,
+                                                  .fields = &field,
+                                                  .n_fields = 1}};
     return client_report(call, client_attrs_append(&call->arena, attrs, &domain));
 }
 

@@ -24,8 +24,9 @@ take_material(const struct kmip_item *item, struct ks_object *object)
     if (item->type == KMIP_TYPE_BYTE_STRING)
         return client_result_secret(object, item->s, &object->material);
     KS_TRY(client_value_from_item(item, client_result_arena(object), &object->structure));
-    const struct kmip_item *key =
-        object->key_format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY ? kmip_item_child(item, KMIP_TAG_KEY) : NULL;
+    const struct kmip_item *key = object->key_format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY
+                                      ? kmip_item_child(item, KMIP_TAG_KEY)
+                                      : NULL;
     if (key != NULL && key->type == KMIP_TYPE_BYTE_STRING)
         return client_result_secret(object, key->s, &object->material);
     return 0;
@@ -170,8 +171,8 @@ get_many(struct client_call *call, const char *const *uids, size_t n, const stru
     struct kmip_get_attributes_request requests[BATCH];
     struct client_op ops[BATCH];
     for (size_t i = 0; i < n; i++) {
-        requests[i] = (struct kmip_get_attributes_request){.unique_identifier = client_uid(uids[i]),
-                                                           .attribute_refs = *refs};
+        requests[i] =
+            (struct kmip_get_attributes_request){.unique_identifier = client_uid(uids[i]), .attribute_refs = *refs};
         ops[i] = (struct client_op){.operation = KMIP_OPERATION_GET_ATTRIBUTES, .request = &requests[i]};
     }
     KS_TRY(client_call_batch(call, ops, n, "read attributes", NULL));
@@ -257,8 +258,7 @@ ks_client_locate(struct ks_client *client, const struct ks_call *options, const 
     if (params->name != NULL)
         KS_TRY(client_report(&call, client_attrs_add_name(&call.arena, &request.attributes, params->name)));
     for (size_t i = 0; i < params->n_attributes; i++)
-        KS_TRY(client_report(&call,
-                             client_attrs_append(&call.arena, &request.attributes, &params->attributes[i])));
+        KS_TRY(client_report(&call, client_attrs_append(&call.arena, &request.attributes, &params->attributes[i])));
     struct kmip_locate_response *response = NULL;
     KS_TRY(client_call_one(&call, KMIP_OPERATION_LOCATE, &request, (void **)&response, "list objects", NULL));
     return take_uids(&call, response, ret);
@@ -288,8 +288,8 @@ list_some(const struct kmip_locate_response *response, char *text, size_t size)
 }
 
 /*
- * One message asks both questions: does an object have this identifier, and which have this name? Get Attributes of State
- * alone is the cheapest way to ask for an object that everyone who may use it may ask.
+ * One message asks both questions: does an object have this identifier, and which have this name? Get Attributes of
+ * State alone is the cheapest way to ask for an object that everyone who may use it may ask.
  */
 int
 ks_client_find(struct ks_client *client, const struct ks_call *options, const char *ref, char ret_uid[KS_UID_SIZE],

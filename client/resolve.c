@@ -101,7 +101,8 @@ client_resolve(const struct client_address *address, const struct client_wait *w
         resolved->list = NULL;
         resolved->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (resolved->done < 0 || start(resolved) != 0)
-            return client_fail(error, KS_E_NOMEM, "cannot look up %s: no thread or file descriptor left", address->host);
+            return client_fail(error, KS_E_NOMEM, "cannot look up %s: no thread or file descriptor left",
+                               address->host);
         const int rc = client_wait_fd(wait, resolved->done, POLLIN);
         if (rc != 0)
             return client_fail(error, rc, "looking up host %s: %s", address->host, ks_err_text(rc));

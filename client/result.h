@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 
-void *client_result_new(size_t size); /* zeroed; NULL: no memory */
+void *client_result_new(size_t size);  /* zeroed; NULL: no memory */
 void client_result_free(void *result); /* accepts NULL */
 struct ks_arena *client_result_arena(void *result);
 

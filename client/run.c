@@ -82,8 +82,8 @@ open_conn(struct ks_client *client, struct client_step *step, bool fresh, const 
     KS_CLEANUP(conn_closep) struct conn *conn = fresh ? NULL : pool_take(client, step->server);
     if (conn == NULL) {
         const char *name = client->config->server_name;
-        KS_TRY(conn_open(&server->address, name != NULL ? name : server->address.host, client->tls, &share, &conn,
-                         error));
+        KS_TRY(
+            conn_open(&server->address, name != NULL ? name : server->address.host, client->tls, &share, &conn, error));
     }
     if (step->negotiate && !pool_version(client, step->server, &step->version)) {
         bool sure = false;
@@ -99,8 +99,8 @@ open_conn(struct ks_client *client, struct client_step *step, bool fresh, const 
 enum verdict { DONE, NEXT_SERVER };
 
 /*
- * One server: with an idle connection if there is one, and with a fresh one if that turns out to be broken. DONE: *ret_rc
- * is the result of the call.
+ * One server: with an idle connection if there is one, and with a fresh one if that turns out to be broken. DONE:
+ * *ret_rc is the result of the call.
  */
 static enum verdict
 try_server(struct ks_client *client, struct client_step *step, const struct client_wait *wait,

@@ -27,8 +27,8 @@ ks_client_query(struct ks_client *client, const struct ks_call *options, struct 
     KS_TRY(client_call_one(&call, KMIP_OPERATION_QUERY, &request, (void **)&response, "query the server", NULL));
     CLIENT_RESULT struct ks_query_result *result = client_result_new(sizeof(*result));
     const size_t n = response->n_application_namespace;
-    const char **names = result != NULL ? ks_arena_array(client_result_arena(result), n > 0 ? n : 1, sizeof(*names))
-                                        : NULL;
+    const char **names =
+        result != NULL ? ks_arena_array(client_result_arena(result), n > 0 ? n : 1, sizeof(*names)) : NULL;
     if (names == NULL)
         return client_report(&call, KS_E_NOMEM);
     for (size_t i = 0; i < n; i++)
@@ -40,9 +40,8 @@ ks_client_query(struct ks_client *client, const struct ks_call *options, struct 
     result->operations = copy_numbers(result, response->operation, response->n_operation);
     result->n_object_types = response->n_object_type;
     result->object_types = copy_numbers(result, response->object_type, response->n_object_type);
-    result->vendor = response->has_vendor_identification
-                         ? client_result_text(result, response->vendor_identification)
-                         : NULL;
+    result->vendor =
+        response->has_vendor_identification ? client_result_text(result, response->vendor_identification) : NULL;
     if (result->operations == NULL || result->object_types == NULL ||
         (response->has_vendor_identification && result->vendor == NULL))
         return client_report(&call, KS_E_NOMEM);
@@ -86,9 +85,8 @@ ks_client_discover_versions(struct ks_client *client, const struct ks_call *opti
     KS_TRY(rc);
     CLIENT_RESULT struct ks_versions *versions = client_result_new(sizeof(*versions));
     const size_t n = response->n_protocol_version;
-    struct ks_version *v = versions != NULL
-                               ? ks_arena_array(client_result_arena(versions), n > 0 ? n : 1, sizeof(*v))
-                               : NULL;
+    struct ks_version *v =
+        versions != NULL ? ks_arena_array(client_result_arena(versions), n > 0 ? n : 1, sizeof(*v)) : NULL;
     if (v == NULL)
         return client_report(&call, KS_E_NOMEM);
     for (size_t i = 0; i < n; i++)
@@ -116,8 +114,8 @@ ks_client_status(struct ks_client *client, const struct ks_call *options, struct
     CALL(call, client, options, error);
     const struct kmip_server_status_request request = {0};
     struct kmip_server_status_response *response = NULL;
-    KS_TRY(client_call_one(&call, KMIP_OPERATION_SERVER_STATUS, &request, (void **)&response, "read the server's status",
-                           NULL));
+    KS_TRY(client_call_one(&call, KMIP_OPERATION_SERVER_STATUS, &request, (void **)&response,
+                           "read the server's status", NULL));
     CLIENT_RESULT struct ks_status *status = client_result_new(sizeof(*status));
     if (status == NULL)
         return client_report(&call, KS_E_NOMEM);
@@ -132,8 +130,8 @@ ks_client_status(struct ks_client *client, const struct ks_call *options, struct
     for (size_t i = 0; i < client->n_servers; i++) {
         enum kmip_version version;
         if (strcmp(client->servers[i].address.text, status->server) == 0 && pool_version(client, i, &version))
-            status->version = (struct ks_version){kmip_version_number(version).major,
-                                                  kmip_version_number(version).minor};
+            status->version =
+                (struct ks_version){kmip_version_number(version).major, kmip_version_number(version).minor};
     }
     *ret = status;
     status = NULL;

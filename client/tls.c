@@ -264,11 +264,11 @@ load_certificate(struct tls_context *context, const char *path, struct ks_error 
             return 0;
         if (cert == NULL && n == 0)
             return client_fail(error, KS_E_CONFIG, "client certificate: no PEM certificate in %s", path);
-        if (cert == NULL || (n == 0 ? SSL_CTX_use_certificate(context->ctx, cert)
-                                    : SSL_CTX_add1_chain_cert(context->ctx, cert)) != 1) {
+        if (cert == NULL ||
+            (n == 0 ? SSL_CTX_use_certificate(context->ctx, cert) : SSL_CTX_add1_chain_cert(context->ctx, cert)) != 1) {
             char reason[256];
-            return client_fail(error, KS_E_CONFIG, "client certificate: certificate %zu in %s cannot be used: %s", n + 1,
-                               path, openssl_text(reason));
+            return client_fail(error, KS_E_CONFIG, "client certificate: certificate %zu in %s cannot be used: %s",
+                               n + 1, path, openssl_text(reason));
         }
     }
 }
@@ -432,9 +432,9 @@ fail_verify(const struct tls *tls, const char *host, long result, struct ks_erro
         return client_fail(error, KS_E_TLS,
                            "the server's certificate is not for \"%s\"; correct the server's name, or its certificate",
                            host);
-    if (tls->context->enroll && (result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-                                 result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-                                 result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT))
+    if (tls->context->enroll &&
+        (result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+         result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT))
         return client_fail(error, KS_E_TLS,
                            "this is not the server that the token was made by: its CA has another fingerprint");
     return client_fail(error, KS_E_TLS, "the server's certificate was refused: %s",

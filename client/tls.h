@@ -14,20 +14,20 @@
 struct tls_context;
 
 /* From the files that config names. KS_E_CONFIG, KS_E_DENIED, KS_E_IO, KS_E_TLS, KS_E_NOMEM. */
-int tls_context_new(const struct ks_client_config *config, struct tls_context **ret, struct ks_error *error)
-    KS_MUST_CHECK;
+int tls_context_new(const struct ks_client_config *config, struct tls_context **ret,
+                    struct ks_error *error) KS_MUST_CHECK;
 
 /* For enrolment: no certificate of our own; trusted is the CA whose certificate's SHA-256 begins with these bytes. */
 enum { TLS_CA_PIN_LEN = 16 };
-int tls_context_new_enroll(const uint8_t ca_pin[TLS_CA_PIN_LEN], struct tls_context **ret, struct ks_error *error)
-    KS_MUST_CHECK;
+int tls_context_new_enroll(const uint8_t ca_pin[TLS_CA_PIN_LEN], struct tls_context **ret,
+                           struct ks_error *error) KS_MUST_CHECK;
 void tls_context_free(struct tls_context *context); /* accepts NULL */
 
 struct tls;
 
 /* Handshake. fd stays the caller's. KS_E_TLS, KS_E_TIMEOUT, KS_E_CANCELLED, KS_E_CLOSED, KS_E_NOMEM. */
-int tls_connect(struct tls_context *context, int fd, const char *host, const struct client_wait *wait,
-                struct tls **ret, struct ks_error *error) KS_MUST_CHECK;
+int tls_connect(struct tls_context *context, int fd, const char *host, const struct client_wait *wait, struct tls **ret,
+                struct ks_error *error) KS_MUST_CHECK;
 
 /* Says goodbye if that needs no waiting. Accepts NULL. */
 void tls_free(struct tls *tls);

@@ -9,11 +9,11 @@
 int client_value_from_item(const struct kmip_item *item, struct ks_arena *arena, struct ks_value *ret) KS_MUST_CHECK;
 int client_item_from_value(const struct ks_value *value, struct ks_arena *arena, struct kmip_item **ret) KS_MUST_CHECK;
 
-int client_attributes_from(const struct kmip_attrs *attrs, struct ks_arena *arena, struct ks_attributes *ret)
-    KS_MUST_CHECK;
+int client_attributes_from(const struct kmip_attrs *attrs, struct ks_arena *arena,
+                           struct ks_attributes *ret) KS_MUST_CHECK;
 /* Appends. Spans point to what the attribute points to. */
-int client_attrs_append(struct ks_arena *arena, struct kmip_attrs *attrs, const struct ks_attribute *attribute)
-    KS_MUST_CHECK;
+int client_attrs_append(struct ks_arena *arena, struct kmip_attrs *attrs,
+                        const struct ks_attribute *attribute) KS_MUST_CHECK;
 int client_refs_from(struct ks_arena *arena, const struct ks_attribute_name *names, size_t n,
                      struct kmip_attr_refs *ret) KS_MUST_CHECK;
 

@@ -20,7 +20,7 @@ struct client_wait client_wait_within(const struct client_wait *wait, int64_t ms
 int64_t client_wait_left(const struct client_wait *wait);
 
 /*
- * Until fd has one of events (of poll), or an error that the next read or write will tell. KS_E_TIMEOUT, KS_E_CANCELLED,
- * KS_E_IO. fd -1: only looks whether the wait is over.
+ * Until fd has one of events (of poll), or an error that the next read or write will tell. KS_E_TIMEOUT,
+ * KS_E_CANCELLED, KS_E_IO. fd -1: only looks whether the wait is over.
  */
 int client_wait_fd(const struct client_wait *wait, int fd, short events) KS_MUST_CHECK;

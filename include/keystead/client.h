@@ -24,11 +24,11 @@
  * it does. Key material lies in memory of its own that is locked where limits allow it and left out of core dumps.
  *
  * Threads: one ks_client may be used by any number of threads at once; each call has its connection to itself. A
- * configuration, a struct ks_error and a result belong to one thread at a time. ks_client_free waits for nobody: call it
- * when no call is running. A client must not be used on both sides of a fork: make it after the fork.
+ * configuration, a struct ks_error and a result belong to one thread at a time. ks_client_free waits for nobody: call
+ * it when no call is running. A client must not be used on both sides of a fork: make it after the fork.
  *
- * The library changes no process-wide state: no signal handlers (it cannot raise SIGPIPE), no locale, no environment. It
- * never logs. Host names are looked up in a short-lived thread that has all signals blocked, because getaddrinfo
+ * The library changes no process-wide state: no signal handlers (it cannot raise SIGPIPE), no locale, no environment.
+ * It never logs. Host names are looked up in a short-lived thread that has all signals blocked, because getaddrinfo
  * cannot be interrupted; addresses in numbers need none.
  */
 #ifndef KEYSTEAD_CLIENT_H
@@ -65,9 +65,9 @@ struct ks_error {
     uint32_t result_status; /* KMIP Result Status */
     uint32_t result_reason; /* KMIP Result Reason; 0: none given */
     uint32_t operation;     /* KMIP Operation; 0: before there was one */
-    bool maybe_done;        /* the request may have been carried out although no answer came: look before repeating it */
-    char server[256];       /* "host:port" of the server that was talked to last; "" if none */
-    char message[768];      /* one line for people: what happened, to what, what to do next */
+    bool maybe_done;   /* the request may have been carried out although no answer came: look before repeating it */
+    char server[256];  /* "host:port" of the server that was talked to last; "" if none */
+    char message[768]; /* one line for people: what happened, to what, what to do next */
 };
 
 /*
@@ -128,8 +128,9 @@ KS_API void ks_client_free(struct ks_client *client); /* closes connections; acc
 
 /* How one call is made. NULL, or all zero: the configured request timeout, not to be interrupted. */
 struct ks_call {
-    int64_t timeout_ms;            /* for the whole call; 0: the configured one */
-    int (*interrupted)(void *arg); /* asked at least every 100 ms while waiting; non-zero ends the call: KS_E_CANCELLED */
+    int64_t timeout_ms; /* for the whole call; 0: the configured one */
+    int (*interrupted)(
+        void *arg); /* asked at least every 100 ms while waiting; non-zero ends the call: KS_E_CANCELLED */
     void *interrupted_arg;
 };
 
@@ -149,21 +150,21 @@ struct ks_value {
     uint32_t tag; /* enum kmip_tag */
     uint8_t type; /* enum kmip_type */
     union {
-        int32_t integer;         /* INTEGER */
-        int64_t number;          /* LONG_INTEGER; DATE_TIME in seconds, DATE_TIME_EXTENDED in microseconds since 1970 */
-        uint32_t enumeration;    /* ENUMERATION, and INTERVAL in seconds */
-        bool boolean;            /* BOOLEAN */
-        struct ks_bytes bytes;   /* TEXT_STRING (UTF-8), BYTE_STRING, BIG_INTEGER (two's complement) */
+        int32_t integer;       /* INTEGER */
+        int64_t number;        /* LONG_INTEGER; DATE_TIME in seconds, DATE_TIME_EXTENDED in microseconds since 1970 */
+        uint32_t enumeration;  /* ENUMERATION, and INTERVAL in seconds */
+        bool boolean;          /* BOOLEAN */
+        struct ks_bytes bytes; /* TEXT_STRING (UTF-8), BYTE_STRING, BIG_INTEGER (two's complement) */
         struct {
             const struct ks_value *fields;
             size_t n_fields;
-        };                       /* STRUCTURE */
+        }; /* STRUCTURE */
     };
 };
 
 /*
- * An attribute: value.tag says which (KMIP_TAG_STATE, ...). A vendor's own has the tag KMIP_TAG_ATTRIBUTE, and vendor and
- * name set (KMIP 1.x "x-color" is vendor "x", name "color").
+ * An attribute: value.tag says which (KMIP_TAG_STATE, ...). A vendor's own has the tag KMIP_TAG_ATTRIBUTE, and vendor
+ * and name set (KMIP 1.x "x-color" is vendor "x", name "color").
  */
 struct ks_attribute {
     const char *vendor, *name;
@@ -193,10 +194,10 @@ KS_API const char *ks_attributes_name(const struct ks_attributes *attributes);
 
 /* What every new object is given. Whatever is 0 or NULL is left out. */
 struct ks_new_object {
-    const char *name;                     /* a Name (uninterpreted text) */
-    uint32_t algorithm;                   /* Cryptographic Algorithm */
-    int32_t length;                       /* Cryptographic Length, bits */
-    uint32_t usage_mask;                  /* Cryptographic Usage Mask */
+    const char *name;                      /* a Name (uninterpreted text) */
+    uint32_t algorithm;                    /* Cryptographic Algorithm */
+    int32_t length;                        /* Cryptographic Length, bits */
+    uint32_t usage_mask;                   /* Cryptographic Usage Mask */
     const struct ks_attribute *attributes; /* any others */
     size_t n_attributes;
     /*
@@ -216,7 +217,7 @@ KS_API_MUST_CHECK int ks_client_create(struct ks_client *client, const struct ks
 
 /* Create Key Pair (1.4: 4.2; 2.1: 6.1.9). With activate, the private key is activated, then the public key. */
 struct ks_create_key_pair {
-    struct ks_new_object common;             /* algorithm, length and so on; its name and usage_mask are not used */
+    struct ks_new_object common; /* algorithm, length and so on; its name and usage_mask are not used */
     const char *private_name, *public_name;
     uint32_t private_usage_mask, public_usage_mask;
     uint32_t curve; /* Recommended Curve, for EC */
@@ -258,14 +259,14 @@ struct ks_wrap {
 struct ks_object {
     char uid[KS_UID_SIZE];
     uint32_t object_type;
-    uint32_t key_format;  /* 0 for objects that are not keys */
-    uint32_t algorithm;   /* 0 where not said */
-    int32_t length;       /* bits; 0 where not said */
-    uint32_t subtype;     /* Certificate Type, Secret Data Type or Opaque Data Type */
-    bool wrapped;         /* material is encrypted */
-    uint32_t wrap_mode;   /* wrapped: Block Cipher Mode; 0 where not said */
+    uint32_t key_format; /* 0 for objects that are not keys */
+    uint32_t algorithm;  /* 0 where not said */
+    int32_t length;      /* bits; 0 where not said */
+    uint32_t subtype;    /* Certificate Type, Secret Data Type or Opaque Data Type */
+    bool wrapped;        /* material is encrypted */
+    uint32_t wrap_mode;  /* wrapped: Block Cipher Mode; 0 where not said */
     struct ks_bytes wrap_iv;
-    struct ks_bytes material; /* secret; empty if the key came as a structure */
+    struct ks_bytes material;  /* secret; empty if the key came as a structure */
     struct ks_value structure; /* Key Material of the transparent formats; type 0: none. A Transparent Symmetric Key
                                   is in material as well */
 };
@@ -302,8 +303,8 @@ struct ks_locate {
     const char *name;                      /* a Name equal to this */
     const struct ks_attribute *attributes; /* all must match; a date twice is a range */
     size_t n_attributes;
-    int32_t maximum, offset;               /* 0: not given. offset from 1.3 */
-    uint32_t storage_status_mask;          /* 0: not given (on-line objects) */
+    int32_t maximum, offset;      /* 0: not given. offset from 1.3 */
+    uint32_t storage_status_mask; /* 0: not given (on-line objects) */
 };
 struct ks_uids {
     int32_t located; /* how many match in all, from 1.3; -1: not said */
@@ -439,8 +440,8 @@ KS_API_MUST_CHECK int ks_client_status(struct ks_client *client, const struct ks
 KS_API void ks_status_free(struct ks_status *status);
 
 /* KS_E_DENIED or KS_E_KMIP: a wrong passphrase. ret_sealed: whether it is sealed still. */
-KS_API_MUST_CHECK int ks_client_unseal(struct ks_client *client, const struct ks_call *call,
-                                       struct ks_bytes passphrase, bool *ret_sealed, struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_unseal(struct ks_client *client, const struct ks_call *call, struct ks_bytes passphrase,
+                                       bool *ret_sealed, struct ks_error *error);
 
 /* A token that lets another machine enrol once, as that client. role NULL: client. valid_s 0: the server's choice. */
 struct ks_enroll_token {

@@ -16,13 +16,13 @@
 
 #include <keystead/client.h>
 
-#define MUST(x)                                                              \
-    do {                                                                     \
-        if (!(x)) {                                                          \
-            fprintf(stderr, "%s:%d: %s failed\n", __FILE__, __LINE__, #x);   \
-            ERR_print_errors_fp(stderr);                                     \
-            abort();                                                         \
-        }                                                                    \
+#define MUST(x)                                                                                                        \
+    do {                                                                                                               \
+        if (!(x)) {                                                                                                    \
+            fprintf(stderr, "%s:%d: %s failed\n", __FILE__, __LINE__, #x);                                             \
+            ERR_print_errors_fp(stderr);                                                                               \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static atomic_long serial = 1;
@@ -147,17 +147,13 @@ static const struct {
     uint32_t operation;
     size_t size, at;
 } simple[] = {
-#define SIMPLE(OPERATION, type) {KMIP_OPERATION_##OPERATION, sizeof(struct type), offsetof(struct type, unique_identifier)},
-    SIMPLE(CREATE, kmip_create_response)
-    SIMPLE(REGISTER, kmip_register_response)
-    SIMPLE(RE_KEY, kmip_re_key_response)
-    SIMPLE(ACTIVATE, kmip_activate_response)
-    SIMPLE(REVOKE, kmip_revoke_response)
-    SIMPLE(DESTROY, kmip_destroy_response)
-    SIMPLE(GET_ATTRIBUTES, kmip_get_attributes_response)
-    SIMPLE(CHECK, kmip_check_response)
-    SIMPLE(ENCRYPT, kmip_encrypt_response)
-    SIMPLE(DECRYPT, kmip_decrypt_response)
+#define SIMPLE(OPERATION, type)                                                                                        \
+    {KMIP_OPERATION_##OPERATION, sizeof(struct type), offsetof(struct type, unique_identifier)},
+    SIMPLE(CREATE, kmip_create_response) SIMPLE(REGISTER, kmip_register_response) SIMPLE(RE_KEY, kmip_re_key_response)
+        SIMPLE(ACTIVATE, kmip_activate_response) SIMPLE(REVOKE, kmip_revoke_response)
+            SIMPLE(DESTROY, kmip_destroy_response) SIMPLE(GET_ATTRIBUTES, kmip_get_attributes_response)
+                SIMPLE(CHECK, kmip_check_response) SIMPLE(ENCRYPT, kmip_encrypt_response)
+                    SIMPLE(DECRYPT, kmip_decrypt_response)
 #undef SIMPLE
 };
 
@@ -378,12 +374,14 @@ accept_all(void *arg)
 }
 
 static int
-on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len,
+        void *arg)
 {
     (void)ssl;
     (void)arg;
-    return SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len, (const unsigned char *)"\x11keystead-enroll/1",
-                                 18, in, in_len) == OPENSSL_NPN_NEGOTIATED
+    return SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_len,
+                                 (const unsigned char *)"\x11keystead-enroll/1", 18, in,
+                                 in_len) == OPENSSL_NPN_NEGOTIATED
                ? SSL_TLSEXT_ERR_OK
                : SSL_TLSEXT_ERR_NOACK;
 }

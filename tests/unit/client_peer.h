@@ -19,22 +19,24 @@ struct pki {
     EVP_PKEY *key;
     X509 *cert;
 };
-/* A CA of that name; a certificate from it. name: "DNS:localhost,IP:127.0.0.1", NULL for a client. Dates: from now, s. */
+/* A CA of that name; a certificate from it. name: "DNS:localhost,IP:127.0.0.1", NULL for a client. Dates: from now, s.
+ */
 void pki_ca(struct pki *ca, const char *common_name);
-void pki_issue(const struct pki *ca, struct pki *ret, const char *common_name, const char *names, long from_s, long to_s);
+void pki_issue(const struct pki *ca, struct pki *ret, const char *common_name, const char *names, long from_s,
+               long to_s);
 void pki_done(struct pki *pki);
 void pki_write(const struct pki *pki, const char *cert_path, const char *key_path); /* either may be NULL */
 
 /* ---- The peer ---- */
 
 enum peer_action {
-    PEER_ANSWER,  /* what the script put into the response */
-    PEER_CLOSE,   /* close without an answer */
-    PEER_HALF,    /* half of the answer, then close */
-    PEER_SILENT,  /* say nothing until the peer is stopped */
-    PEER_BYTES,   /* what the script put into raw */
-    PEER_DRIP,    /* the answer a byte at a time */
-    PEER_LAST,    /* the answer, then close */
+    PEER_ANSWER, /* what the script put into the response */
+    PEER_CLOSE,  /* close without an answer */
+    PEER_HALF,   /* half of the answer, then close */
+    PEER_SILENT, /* say nothing until the peer is stopped */
+    PEER_BYTES,  /* what the script put into raw */
+    PEER_DRIP,   /* the answer a byte at a time */
+    PEER_LAST,   /* the answer, then close */
 };
 
 struct peer_request {
@@ -47,13 +49,13 @@ struct peer_request {
 /* What to answer: one item for each of the request's unless refused. */
 struct peer_reply {
     struct ks_arena *arena;
-    void *payload[8];                  /* by item; NULL: the default for the operation, if there is one */
-    uint32_t status[8], reason[8];     /* 0: success */
-    const char *text;                  /* Result Message */
-    uint32_t operation;                /* 0: the request's */
-    bool no_operation;                 /* one item without an operation, as for a message that was not understood */
-    size_t n_items;                    /* 0: as many as in the request */
-    struct ks_buf raw;                 /* PEER_BYTES */
+    void *payload[8];              /* by item; NULL: the default for the operation, if there is one */
+    uint32_t status[8], reason[8]; /* 0: success */
+    const char *text;              /* Result Message */
+    uint32_t operation;            /* 0: the request's */
+    bool no_operation;             /* one item without an operation, as for a message that was not understood */
+    size_t n_items;                /* 0: as many as in the request */
+    struct ks_buf raw;             /* PEER_BYTES */
 };
 
 struct peer;

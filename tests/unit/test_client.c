@@ -18,10 +18,10 @@
 
 static struct world world;
 
-#define assert_message(error, part)                                                                \
-    do {                                                                                           \
-        if (strstr((error).message, (part)) == NULL)                                               \
-            fail_msg("\"%s\" is not in \"%s\"", (part), (error).message);                          \
+#define assert_message(error, part)                                                                                    \
+    do {                                                                                                               \
+        if (strstr((error).message, (part)) == NULL)                                                                   \
+            fail_msg("\"%s\" is not in \"%s\"", (part), (error).message);                                              \
     } while (0)
 
 static struct peer
@@ -48,10 +48,9 @@ static int
 create(struct ks_client *client, const struct ks_call *call, struct ks_error *error)
 {
     char uid[KS_UID_SIZE] = "untouched";
-    const int rc = ks_client_create(client, call,
-                                    &(struct ks_create){.object = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
-                                                                   .length = 256}},
-                                    uid, error);
+    const int rc = ks_client_create(
+        client, call, &(struct ks_create){.object = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, .length = 256}},
+        uid, error);
     assert_string_equal(uid, rc == 0 ? "key-1" : "untouched");
     return rc;
 }
@@ -82,8 +81,12 @@ the_newest_common_version_is_spoken(void **state)
         const char *settings;
         int32_t major, minor;
     } cases[] = {
-        {KMIP_V2_1, "", 2, 1},           {KMIP_V1_4, "", 1, 4},           {KMIP_V1_1, "", 1, 1},
-        {-1, "", 1, 0},                  {KMIP_V2_1, "versions=1.0-1.2", 1, 2}, {KMIP_V2_1, "versions=1.3", 1, 3},
+        {KMIP_V2_1, "", 2, 1},
+        {KMIP_V1_4, "", 1, 4},
+        {KMIP_V1_1, "", 1, 1},
+        {-1, "", 1, 0},
+        {KMIP_V2_1, "versions=1.0-1.2", 1, 2},
+        {KMIP_V2_1, "versions=1.3", 1, 3},
         {KMIP_V2_0, "versions=1.2-2.1", 2, 0},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
@@ -652,8 +655,7 @@ a_host_can_be_a_name(void **state)
     struct ks_error error = {0};
     char text[128];
     assert_int_equal(ks_client_config_new(&config), 0);
-    static const char *const settings[][2] = {
-        {"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "client.key"}};
+    static const char *const settings[][2] = {{"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "client.key"}};
     for (size_t i = 0; i < KS_ARRAY_LEN(settings); i++) {
         snprintf(text, sizeof(text), "%s/%s", world.dir, settings[i][1]);
         assert_int_equal(ks_client_config_set(config, settings[i][0], text, &error), 0);
@@ -677,17 +679,16 @@ a_raw_message_goes_as_it_is(void **state)
     struct ks_client *client = CLIENT(&world, "", &peer);
     struct ks_error error = {0};
     struct ks_raw_response *response = NULL;
-    assert_int_equal(ks_client_raw(client, NULL, (struct ks_bytes){(const uint8_t *)"nonsense", 8}, true, &response,
-                                   &error),
-                     KS_E_INVALID);
-    KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(1000); /* Get of key-1 in 1.2 */
     assert_int_equal(
-        ks_hex_decode(ks_span_str("42007801000000704200770100000038420069010000002042006a0200000004"
-                                  "000000010000000042006b0200000004000000020000000042000d0200000004"
-                                  "000000010000000042000f010000002842005c05000000040000000a00000000"
-                                  "420079010000001042009407000000056b65792d31000000"),
-                      &bytes),
-        0);
+        ks_client_raw(client, NULL, (struct ks_bytes){(const uint8_t *)"nonsense", 8}, true, &response, &error),
+        KS_E_INVALID);
+    KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(1000); /* Get of key-1 in 1.2 */
+    assert_int_equal(ks_hex_decode(ks_span_str("42007801000000704200770100000038420069010000002042006a0200000004"
+                                               "000000010000000042006b0200000004000000020000000042000d0200000004"
+                                               "000000010000000042000f010000002842005c05000000040000000a00000000"
+                                               "420079010000001042009407000000056b65792d31000000"),
+                                   &bytes),
+                     0);
     const int rc = ks_client_raw(client, NULL, (struct ks_bytes){bytes.data, bytes.len}, true, &response, &error);
     assert_int_equal(rc, 0);
     assert_true(response->bytes.len > 8);
@@ -730,8 +731,7 @@ try_to_enroll(struct peer *peer, const char *token, struct ks_error *error)
     char server[32];
     snprintf(server, sizeof(server), "127.0.0.1:%d", peer->port);
     struct ks_enroll_result *result = NULL;
-    const struct ks_enroll params = {.token = token, .server = server,
-                                     .request = {(const uint8_t *)"a request", 9}};
+    const struct ks_enroll params = {.token = token, .server = server, .request = {(const uint8_t *)"a request", 9}};
     const int rc = ks_client_enroll(&params, &(struct ks_call){.timeout_ms = 10000}, &result, error);
     assert_true((rc == 0) == (result != NULL));
     if (rc == 0) {

@@ -15,20 +15,20 @@
 
 static struct world world;
 
-#define assert_message(error, part)                                       \
-    do {                                                                  \
-        if (strstr((error).message, (part)) == NULL)                      \
-            fail_msg("\"%s\" is not in \"%s\"", (part), (error).message); \
+#define assert_message(error, part)                                                                                    \
+    do {                                                                                                               \
+        if (strstr((error).message, (part)) == NULL)                                                                   \
+            fail_msg("\"%s\" is not in \"%s\"", (part), (error).message);                                              \
     } while (0)
 
 /* In the peer's threads an assertion of cmocka has nobody to go to: scripts count what they did not like. */
 static atomic_int disliked;
-#define EXPECT(x)                                                                            \
-    do {                                                                                     \
-        if (!(x)) {                                                                          \
-            fprintf(stderr, "%s:%d: the request is not as expected: %s\n", __FILE__, __LINE__, #x); \
-            atomic_fetch_add(&disliked, 1);                                                  \
-        }                                                                                    \
+#define EXPECT(x)                                                                                                      \
+    do {                                                                                                               \
+        if (!(x)) {                                                                                                    \
+            fprintf(stderr, "%s:%d: the request is not as expected: %s\n", __FILE__, __LINE__, #x);                    \
+            atomic_fetch_add(&disliked, 1);                                                                            \
+        }                                                                                                              \
     } while (0)
 
 static struct peer
@@ -246,16 +246,17 @@ static void
 create_says_what_is_wanted_in_every_version(void **state)
 {
     (void)state;
-    static const struct ks_attribute group = {
-        .value = {.tag = KMIP_TAG_OBJECT_GROUP, .type = KMIP_TYPE_TEXT_STRING, .bytes = {(const uint8_t *)"payroll", 7}}};
-    static const struct ks_create params = {.object = {.name = "invoices",
-                                                       .algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
-                                                       .length = 256,
-                                                       .usage_mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT |
-                                                                     KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
-                                                       .attributes = &group,
-                                                       .n_attributes = 1,
-                                                       .activate = true}};
+    static const struct ks_attribute group = {.value = {.tag = KMIP_TAG_OBJECT_GROUP,
+                                                        .type = KMIP_TYPE_TEXT_STRING,
+                                                        .bytes = {(const uint8_t *)"payroll", 7}}};
+    static const struct ks_create params = {
+        .object = {.name = "invoices",
+                   .algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+                   .length = 256,
+                   .usage_mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
+                   .attributes = &group,
+                   .n_attributes = 1,
+                   .activate = true}};
     static const int newest[] = {-1, KMIP_V1_2, KMIP_V1_4, KMIP_V2_0, KMIP_V2_1};
     for (size_t i = 0; i < KS_ARRAY_LEN(newest); i++) {
         struct peer peer = start(expect_create, newest[i]);
@@ -491,9 +492,7 @@ nothing_is_left_out_silently(void **state)
         {KMIP_V1_2, "does not exist in KMIP 1.2", {.uid = "k", .aad = {(const uint8_t *)"aad", 3}}},
         {KMIP_V1_3, "does not exist in KMIP 1.3", {.uid = "k", .aad = {(const uint8_t *)"aad", 3}}},
         {KMIP_V1_2, "does not exist in KMIP 1.2", {.uid = "k", .init = true}},
-        {KMIP_V1_3,
-         "does not exist in KMIP 1.3",
-         {.uid = "k", .crypto = &salted}},
+        {KMIP_V1_3, "does not exist in KMIP 1.3", {.uid = "k", .crypto = &salted}},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
         struct peer peer = start(NULL, cases[i].newest);
@@ -513,10 +512,10 @@ nothing_is_left_out_silently(void **state)
     struct ks_client *client = CLIENT(&world, "", &peer);
     struct ks_error error = {0};
     char uid[KS_UID_SIZE];
-    assert_int_equal(
-        ks_client_create(client, NULL, &(struct ks_create){.object = {.attributes = &sensitive, .n_attributes = 1}},
-                         uid, &error),
-        KS_E_UNSUPPORTED);
+    assert_int_equal(ks_client_create(client, NULL,
+                                      &(struct ks_create){.object = {.attributes = &sensitive, .n_attributes = 1}}, uid,
+                                      &error),
+                     KS_E_UNSUPPORTED);
     assert_message(error, "attribute Sensitive");
     assert_int_equal(peer.n_requests, 0);
     stop(&peer, client);
@@ -534,11 +533,14 @@ expect_cipher(struct peer *peer, const struct peer_request *request, struct peer
                e->cryptographic_parameters->random_iv && e->cryptographic_parameters->tag_length == 16 &&
                !e->cryptographic_parameters->has_padding_method);
         struct kmip_encrypt_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
-        *payload = (struct kmip_encrypt_response){
-            .unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")},
-            .has_data = true, .data = KS_LIT("cipher"),
-            .has_iv_counter_nonce = true, .iv_counter_nonce = KS_LIT("twelve bytes"),
-            .has_authenticated_encryption_tag = true, .authenticated_encryption_tag = KS_LIT("sixteen bytes...")};
+        *payload =
+            (struct kmip_encrypt_response){.unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")},
+                                           .has_data = true,
+                                           .data = KS_LIT("cipher"),
+                                           .has_iv_counter_nonce = true,
+                                           .iv_counter_nonce = KS_LIT("twelve bytes"),
+                                           .has_authenticated_encryption_tag = true,
+                                           .authenticated_encryption_tag = KS_LIT("sixteen bytes...")};
         reply->payload[0] = payload;
         return PEER_ANSWER;
     }
@@ -546,9 +548,9 @@ expect_cipher(struct peer *peer, const struct peer_request *request, struct peer
     EXPECT(ks_span_is(d->data, "cipher") && ks_span_is(d->iv_counter_nonce, "twelve bytes") &&
            ks_span_is(d->authenticated_encryption_tag, "sixteen bytes..."));
     struct kmip_decrypt_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
-    *payload = (struct kmip_decrypt_response){
-        .unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")}, .has_data = true,
-        .data = KS_LIT("plain")};
+    *payload = (struct kmip_decrypt_response){.unique_identifier = {.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("k")},
+                                              .has_data = true,
+                                              .data = KS_LIT("plain")};
     reply->payload[0] = payload;
     return PEER_ANSWER;
 }
@@ -576,10 +578,10 @@ encryption_and_back(void **state)
     assert_int_equal(sealed->iv.len, 12);
     assert_int_equal(sealed->tag.len, 16);
     assert_int_equal(
-        ks_client_decrypt(client, NULL,
-                          &(struct ks_cipher){
-                              .uid = "k", .crypto = &gcm, .data = sealed->data, .iv = sealed->iv, .tag = sealed->tag},
-                          &opened, &error),
+        ks_client_decrypt(
+            client, NULL,
+            &(struct ks_cipher){.uid = "k", .crypto = &gcm, .data = sealed->data, .iv = sealed->iv, .tag = sealed->tag},
+            &opened, &error),
         0);
     assert_int_equal(opened->data.len, 5);
     assert_memory_equal(opened->data.data, "plain", 5);
@@ -597,8 +599,8 @@ keystead(struct peer *peer, const struct peer_request *request, struct peer_repl
     switch (request->operation) {
     case (uint32_t)KMIP_OPERATION_SERVER_STATUS: {
         struct kmip_server_status_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
-        *payload = (struct kmip_server_status_response){.keystead_version = KS_LIT("9.8"), .server_sealed = true,
-                                                        .server_uptime = 77, .node_name = KS_LIT("node")};
+        *payload = (struct kmip_server_status_response){
+            .keystead_version = KS_LIT("9.8"), .server_sealed = true, .server_uptime = 77, .node_name = KS_LIT("node")};
         reply->payload[0] = payload;
         break;
     }
@@ -622,9 +624,10 @@ keystead(struct peer *peer, const struct peer_request *request, struct peer_repl
         struct kmip_client_list_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
         payload->client_entry = ks_arena_array(reply->arena, 1, sizeof(*payload->client_entry));
         payload->client_entry[0] = ks_arena_alloc(reply->arena, sizeof(**payload->client_entry));
-        *payload->client_entry[0] =
-            (struct kmip_client_entry){.client_name = KS_LIT("db1"), .client_role = KS_LIT("client"),
-                                       .certificate_fingerprint = KS_LIT("aabb"), .certificate_revoked = true};
+        *payload->client_entry[0] = (struct kmip_client_entry){.client_name = KS_LIT("db1"),
+                                                               .client_role = KS_LIT("client"),
+                                                               .certificate_fingerprint = KS_LIT("aabb"),
+                                                               .certificate_revoked = true};
         payload->n_client_entry = 1;
         reply->payload[0] = payload;
         break;
@@ -658,9 +661,8 @@ keysteads_own_operations(void **state)
         assert_int_equal(status->version.major, newest[i] < 0 ? 1 : 2);
         ks_status_free(status);
         bool sealed = true;
-        assert_int_equal(ks_client_unseal(client, NULL, (struct ks_bytes){(const uint8_t *)"open sesame", 11}, &sealed,
-                                          &error),
-                         0);
+        assert_int_equal(
+            ks_client_unseal(client, NULL, (struct ks_bytes){(const uint8_t *)"open sesame", 11}, &sealed, &error), 0);
         assert_false(sealed);
         struct ks_enroll_token *token = NULL;
         assert_int_equal(ks_client_enroll_token_create(client, NULL, "db1", "admin", 900, &token, &error), 0);

@@ -1,8 +1,8 @@
 /*
  * client/: every allocation fails once, and reads and writes are short and interrupted.
  *
- * The linker wraps malloc and its like, send and recv where our own code calls them; OpenSSL keeps the real ones. Only the
- * test's thread is disturbed, not the peer's.
+ * The linker wraps malloc and its like, send and recv where our own code calls them; OpenSSL keeps the real ones. Only
+ * the test's thread is disturbed, not the peer's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,8 +121,8 @@ read_and_change(struct ks_client *client, struct ks_error *error)
         rc = ks_client_get_attributes(client, NULL, "key-1", NULL, 0, &attributes, error);
     ks_attributes_free(attributes);
     if (rc == 0)
-        rc = ks_client_create(client, NULL,
-                              &(struct ks_create){.object = {.name = "n", .algorithm = 3, .length = 256}}, uid, error);
+        rc = ks_client_create(client, NULL, &(struct ks_create){.object = {.name = "n", .algorithm = 3, .length = 256}},
+                              uid, error);
     return rc;
 }
 
@@ -133,8 +133,7 @@ everything(const struct peer *peer, struct ks_error *error)
     struct ks_client *client = NULL;
     char text[128];
     int rc = ks_client_config_new(&config);
-    static const char *const settings[][2] = {
-        {"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "client.key"}};
+    static const char *const settings[][2] = {{"ca", "ca.pem"}, {"certificate", "client.pem"}, {"key", "client.key"}};
     for (size_t i = 0; rc == 0 && i < KS_ARRAY_LEN(settings); i++) {
         snprintf(text, sizeof(text), "%s/%s", world.dir, settings[i][1]);
         rc = ks_client_config_set(config, settings[i][0], text, error);
@@ -173,7 +172,6 @@ every_allocation_may_fail(void **state)
         if (rc != 0 && error.code != 0)
             assert_true(error.message[0] != '\0');
         assert_true(n < 5000);
-
     }
     assert_true(n > 25); /* they were wrapped */
     peer_stop(&peer);
