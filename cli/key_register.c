@@ -7,7 +7,7 @@
 #include "crypto/cert.h"
 #include "crypto/keyformat.h"
 
-enum { MATERIAL_MAX = 1 << 16 };
+enum { MATERIAL_MAX = 1 << 16, TEXT_MAX = 1 << 17 };
 
 /* What a PEM label says. */
 static const struct {
@@ -64,7 +64,7 @@ read_material(struct cli *cli, struct ks_register *params, struct ks_buf *materi
     const char *path = cli_value(cli, "file");
     const char *encoding = cli_value(cli, "encoding");
     struct ks_diag diag = {0};
-    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(MATERIAL_MAX * 2);
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(TEXT_MAX);
     if (path == NULL)
         return cli_fail(cli, KS_E_INVALID, "give the file with --file FILE (- is standard input)");
     if (ks_file_read(path, &text, &diag) != 0)

@@ -144,7 +144,7 @@ table_print(struct table *table)
 {
     enum { MOST = 16 };
     int widths[MOST] = {0};
-    if (table->cells.err != 0 || table->n_columns > MOST)
+    if (table->cells.err != 0 || table->n_columns == 0 || table->n_columns > MOST)
         return table->cells.err != 0 ? table->cells.err : KS_E_INTERNAL;
     for (size_t i = 0; i < table->n_columns; i++)
         widths[i] = width(table->columns[i]);

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "client/alloc.h"
 #include "client/error.h"
 
 enum setting_kind { TEXT, PATH, SERVERS, SERVER_LIST, VERSIONS, MS, COUNT };
@@ -56,7 +57,7 @@ number_at(struct ks_client_config *config, const struct setting *setting)
 int
 ks_client_config_new(struct ks_client_config **ret)
 {
-    struct ks_client_config *config = calloc(1, sizeof(*config));
+    struct ks_client_config *config = client_alloc(sizeof(*config));
     if (config == NULL)
         return KS_E_NOMEM;
     for (size_t i = 0; i < KS_ARRAY_LEN(settings); i++)
@@ -88,7 +89,7 @@ config_freep(struct ks_client_config **config)
 int
 client_config_copy(const struct ks_client_config *from, struct ks_client_config **ret)
 {
-    KS_CLEANUP(config_freep) struct ks_client_config *copy = calloc(1, sizeof(*copy));
+    KS_CLEANUP(config_freep) struct ks_client_config *copy = client_alloc(sizeof(*copy));
     if (copy == NULL)
         return KS_E_NOMEM;
     *copy = *from;

@@ -8,10 +8,20 @@
 #include <sys/socket.h>
 
 #include "base/file.h"
+#include "client/alloc.h"
 #include "client/error.h"
 #include "client/resolve.h"
 
 enum { TTLV_HEADER = 8, READ_CHUNK = 16384 };
+
+/* Takes a descriptor out of its cleanup. */
+static int
+keep(int *fd)
+{
+    const int kept = *fd;
+    *fd = -1;
+    return kept;
+}
 
 /* A TCP connection to one address. */
 static int
@@ -36,8 +46,7 @@ connect_one(const struct addrinfo *to, const struct client_wait *wait, int *ret,
     const int on = 1; /* both are for speed and long silences: without them it still works */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    *ret = fd;
-    fd = -1;
+    *ret = keep(&fd);
     return 0;
 }
 
@@ -50,7 +59,7 @@ connect_any(const struct client_resolved *resolved, const struct client_wait *wa
         n++;
     int rc = client_fail(error, KS_E_CONNECT, "cannot connect: the host has no address");
     for (const struct addrinfo *to = client_resolved_first(resolved); to != NULL; to = to->ai_next, n--) {
-        const struct client_wait share = client_wait_within(wait, client_wait_left(wait) / n);
+        const struct client_wait share = client_wait_within(wait, client_wait_left(wait) / (n > 0 ? n : 1));
         rc = connect_one(to, &share, ret, error);
         if (rc == 0 || rc == KS_E_CANCELLED)
             return rc;
@@ -62,7 +71,7 @@ int
 conn_open(const struct client_address *address, const char *name, struct tls_context *context,
           const struct client_wait *wait, struct conn **ret, struct ks_error *error)
 {
-    KS_CLEANUP(conn_closep) struct conn *conn = calloc(1, sizeof(*conn));
+    KS_CLEANUP(conn_closep) struct conn *conn = client_alloc(sizeof(*conn));
     if (conn == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     conn->fd = -1;

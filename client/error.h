@@ -20,3 +20,9 @@ int client_fail_diag(struct ks_error *error, struct ks_diag *diag, int code, con
 
 /* Puts text in front of the message. */
 void client_error_prefix(struct ks_error *error, const char *fmt, ...) KS_PRINTF(2, 3);
+
+#ifdef __clang_analyzer__
+/* As for ks_fail (base/err.h). */
+#define client_fail(...) ks_fail_not_zero(client_fail(__VA_ARGS__))
+#define client_fail_diag(...) ks_fail_not_zero(client_fail_diag(__VA_ARGS__))
+#endif

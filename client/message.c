@@ -52,7 +52,7 @@ quote(struct ks_span text, char *ret, size_t size)
 {
     size_t n = 0;
     for (; n < text.len && n + 1 < size; n++)
-        ret[n] = text.data[n] < ' ' || text.data[n] == 0x7f ? ' ' : (char)text.data[n];
+        ret[n] = (char)(text.data[n] < ' ' || text.data[n] == 0x7f ? ' ' : text.data[n]);
     while (n > 0 && n < text.len && ((uint8_t)ret[n - 1] & 0xc0) == 0x80)
         n--; /* cut off in the middle of a character, maybe: leave out its beginning too */
     if (n > 0 && n < text.len && ((uint8_t)ret[n - 1] & 0x80) != 0)
@@ -206,7 +206,7 @@ message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version vers
                                          .maximum_response_size = (int32_t)max_response,
                                          .batch_count = (int32_t)n_ops};
     struct kmip_request_message message = {.request_header = &header, .n_batch_item = n_ops};
-    message.batch_item = ks_arena_array(arena, n_ops, sizeof(*message.batch_item));
+    message.batch_item = ks_arena_array(arena, n_ops, sizeof(void *));
     struct kmip_request_batch_item *items = ks_arena_array(arena, n_ops, sizeof(*items));
     if (message.batch_item == NULL || items == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "client/alloc.h"
 #include "client/error.h"
 
 struct client_resolved {
@@ -90,7 +91,7 @@ int
 client_resolve(const struct client_address *address, const struct client_wait *wait, struct client_resolved **ret,
                struct ks_error *error)
 {
-    KS_CLEANUP(client_resolved_freep) struct client_resolved *resolved = calloc(1, sizeof(*resolved));
+    KS_CLEANUP(client_resolved_freep) struct client_resolved *resolved = client_alloc(sizeof(*resolved));
     if (resolved == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     atomic_init(&resolved->holders, 1);

@@ -3,6 +3,8 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
+#include "client/alloc.h"
+
 enum { RESULT_MAX = 256 << 20 };
 
 struct header {
@@ -20,7 +22,7 @@ header_of(void *result)
 void *
 client_result_new(size_t size)
 {
-    struct header *header = calloc(1, sizeof(*header) + size);
+    struct header *header = client_alloc(sizeof(*header) + size);
     if (header == NULL)
         return NULL;
     header->arena = KS_ARENA(RESULT_MAX);

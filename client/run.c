@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "client/alloc.h"
 #include "client/error.h"
 #include "client/pool.h"
 
@@ -15,7 +16,7 @@ ks_client_new(const struct ks_client_config *config, struct ks_client **ret, str
     error = client_error_begin(error, &spare);
     if (config->n_servers == 0)
         return client_fail(error, KS_E_CONFIG, "no server is configured (server = HOST:PORT)");
-    struct ks_client *client = calloc(1, sizeof(*client));
+    struct ks_client *client = client_alloc(sizeof(*client));
     if (client == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     if (pthread_mutex_init(&client->lock, NULL) != 0) {

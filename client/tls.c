@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/file.h"
+#include "client/alloc.h"
 #include "client/error.h"
 
 #define ENROLL_ALPN "\x11keystead-enroll/1"
@@ -159,7 +160,7 @@ context_freep(struct tls_context **context)
 static int
 new_context(struct tls_context **ret, struct ks_error *error)
 {
-    KS_CLEANUP(context_freep) struct tls_context *context = calloc(1, sizeof(*context));
+    KS_CLEANUP(context_freep) struct tls_context *context = client_alloc(sizeof(*context));
     if (context == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     ERR_clear_error();
@@ -446,7 +447,7 @@ tls_connect(struct tls_context *context, int fd, const char *host, const struct 
             struct ks_error *error)
 {
     ERR_clear_error();
-    KS_CLEANUP(tls_freep) struct tls *tls = calloc(1, sizeof(*tls));
+    KS_CLEANUP(tls_freep) struct tls *tls = client_alloc(sizeof(*tls));
     if (tls == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     tls->fd = fd;

@@ -16,7 +16,7 @@ ask(struct ks_client *client, struct conn *conn, enum kmip_version in, const str
     const enum kmip_version oldest = client->config->oldest;
     const enum kmip_version newest = client->config->newest;
     struct kmip_discover_versions_request request = {.n_protocol_version = newest - oldest + 1};
-    request.protocol_version = ks_arena_array(arena, request.n_protocol_version, sizeof(*request.protocol_version));
+    request.protocol_version = ks_arena_array(arena, request.n_protocol_version, sizeof(void *));
     struct kmip_protocol_version *ours = ks_arena_array(arena, request.n_protocol_version, sizeof(*ours));
     if (request.protocol_version == NULL || ours == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
