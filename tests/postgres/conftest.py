@@ -7,6 +7,7 @@ as the user postgres), and the extension is installed into PostgreSQL's folders 
 import contextlib
 import datetime
 import ipaddress
+import json
 import os
 import pathlib
 import pwd
@@ -273,12 +274,12 @@ class Kms:
         self.process = None
         subprocess.run([self.binary, "init", folder, "--kmip", "127.0.0.1:%d" % self.port], check=True,
                        capture_output=True, timeout=WATCHDOG)
-        self.for_postgres = folder.with_name(folder.name + "-client")
-        self.for_postgres.mkdir()
-        for name in ("ca.pem", "admin.pem", "admin.key"):
-            shutil.copy(folder / name, self.for_postgres / name)
-            own(self.for_postgres / name, 0o600)
         self.start()
+        self.client = folder.with_name(folder.name + "-client")  # as the database's machine would enrol
+        token = json.loads(self.run("client", "token", "create", "postgres", "--json", "--dir", folder))["token"]
+        self.run("client", "enroll", token, "--server", "127.0.0.1:%d" % self.port, "--out", self.client)
+        for path in [self.client, *self.client.iterdir()]:
+            own(path, path.stat().st_mode & 0o777)
 
     def start(self):
         self.log = open(self.dir.with_name(self.dir.name + ".log"), "ab")
@@ -320,9 +321,8 @@ class Kms:
         return done.stdout
 
     def settings(self):
-        return {"servers": "127.0.0.1:%d" % self.port, "ca_file": str(self.for_postgres / "ca.pem"),
-                "certificate_file": str(self.for_postgres / "admin.pem"),
-                "key_file": str(self.for_postgres / "admin.key")}
+        return {"servers": "127.0.0.1:%d" % self.port, "ca_file": str(self.client / "ca.pem"),
+                "certificate_file": str(self.client / "client.pem"), "key_file": str(self.client / "client.key")}
 
 
 @pytest.fixture(scope="session")

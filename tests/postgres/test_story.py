@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from conftest import WATCHDOG, psycopg2, refused, sql, value, wait_until
+from conftest import WATCHDOG, free_port, psycopg2, refused, sql, value, wait_until
 
 CARD = b"4111 1111 1111 1111"
 
@@ -53,6 +53,19 @@ def test_create_encrypt_decrypt(db):
     assert len(encrypted) == len(CARD) + 61
     assert decrypt(db, name, encrypted) == CARD
     assert identifier(db, name) == uid
+
+
+def test_configuration_file(cluster, kms):
+    """The file that enrolling wrote is all that has to be set; keystead.servers come before its own."""
+    with cluster.database("enrolled", config_file=str(kms.client / "client.conf")) as connection:
+        name = fresh()
+        sql(connection, "SELECT keystead.create_key(%s)", name)
+        encrypted = encrypt(connection, name)
+        sql(connection, "SET keystead.servers = '127.0.0.1:%d'" % free_port())
+        assert decrypt(connection, name, encrypted) == CARD  # the dead one first, then the file's
+        sql(connection, "SET keystead.ca_file = '/nonexistent'")
+        with refused("F0000", "/nonexistent"):
+            decrypt(connection, name, encrypted)
 
 
 @pytest.mark.parametrize("plaintext", [b"", b"\0", bytes(range(256)), os.urandom(3_000_000)], ids=len)
