@@ -36,7 +36,7 @@ struct conn {
     struct floor *floor;
     struct tls_conn *tls;
     struct event *event;
-    size_t skip;                 /* bytes of the current request that are still to come */
+    size_t skip; /* bytes of the current request that are still to come */
     uint8_t head[TTLV_HEADER];
     size_t head_len;
 };
@@ -185,8 +185,10 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},       {"listen", required_argument, NULL, 'l'},
-        {"response", required_argument, NULL, 'r'},  {"processes", required_argument, NULL, 'p'},
+        {"dir", required_argument, NULL, 'd'},
+        {"listen", required_argument, NULL, 'l'},
+        {"response", required_argument, NULL, 'r'},
+        {"processes", required_argument, NULL, 'p'},
         {NULL, 0, NULL, 0},
     };
     static char default_listen[] = "127.0.0.1:5697";

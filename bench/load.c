@@ -193,7 +193,7 @@ flush(struct conn *c)
     while (done < c->cipher.len) {
         const ssize_t n = send(c->fd, c->cipher.data + done, c->cipher.len - done, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN)
-            break; /* the next recv tells */
+            break;                     /* the next recv tells */
         done += n > 0 ? (size_t)n : 0; /* a full socket: the server reads soon, requests are few */
     }
     c->cipher.len = 0;
@@ -331,7 +331,8 @@ read_stat(long pid, long *ret_parent, double *ret_seconds)
     text[n] = '\0';
     const char *after = strrchr(text, ')');
     unsigned long user, system;
-    if (after == NULL || sscanf(after + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", ret_parent, &user, &system) != 3)
+    if (after == NULL ||
+        sscanf(after + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", ret_parent, &user, &system) != 3)
         return false;
     *ret_seconds = (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
     return true;
@@ -351,8 +352,8 @@ cpu_of(long pid)
         return total;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         int64_t other;
-        if (ks_parse_i64(ks_span_str(entry->d_name), 1, 1 << 30, &other) == 0 && read_stat((long)other, &parent, &seconds) &&
-            parent == pid)
+        if (ks_parse_i64(ks_span_str(entry->d_name), 1, 1 << 30, &other) == 0 &&
+            read_stat((long)other, &parent, &seconds) && parent == pid)
             total += cpu_of((long)other);
     }
     (void)closedir(dir);
@@ -433,26 +434,29 @@ run(struct load *l, const struct settings *s)
     const double seconds = (double)(now_ns() - from) / 1e9;
     const double server = cpu_of((long)s->pid) - cpu;
     (void)getrusage(RUSAGE_SELF, &after);
-    const double own = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-                       (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1e6;
+    const double own =
+        (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
+        (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec) /
+            1e6;
     const double n = l->done != 0 ? (double)l->done : 1;
-    printf("{\"kind\": \"%s\", \"connections\": %zu, \"depth\": %zu, \"seconds\": %.2f, \"done\": %llu, \"failed\": %llu, "
-           "\"lost_connections\": %llu, \"per_second\": %.0f, \"p50_us\": %.0f, \"p99_us\": %.0f, "
-           "\"server_cpu_us\": %.2f, \"load_cpu_us\": %.2f, \"answer_bytes\": %zu}\n",
-           l->handshakes ? "handshakes" : "requests", l->n_conns, l->depth, seconds, (unsigned long long)l->done,
-           (unsigned long long)l->failed, (unsigned long long)l->lost, (double)l->done / seconds, percentile(l, 0.5),
-           percentile(l, 0.99), server * 1e6 / n, own * 1e6 / n, l->answer_bytes);
+    printf(
+        "{\"kind\": \"%s\", \"connections\": %zu, \"depth\": %zu, \"seconds\": %.2f, \"done\": %llu, \"failed\": %llu, "
+        "\"lost_connections\": %llu, \"per_second\": %.0f, \"p50_us\": %.0f, \"p99_us\": %.0f, "
+        "\"server_cpu_us\": %.2f, \"load_cpu_us\": %.2f, \"answer_bytes\": %zu}\n",
+        l->handshakes ? "handshakes" : "requests", l->n_conns, l->depth, seconds, (unsigned long long)l->done,
+        (unsigned long long)l->failed, (unsigned long long)l->lost, (double)l->done / seconds, percentile(l, 0.5),
+        percentile(l, 0.99), server * 1e6 / n, own * 1e6 / n, l->answer_bytes);
 }
 
 int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},         {"connect", required_argument, NULL, 'c'},
-        {"request", required_argument, NULL, 'r'},     {"connections", required_argument, NULL, 'n'},
-        {"depth", required_argument, NULL, 'k'},       {"seconds", required_argument, NULL, 's'},
-        {"warm-up", required_argument, NULL, 'w'},     {"pid", required_argument, NULL, 'p'},
-        {"handshakes", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"dir", required_argument, NULL, 'd'},     {"connect", required_argument, NULL, 'c'},
+        {"request", required_argument, NULL, 'r'}, {"connections", required_argument, NULL, 'n'},
+        {"depth", required_argument, NULL, 'k'},   {"seconds", required_argument, NULL, 's'},
+        {"warm-up", required_argument, NULL, 'w'}, {"pid", required_argument, NULL, 'p'},
+        {"handshakes", no_argument, NULL, 'h'},    {NULL, 0, NULL, 0},
     };
     static struct load l;
     l.file = l.batch = KS_BUF(16 << 20);
@@ -460,23 +464,43 @@ main(int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int rc = 0;
         switch (c) {
-        case 'd': s.dir = optarg; break;
-        case 'c': s.connect = optarg; break;
-        case 'r': s.request = optarg; break;
-        case 'h': s.handshakes = true; break;
-        case 'n': rc = ks_parse_i64(ks_span_str(optarg), 1, CONNECTIONS_MAX, &s.connections); break;
-        case 'k': rc = ks_parse_i64(ks_span_str(optarg), 1, DEPTH_MAX, &s.depth); break;
-        case 's': rc = ks_parse_i64(ks_span_str(optarg), 1, 3600, &s.seconds); break;
-        case 'w': rc = ks_parse_i64(ks_span_str(optarg), 0, 60000, &s.warm_ms); break;
-        case 'p': rc = ks_parse_i64(ks_span_str(optarg), 1, 1 << 30, &s.pid); break;
-        default: rc = KS_E_INVALID;
+        case 'd':
+            s.dir = optarg;
+            break;
+        case 'c':
+            s.connect = optarg;
+            break;
+        case 'r':
+            s.request = optarg;
+            break;
+        case 'h':
+            s.handshakes = true;
+            break;
+        case 'n':
+            rc = ks_parse_i64(ks_span_str(optarg), 1, CONNECTIONS_MAX, &s.connections);
+            break;
+        case 'k':
+            rc = ks_parse_i64(ks_span_str(optarg), 1, DEPTH_MAX, &s.depth);
+            break;
+        case 's':
+            rc = ks_parse_i64(ks_span_str(optarg), 1, 3600, &s.seconds);
+            break;
+        case 'w':
+            rc = ks_parse_i64(ks_span_str(optarg), 0, 60000, &s.warm_ms);
+            break;
+        case 'p':
+            rc = ks_parse_i64(ks_span_str(optarg), 1, 1 << 30, &s.pid);
+            break;
+        default:
+            rc = KS_E_INVALID;
         }
         if (rc != 0)
             return 64;
     }
     if (s.dir == NULL || s.connect == NULL || (s.request == NULL && !s.handshakes)) {
-        fprintf(stderr, "Usage: load --dir INSTANCE --connect ADDRESS:PORT (--request FILE | --handshakes)\n"
-                        "            [--connections N] [--depth N] [--seconds N] [--warm-up MILLISECONDS] [--pid SERVER]\n");
+        fprintf(stderr,
+                "Usage: load --dir INSTANCE --connect ADDRESS:PORT (--request FILE | --handshakes)\n"
+                "            [--connections N] [--depth N] [--seconds N] [--warm-up MILLISECONDS] [--pid SERVER]\n");
         return 64;
     }
     struct ks_diag diag = {0};

@@ -10,11 +10,13 @@
 static const char help[] =
     "Usage: keystead init DIR [OPTION]...\n"
     "Makes a key manager's instance in the new folder DIR: configuration, certificate authority, server certificate,\n"
-    "first administrator's certificate, root key, store and audit trail. Either all of it is there in the end, or nothing.\n"
+    "first administrator's certificate, root key, store and audit trail. Either all of it is there in the end, or "
+    "nothing.\n"
     "\n"
     "  -k, --kmip=ADDRESS:PORT     where it will serve KMIP (default 127.0.0.1:5696)\n"
     "  -s, --san=NAME              a further host name or address for the server's certificate; may be repeated.\n"
-    "                              The address of --kmip, the host's name, localhost, 127.0.0.1 and ::1 are in it anyway\n"
+    "                              The address of --kmip, the host's name, localhost, 127.0.0.1 and ::1 are in it "
+    "anyway\n"
     "  -n, --name=NAME             name of this server in the audit trail (default: the host's name)\n"
     "  -p, --passphrase            ask for a passphrase that opens the store, instead of the file root.key; the\n"
     "                              server then starts sealed until it is given (see keystead server --help)\n"
@@ -92,11 +94,13 @@ explain(const struct options *o)
         printf("  give the passphrase       keystead unseal --dir %s\n", dir);
     printf("  look at it                keystead status --dir %s\n", dir);
     printf("  let a client in           keystead client enroll --help\n");
-    printf("  use another KMIP client   certificate %s/admin.pem, key %s/admin.key, authority %s/ca.pem\n\n", dir, dir, dir);
+    printf("  use another KMIP client   certificate %s/admin.pem, key %s/admin.key, authority %s/ca.pem\n\n", dir, dir,
+           dir);
     if (sealed)
         printf("Without the passphrase nothing in the store can ever be read again. Nobody can give it back to you.\n");
     else
-        printf("%s/root.key opens the store: keep a copy of it in a safe place, apart from copies of the store.\n", dir);
+        printf("%s/root.key opens the store: keep a copy of it in a safe place, apart from copies of the store.\n",
+               dir);
 }
 
 int

@@ -32,10 +32,21 @@ static const struct row rows[] = {
 #define CONFIG_LIST(section_, key_, def, comment_)                                                                     \
     {ROW_LIST, #section_, #key_, .text = (def), .offset = MEMBER(section_, key_), .comment = (comment_)},
 #define CONFIG_TEXT(section_, key_, def, allowed_, comment_)                                                           \
-    {ROW_TEXT, #section_, #key_, .text = (def), .allowed = (allowed_), .offset = MEMBER(section_, key_),               \
+    {ROW_TEXT,                                                                                                         \
+     #section_,                                                                                                        \
+     #key_,                                                                                                            \
+     .text = (def),                                                                                                    \
+     .allowed = (allowed_),                                                                                            \
+     .offset = MEMBER(section_, key_),                                                                                 \
      .comment = (comment_)},
 #define CONFIG_INT(section_, key_, def, min_, max_, comment_)                                                          \
-    {ROW_INT, #section_, #key_, .number = (def), .min = (min_), .max = (max_), .offset = MEMBER(section_, key_),       \
+    {ROW_INT,                                                                                                          \
+     #section_,                                                                                                        \
+     #key_,                                                                                                            \
+     .number = (def),                                                                                                  \
+     .min = (min_),                                                                                                    \
+     .max = (max_),                                                                                                    \
+     .offset = MEMBER(section_, key_),                                                                                 \
      .comment = (comment_)},
 #include "server/config.def"
 };
@@ -60,8 +71,7 @@ known_keys(const cfg_t *cfg, char *text, size_t len)
     }
 }
 
-static void KS_PRINTF(2, 0)
-on_error(cfg_t *cfg, const char *fmt, va_list args)
+static void KS_PRINTF(2, 0) on_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[160], known[256];
     (void)vsnprintf(text, sizeof(text), fmt, args);
@@ -143,7 +153,8 @@ take_row(cfg_t *cfg, const struct row *row, struct server_config *config, const 
     return KS_E_INTERNAL;
 }
 
-/* Options for libconfuse out of the rows: `top` has a section for each, whose keys stand one after the other in `keys`. */
+/* Options for libconfuse out of the rows: `top` has a section for each, whose keys stand one after the other in `keys`.
+ */
 static void
 make_options(cfg_opt_t top[KS_ARRAY_LEN(rows) + 2], cfg_opt_t keys[2 * KS_ARRAY_LEN(rows)])
 {
@@ -344,7 +355,8 @@ server_config_log_level(const struct server_config *config)
     static const struct {
         const char *name;
         int level;
-    } levels[] = {{"error", KS_LOG_ERROR}, {"warning", KS_LOG_WARNING}, {"notice", KS_LOG_NOTICE}, {"debug", KS_LOG_DEBUG}};
+    } levels[] = {
+        {"error", KS_LOG_ERROR}, {"warning", KS_LOG_WARNING}, {"notice", KS_LOG_NOTICE}, {"debug", KS_LOG_DEBUG}};
     for (size_t i = 0; i < KS_ARRAY_LEN(levels); i++)
         if (strcmp(levels[i].name, config->log_level) == 0)
             return levels[i].level;

@@ -43,7 +43,8 @@ void server_config_done(struct server_config *config);
 struct server_config_set {
     const char *key, *value;
 };
-int server_config_write(const struct server_config_set *set, size_t n, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+int server_config_write(const struct server_config_set *set, size_t n, struct ks_buf *ret,
+                        struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Appends the path of a file that the configuration names, NUL-terminated and counted without the NUL. */
 int server_config_path(const struct server_config *config, const char *name, struct ks_buf *ret) KS_MUST_CHECK;

@@ -39,7 +39,8 @@ control_receive(int control, enum control_type *ret_type, int *ret_fd)
     char byte = 0;
     struct iovec iov = {&byte, 1};
     union ancillary extra = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = extra.bytes, .msg_controllen = sizeof(extra.bytes)};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = extra.bytes, .msg_controllen = sizeof(extra.bytes)};
     ssize_t n;
     do
         n = recvmsg(control, &msg, MSG_CMSG_CLOEXEC);

@@ -16,7 +16,7 @@ enum frame_type {
     FRAME_REQUEST = 2,  /* net -> vault: body is one TTLV message */
     FRAME_CLOSE = 3,    /* net -> vault: the peer is gone; what is under way for it is still finished and audited */
     FRAME_RESPONSE = 4, /* vault -> net: body is one TTLV message */
-    FRAME_DROP = 5,     /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
+    FRAME_DROP = 5, /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
 };
 
 enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096 };

@@ -129,7 +129,8 @@ listen_host(const char *listen, char *host, size_t len, struct ks_diag *diag)
     const size_t n = colon != NULL ? (size_t)(colon - from) - (brackets ? 1 : 0) : 0;
     int64_t port;
     if (n == 0 || n >= len || ks_parse_i64(ks_span_str(colon + 1), 1, 65535, &port) != 0)
-        return ks_fail(diag, KS_E_INVALID, "\"%s\" is no address to serve on; write 192.0.2.1:5696 or [2001:db8::1]:5696", listen);
+        return ks_fail(diag, KS_E_INVALID,
+                       "\"%s\" is no address to serve on; write 192.0.2.1:5696 or [2001:db8::1]:5696", listen);
     memcpy(host, from, n);
     host[n] = '\0';
     struct addrinfo *found = NULL;
@@ -346,7 +347,8 @@ instance_create(const struct instance_settings *settings, struct ks_diag *diag)
     struct ks_diag own = {0};
     if (diag == NULL)
         diag = &own;
-    KS_CLEANUP(making_done) struct making m = {
+    KS_CLEANUP(making_done)
+    struct making m = {
         .settings = settings, .ca_cert = KS_BUF(PEM_MAX), .ca_key_der = KS_BUF(PEM_MAX), .admin_cert = KS_BUF(PEM_MAX)};
     struct stat st;
     size_t len = strlen(settings->dir);
@@ -358,11 +360,12 @@ instance_create(const struct instance_settings *settings, struct ks_diag *diag)
     memcpy(to, settings->dir, len);
     to[len] = '\0';
     if (lstat(to, &st) == 0)
-        return ks_fail(diag, KS_E_EXISTS, "%s exists already; choose another name, or move it away. Nothing was changed", to);
+        return ks_fail(diag, KS_E_EXISTS,
+                       "%s exists already; choose another name, or move it away. Nothing was changed", to);
     uint8_t random[6];
     KS_TRY(ks_random(random, sizeof(random)));
-    (void)snprintf(m.dir, sizeof(m.dir), "%s.tmp-%02x%02x%02x%02x%02x%02x", to, random[0], random[1], random[2], random[3],
-                   random[4], random[5]);
+    (void)snprintf(m.dir, sizeof(m.dir), "%s.tmp-%02x%02x%02x%02x%02x%02x", to, random[0], random[1], random[2],
+                   random[3], random[4], random[5]);
     if (mkdir(m.dir, 0700) != 0)
         return ks_fail_errno(diag, KS_E_IO, errno, "cannot make a folder beside %s", to);
     int rc = build(&m, diag);

@@ -14,12 +14,12 @@
 #include "base/mem.h"
 
 struct instance_settings {
-    const char *dir;               /* must not exist */
-    const char *listen;            /* "127.0.0.1:5696" */
-    const char *const *names;      /* further names and addresses for the server's certificate */
+    const char *dir;          /* must not exist */
+    const char *listen;       /* "127.0.0.1:5696" */
+    const char *const *names; /* further names and addresses for the server's certificate */
     size_t n_names;
-    const char *node;              /* NULL: the host's name */
-    struct ks_span passphrase;     /* empty: a root key file */
+    const char *node;          /* NULL: the host's name */
+    struct ks_span passphrase; /* empty: a root key file */
 };
 
 /* KS_E_EXISTS, KS_E_CONFIG (listen), KS_E_IO, ... On failure nothing is left behind. */

@@ -27,7 +27,8 @@ parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len
         len -= 2;
     }
     struct addrinfo *found = NULL;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
     if (len > 0 && len < sizeof(host)) {
         memcpy(host, from, len);
         host[len] = '\0';
@@ -35,7 +36,8 @@ parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len
             found = NULL;
     }
     if (found == NULL)
-        return ks_fail(diag, KS_E_CONFIG, "\"%s\" is no address to listen on; write 192.0.2.1:5696 or [2001:db8::1]:5696", text);
+        return ks_fail(diag, KS_E_CONFIG,
+                       "\"%s\" is no address to listen on; write 192.0.2.1:5696 or [2001:db8::1]:5696", text);
     memcpy(ret, found->ai_addr, found->ai_addrlen);
     *ret_len = found->ai_addrlen;
     freeaddrinfo(found);

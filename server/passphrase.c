@@ -45,7 +45,8 @@ passphrase_from_credentials(struct ks_buf *ret, struct ks_diag *diag)
     return first_line(ret, (const char *)path.data, diag);
 }
 
-/* Signals that would leave the terminal without echo are not let through meanwhile: ISIG is off, ^C reads as a character. */
+/* Signals that would leave the terminal without echo are not let through meanwhile: ISIG is off, ^C reads as a
+ * character. */
 static int
 read_hidden(int tty, const char *prompt, struct ks_buf *ret, struct ks_diag *diag)
 {

@@ -40,10 +40,10 @@ struct generation {
 };
 
 struct process {
-    pid_t pid;         /* 0: none */
-    int said;          /* a pipe: "ready" comes through it; -1 after that */
+    pid_t pid; /* 0: none */
+    int said;  /* a pipe: "ready" comes through it; -1 after that */
     unsigned generation;
-    unsigned number;   /* of the worker, from 1 */
+    unsigned number; /* of the worker, from 1 */
     bool ready, draining;
     int64_t started_ms, restart_ms, back_off_ms;
 };
@@ -272,7 +272,8 @@ generation_new(struct supervisor *s, struct generation **ret, struct ks_diag *di
         return ks_fail(diag, KS_E_NOMEM, "%s", ks_err_text(KS_E_NOMEM));
     int rc = server_config_load(s->options->dir, &g->config, diag);
     if (rc == 0)
-        rc = listeners_open(&g->config.server_listen, s->current != NULL ? &s->current->listeners : NULL, &g->listeners, diag);
+        rc = listeners_open(&g->config.server_listen, s->current != NULL ? &s->current->listeners : NULL, &g->listeners,
+                            diag);
     if (rc != 0) {
         generation_free(g);
         return rc;

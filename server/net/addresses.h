@@ -12,7 +12,8 @@ int addresses_new(uint64_t key, struct addresses **ret) KS_MUST_CHECK;
 void addresses_free(struct addresses *table); /* every address has been dropped before */
 
 /* Counts one more connection. KS_E_LIMIT: the peer has `max` already. IPv6 peers are told apart by their /64. */
-int addresses_take(struct addresses *table, const struct sockaddr *peer, size_t max, struct address **ret) KS_MUST_CHECK;
+int addresses_take(struct addresses *table, const struct sockaddr *peer, size_t max,
+                   struct address **ret) KS_MUST_CHECK;
 void addresses_drop(struct addresses *table, struct address *address);
 
 /* "192.0.2.7:40122", "[2001:db8::1]:40122"; IPv4 inside IPv6 is written as IPv4. */

@@ -8,11 +8,11 @@
 
 enum {
     TTLV_HEADER = 8,
-    KEEP_MAX = 4096,             /* capacity that an idle buffer may keep */
+    KEEP_MAX = 4096, /* capacity that an idle buffer may keep */
     ANONYMOUS_REQUEST_MAX = 16384,
-    ANONYMOUS_SECONDS = 60,      /* the whole life of a connection that enrols */
+    ANONYMOUS_SECONDS = 60, /* the whole life of a connection that enrols */
     LINGER_MS = 2000,
-    IDLE_DRAIN_MS = 2000,        /* reload: a connection this quiet is closed */
+    IDLE_DRAIN_MS = 2000, /* reload: a connection this quiet is closed */
 };
 
 static void on_read(evutil_socket_t fd, short what, void *arg);

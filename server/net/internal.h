@@ -25,24 +25,24 @@ struct conn {
     struct address *address;
     struct sockaddr_storage peer;
     int fd;
-    uint32_t id;               /* slot and generation */
+    uint32_t id; /* slot and generation */
     uint32_t next_sequence;
-    size_t in_flight;          /* requests at the vault */
-    struct ks_buf in;          /* plaintext: whole requests that must wait, and the last one's beginning */
-    struct ks_buf out;         /* plaintext: answers not yet encrypted, always whole messages */
-    struct ks_buf cipher;      /* bytes for the peer that the socket did not take */
-    size_t accounted;          /* of the buffers' memory, in worker->memory */
-    int64_t since_ms;          /* connected, or lingering since */
-    int64_t active_ms;         /* last request or answer */
-    int64_t partial_ms;        /* a request began to arrive and is not whole; 0: none */
-    int64_t stalled_ms;        /* the peer takes nothing since; 0: nothing waits */
+    size_t in_flight;     /* requests at the vault */
+    struct ks_buf in;     /* plaintext: whole requests that must wait, and the last one's beginning */
+    struct ks_buf out;    /* plaintext: answers not yet encrypted, always whole messages */
+    struct ks_buf cipher; /* bytes for the peer that the socket did not take */
+    size_t accounted;     /* of the buffers' memory, in worker->memory */
+    int64_t since_ms;     /* connected, or lingering since */
+    int64_t active_ms;    /* last request or answer */
+    int64_t partial_ms;   /* a request began to arrive and is not whole; 0: none */
+    int64_t stalled_ms;   /* the peer takes nothing since; 0: nothing waits */
     TAILQ_ENTRY(conn) dirty_link, handshake_link;
-    uint8_t state;             /* enum conn_state */
-    bool known;                /* the vault was told of it */
-    bool reading, writing;     /* events in force */
-    bool dirty, queued;        /* in the worker's lists */
-    bool refused;              /* no further request is taken: close when all is answered */
-    bool eof;                  /* the peer sends no more */
+    uint8_t state;         /* enum conn_state */
+    bool known;            /* the vault was told of it */
+    bool reading, writing; /* events in force */
+    bool dirty, queued;    /* in the worker's lists */
+    bool refused;          /* no further request is taken: close when all is answered */
+    bool eof;              /* the peer sends no more */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -68,11 +68,11 @@ struct net_worker {
     uint32_t *free_slots; /* a ring: the slot that was freed longest ago is used next */
     size_t n_slots, free_head, n_conns, n_handshakes;
     struct conn_list dirty, handshakes;
-    size_t memory;        /* of all connections' buffers */
+    size_t memory; /* of all connections' buffers */
 
     enum drain drain;
     int64_t now_ms, drain_ms;
-    int64_t said_ms;      /* last line about strangers */
+    int64_t said_ms; /* last line about strangers */
     unsigned unsaid;
     int rc;
     uint8_t received[READ_MAX], plain[READ_MAX];
@@ -83,13 +83,13 @@ enum { SLOT_BITS = 20, SLOT_MASK = (1 << SLOT_BITS) - 1 };
 
 /* conn.c */
 void net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer);
-void net_conn_free(struct conn *c);                      /* closes at once; the vault is told */
+void net_conn_free(struct conn *c);                        /* closes at once; the vault is told */
 void net_conn_answer(struct conn *c, struct ks_span body); /* one message from the vault */
-void net_conn_drop(struct conn *c);                      /* the vault wants it closed once what is pending is written */
-void net_conn_flush(struct conn *c);                     /* may free it */
-void net_conn_receive(struct conn *c);                   /* reads what came; may free it */
-void net_conn_resume(struct conn *c);                    /* the vault takes requests again; may free it */
-void net_conn_sweep(struct conn *c);                     /* what time and draining have to say; may free it */
+void net_conn_drop(struct conn *c);    /* the vault wants it closed once what is pending is written */
+void net_conn_flush(struct conn *c);   /* may free it */
+void net_conn_receive(struct conn *c); /* reads what came; may free it */
+void net_conn_resume(struct conn *c);  /* the vault takes requests again; may free it */
+void net_conn_sweep(struct conn *c);   /* what time and draining have to say; may free it */
 
 /* worker.c */
 void worker_post(struct net_worker *w); /* flush what is dirty before the loop sleeps */

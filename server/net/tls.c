@@ -234,7 +234,8 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
 }
 
 static int
-on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *in, unsigned in_len, void *arg)
+on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *in, unsigned in_len,
+        void *arg)
 {
     (void)in;
     (void)in_len;
@@ -253,7 +254,8 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
     const int oldest = strcmp(settings->min_version, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
     if (SSL_CTX_set_min_proto_version(ctx, oldest) != 1 ||
         SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") != 1 ||
-        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256") != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256") !=
+            1 ||
         SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
         SSL_CTX_set_session_id_context(ctx, session_peers, sizeof(session_peers) - 1) != 1 ||
         SSL_CTX_set_num_tickets(ctx, 1) != 1)

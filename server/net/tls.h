@@ -29,7 +29,8 @@ struct tls_settings {
 };
 
 /* KS_E_TLS: diag says which of the files is unusable and why. */
-int net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag) KS_MUST_CHECK;
+int net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret,
+                       struct ks_diag *diag) KS_MUST_CHECK;
 void net_tls_server_free(struct tls_server *server);
 
 enum tls_result {

@@ -12,7 +12,7 @@
 #include "server/net/internal.h"
 
 enum {
-    ACCEPT_BATCH = 8,     /* per wake-up: the other workers get their share, and established connections their turn */
+    ACCEPT_BATCH = 8, /* per wake-up: the other workers get their share, and established connections their turn */
     HANDSHAKE_BATCH = 2,
     SWEEP_MS = 250,
 };

@@ -24,7 +24,7 @@ struct net_settings {
     size_t n_workers;                   /* that share the limit of connections */
     const int *listeners;               /* listening sockets, shared with the other workers */
     size_t n_listeners;
-    int vault;                          /* the worker's end of its socket pair; taken over */
+    int vault;                           /* the worker's end of its socket pair; taken over */
     struct ks_span certificate, key, ca; /* PEM; borrowed for the call */
 };
 

@@ -194,7 +194,8 @@ take_frame(struct channel *c, const struct frame *frame)
 bool
 channel_takes(const struct channel *c)
 {
-    return c->fd >= 0 && c->out.len < CHANNEL_OUT_MAX && c->under_way < CHANNEL_JOBS_MAX && c->bytes < CHANNEL_BYTES_MAX;
+    return c->fd >= 0 && c->out.len < CHANNEL_OUT_MAX && c->under_way < CHANNEL_JOBS_MAX &&
+           c->bytes < CHANNEL_BYTES_MAX;
 }
 
 void

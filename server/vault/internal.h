@@ -1,4 +1,5 @@
-/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, answer.c. */
+/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, answer.c.
+ */
 #pragma once
 
 #include "server/audit/audit.h"
@@ -24,9 +25,9 @@ struct peer {
     uint32_t id;
     struct ks_buf identity; /* what `who` points into */
     struct identity who;
-    bool busy;              /* a slow request is being prepared */
-    bool closed;            /* out of the channel's table; freed when not busy */
-    bool dropped;           /* the engine wants it closed: requests are ignored until net closes it */
+    bool busy;    /* a slow request is being prepared */
+    bool closed;  /* out of the channel's table; freed when not busy */
+    bool dropped; /* the engine wants it closed: requests are ignored until net closes it */
     struct waiting *first, **last;
 };
 
@@ -46,10 +47,10 @@ struct channel {
 struct job {
     struct engine_reply reply; /* reply.job.owner is the job */
     struct job *next_free;
-    struct channel *channel;   /* NULL: nobody waits (transitions by date, start, stop) */
+    struct channel *channel; /* NULL: nobody waits (transitions by date, start, stop) */
     uint32_t connection, sequence;
     size_t bytes;
-    struct ks_span record;     /* of an event of the vault's own */
+    struct ks_span record; /* of an event of the vault's own */
 };
 
 struct task_owner {
@@ -63,7 +64,7 @@ struct vault {
     int control;
     char node[256];
     enum vault_state state;
-    bool failing;   /* a commit failed: no frame is taken until all that was under way has come back */
+    bool failing; /* a commit failed: no frame is taken until all that was under way has come back */
     bool stopping;
     struct engine *engine;
     struct store *store;
@@ -72,8 +73,8 @@ struct vault {
     struct prepare_pool *pool;
     struct channel *channels;
     struct job *free_jobs;
-    size_t n_free_jobs, under_way;          /* jobs at the committer */
-    struct commit_job *batch, **batch_end;  /* made in this round */
+    size_t n_free_jobs, under_way;         /* jobs at the committer */
+    struct commit_job *batch, **batch_end; /* made in this round */
     int64_t tick_ms, retry_ms, unseal_ms;
 };
 
@@ -81,15 +82,15 @@ struct vault {
 enum { CHANNEL_READ = 262144, CHANNEL_OUT_MAX = 8 << 20, CHANNEL_JOBS_MAX = 8192, CHANNEL_BYTES_MAX = 64 << 20 };
 
 /* vault.c */
-struct job *vault_job(struct vault *v);                  /* NULL: no memory */
-void vault_finish(struct vault *v, struct job *job);     /* a reply is made: commit it, or send it as the state allows */
+struct job *vault_job(struct vault *v);              /* NULL: no memory */
+void vault_finish(struct vault *v, struct job *job); /* a reply is made: commit it, or send it as the state allows */
 /* An event of the vault's own, on stable storage when this returns 0. Only while nothing is under way. */
 int vault_record(struct vault *v, const char *event, const char *message) KS_MUST_CHECK;
 
 /* channel.c */
 int channel_add(struct vault *v, int fd) KS_MUST_CHECK;
-void channel_close(struct channel *c);      /* the net worker is gone or misbehaves */
-void channel_reap(struct vault *v);         /* frees the channels that are closed and idle */
+void channel_close(struct channel *c); /* the net worker is gone or misbehaves */
+void channel_reap(struct vault *v);    /* frees the channels that are closed and idle */
 void channel_read(struct channel *c);
 void channel_flush(struct channel *c);
 bool channel_takes(const struct channel *c);

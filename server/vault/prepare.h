@@ -1,6 +1,6 @@
 /*
- * Threads that do what takes long and needs no state of the engine: engine_prepare. Tasks are done in any order; whoever
- * submits keeps the order that matters (that of one connection).
+ * Threads that do what takes long and needs no state of the engine: engine_prepare. Tasks are done in any order;
+ * whoever submits keeps the order that matters (that of one connection).
  */
 #pragma once
 
@@ -10,14 +10,14 @@ struct prepare_pool;
 
 struct prepare_task {
     struct prepare_task *next;
-    struct ks_buf request;             /* TTLV; belongs to the task */
-    struct engine_prepared *prepared;  /* result; NULL: handle the request without */
+    struct ks_buf request;            /* TTLV; belongs to the task */
+    struct engine_prepared *prepared; /* result; NULL: handle the request without */
     void *owner;
 };
 
 int prepare_pool_new(size_t n_threads, struct prepare_pool **ret) KS_MUST_CHECK;
 void prepare_pool_free(struct prepare_pool *pool); /* waits for what is being done; what is not begun is freed undone */
 void prepare_submit(struct prepare_pool *pool, struct prepare_task *task);
-int prepare_fd(const struct prepare_pool *pool);   /* readable when tasks are done */
+int prepare_fd(const struct prepare_pool *pool);                   /* readable when tasks are done */
 struct prepare_task *prepare_take_done(struct prepare_pool *pool); /* a list, or NULL; clears the fd */
 void prepare_task_free(struct prepare_task *task);

@@ -17,7 +17,7 @@
 #include "server/vault/internal.h"
 
 enum {
-    CHANNELS_MAX = 256,     /* workers, and those that drain after reloads */
+    CHANNELS_MAX = 256, /* workers, and those that drain after reloads */
     FREE_JOBS_MAX = 1024,
     TICK_MS = 1000,
     RETRY_MS = 1000,
@@ -25,8 +25,8 @@ enum {
     STOP_MS = 10000,
 };
 
-static const char not_durable[] =
-    "The change or its audit record could not be stored, so nothing was done. Nothing is served until storage works again.";
+static const char not_durable[] = "The change or its audit record could not be stored, so nothing was done. Nothing is "
+                                  "served until storage works again.";
 
 /* Jobs */
 
@@ -126,8 +126,11 @@ take_done(struct vault *v)
 static int
 format_event(const char *event, const char *message, struct job *job)
 {
-    const struct audit_event e = {
-        .event = ks_span_str(event), .role = "system", .batch_item = -1, .status = "success", .message = ks_span_str(message)};
+    const struct audit_event e = {.event = ks_span_str(event),
+                                  .role = "system",
+                                  .batch_item = -1,
+                                  .status = "success",
+                                  .message = ks_span_str(message)};
     KS_TRY(audit_event_format(&e, &job->reply.audit));
     job->record = ks_buf_span(&job->reply.audit);
     job->reply.job.records = &job->record;
@@ -282,8 +285,8 @@ round_of(struct vault *v, const struct pollfd *fds, size_t n)
     /* A channel that was added meanwhile stands in front of those that were polled. */
     for (struct channel *c = v->channels; c != NULL; c = c->next)
         for (size_t i = AT_CHANNELS; i < n; i++)
-            if (c->fd >= 0 && fds[i].fd == c->fd && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !v->failing &&
-                channel_takes(c))
+            if (c->fd >= 0 && fds[i].fd == c->fd && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
+                !v->failing && channel_takes(c))
                 channel_read(c);
     submit_batch(v);
     for (struct channel *c = v->channels; c != NULL; c = c->next)
@@ -351,8 +354,8 @@ set_up(struct vault *v, struct ks_diag *diag)
         (void)snprintf(v->node, sizeof(v->node), "keystead");
     KS_TRY(ks_crypto_init(diag));
     const struct engine_env env = {.now_us = env_now, .random = env_random};
-    const struct engine_config config = {.node = ks_span_str(v->node), .max_response = FRAME_BODY_MAX - 4096,
-                                         .unseal = vault_unseal, .unseal_arg = v};
+    const struct engine_config config = {
+        .node = ks_span_str(v->node), .max_response = FRAME_BODY_MAX - 4096, .unseal = vault_unseal, .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);
     rc = rc != 0 ? rc : prepare_pool_new(PREPARE_THREADS, &v->pool);
     if (rc != 0)
@@ -388,7 +391,8 @@ start(struct vault *v, const char *passphrase_file, struct ks_diag *diag)
     KS_TRY(rc);
     const int recorded = vault_record(v, "start", "");
     if (recorded != 0)
-        return ks_fail(diag, recorded, "the start cannot be put on record in the audit trail: %s", ks_err_text(recorded));
+        return ks_fail(diag, recorded, "the start cannot be put on record in the audit trail: %s",
+                       ks_err_text(recorded));
     return 0;
 }
 
@@ -429,7 +433,8 @@ vault_run(const struct vault_settings *settings)
         ks_log_error("%s", ks_diag_text(&diag));
     } else {
         if (!locked)
-            ks_log_notice("memory is not locked: keys may be swapped out; raise the limit \"memlock\", or encrypt swap");
+            ks_log_notice(
+                "memory is not locked: keys may be swapped out; raise the limit \"memlock\", or encrypt swap");
         const bool sealed = v.state == VAULT_SEALED;
         status = control_send(v.control, sealed ? CONTROL_SEALED : CONTROL_READY, -1) == 0 ? serve(&v) : 70;
         if (status == 0 && v.state == VAULT_OPEN && vault_record(&v, "stop", "") != 0) {

@@ -1,6 +1,7 @@
 /*
- * The vault: the process that holds the keys. Frames from the net workers go through the engine, wait for the committer,
- * and go back. One thread owns the engine; the committer has a thread, and what is slow is prepared in two more.
+ * The vault: the process that holds the keys. Frames from the net workers go through the engine, wait for the
+ * committer, and go back. One thread owns the engine; the committer has a thread, and what is slow is prepared in two
+ * more.
  *
  * States:
  *   sealed   no root key yet: the engine answers Server Status, and Unseal through a hook

@@ -7,8 +7,11 @@
 
 #include "server/frame.h"
 
-static const struct frame sample = {
-    .type = FRAME_REQUEST, .flags = 3, .connection = 0x01020304, .sequence = 0xfffefdfc, .body = {(const uint8_t *)"abcdef", 6}};
+static const struct frame sample = {.type = FRAME_REQUEST,
+                                    .flags = 3,
+                                    .connection = 0x01020304,
+                                    .sequence = 0xfffefdfc,
+                                    .body = {(const uint8_t *)"abcdef", 6}};
 
 static void
 test_layout(void **state)
@@ -16,7 +19,8 @@ test_layout(void **state)
     (void)state;
     KS_CLEANUP(ks_buf_done) struct ks_buf buf = KS_BUF(256);
     assert_int_equal(frame_add(&buf, &sample), 0);
-    static const uint8_t expected[] = {0, 0, 0, 18, 2, 3, 0, 0, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 'a', 'b', 'c', 'd', 'e', 'f'};
+    static const uint8_t expected[] = {0, 0,    0,    18,   2,    3,   0,   0,   1,   2,   3,
+                                       4, 0xff, 0xfe, 0xfd, 0xfc, 'a', 'b', 'c', 'd', 'e', 'f'};
     assert_int_equal(buf.len, sizeof(expected));
     assert_memory_equal(buf.data, expected, sizeof(expected));
 }
@@ -57,12 +61,12 @@ test_damage(void **state)
     struct frame got;
     size_t used;
     static const uint8_t cases[][FRAME_HEADER_LEN] = {
-        {0, 0, 0, 11, 2},                     /* shorter than a header */
-        {0xff, 0xff, 0xff, 0xff, 2},          /* longer than any body */
-        {0, 0x10, 0x10, 0x0d, 2},             /* one byte longer than a body may be */
-        {0, 0, 0, 12, 0},                     /* no such type */
+        {0, 0, 0, 11, 2},            /* shorter than a header */
+        {0xff, 0xff, 0xff, 0xff, 2}, /* longer than any body */
+        {0, 0x10, 0x10, 0x0d, 2},    /* one byte longer than a body may be */
+        {0, 0, 0, 12, 0},            /* no such type */
         {0, 0, 0, 12, FRAME_DROP + 1},
-        {0, 0, 0, 12, 2, 0, 1, 0},            /* bytes that are to be zero */
+        {0, 0, 0, 12, 2, 0, 1, 0}, /* bytes that are to be zero */
         {0, 0, 0, 12, 2, 0, 0, 1},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++)
