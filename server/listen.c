@@ -63,7 +63,7 @@ open_one(const char *name, int *ret, struct ks_diag *diag)
     if (bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0)
         return ks_fail_errno(diag, errno == EADDRINUSE ? KS_E_BUSY : KS_E_IO, errno, "cannot listen on %s", name);
     *ret = fd;
-    fd = -1; /* handed over */
+    fd = -1; /* handed over; NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
     return 0;
 }
 
@@ -86,7 +86,7 @@ listeners_open(const struct config_list *addresses, const struct listeners *befo
     for (size_t i = 0; i < addresses->n; i++) {
         int fd = reuse(addresses->v[i], before);
         if (fd < 0)
-            KS_TRY(open_one(addresses->v[i], &fd, diag));
+            KS_TRY(open_one(addresses->v[i], &fd, diag)); /* NOLINT(clang-analyzer-unix.Malloc): cleaned up */
         opened.fds[opened.n] = fd;
         opened.names[opened.n++] = strdup(addresses->v[i]);
         if (opened.names[opened.n - 1] == NULL)

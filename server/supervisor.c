@@ -290,6 +290,8 @@ generation_new(struct supervisor *s, struct generation **ret, struct ks_diag *di
 static int
 start_workers(struct supervisor *s, const struct generation *g)
 {
+    if (g == NULL)
+        return KS_E_INTERNAL;
     size_t n = 0;
     for (size_t i = 0; i < PROCESSES_MAX && n < g->n_workers; i++) {
         struct process *p = &s->processes[i];

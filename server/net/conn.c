@@ -65,7 +65,7 @@ net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *pee
     c->peer = *peer;
     c->since_ms = c->active_ms = w->now_ms;
     /* Bounds that no honest connection meets; what really bounds these is the worker's memory_bytes. */
-    c->in = KS_BUF((size_t)w->config->limits_request_bytes + 2 * READ_MAX);
+    c->in = KS_BUF((size_t)w->config->limits_request_bytes + 2 * (size_t)READ_MAX);
     c->out = KS_BUF((size_t)w->config->limits_memory_bytes);
     c->cipher = KS_BUF((size_t)w->config->limits_memory_bytes);
     if (worker_attach(w, c) != 0) {
@@ -572,7 +572,7 @@ net_conn_sweep(struct conn *c)
         net_conn_free(c);
     } else if (c->partial_ms != 0 && w->now_ms - c->partial_ms > config->limits_request_timeout * 1000) {
         refuse(c, "closed: a request did not arrive whole in time");
-    } else if (net_tls_is_anonymous(c->tls) && age > ANONYMOUS_SECONDS * 1000 && !c->refused) {
+    } else if (net_tls_is_anonymous(c->tls) && age > (int64_t)ANONYMOUS_SECONDS * 1000 && !c->refused) {
         refuse(c, "closed: enrolment took too long");
     } else if (all_answered(c) && w->now_ms - c->active_ms > config->limits_idle_timeout * 1000) {
         begin_linger(c);

@@ -325,7 +325,7 @@ make_slots(struct net_worker *w, size_t n)
 static int
 make_events(struct net_worker *w, const struct net_settings *settings)
 {
-    static const struct timeval sweep_every = {0, SWEEP_MS * 1000};
+    static const struct timeval sweep_every = {0, SWEEP_MS * 1000L};
     w->base = event_base_new();
     if (w->base == NULL)
         return KS_E_NOMEM;
