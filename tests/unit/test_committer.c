@@ -400,8 +400,6 @@ a_second_process_is_told(void **state)
     create(&s);
     struct instance i;
     must_start(&s, &i);
-    char other[128];
-    snprintf(other, sizeof(other), "%s/other.db", s.dir);
     struct audit_log *log;
     struct ks_diag diag = {0};
     assert_int_equal(audit_log_open(s.audit, false, KS_SPAN_NONE, &log, &diag), KS_E_BUSY);
