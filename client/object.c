@@ -49,28 +49,41 @@ take_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_S
 }
 
 /*
- * An operation that makes one object, and Activate of it in the same message (by the ID Placeholder) if wanted.
- * uid_of finds the identifier in the response.
+ * Some servers cannot read batches, or an Activate without an identifier, and refuse such a message as a whole: then
+ * nothing was done.
+ */
+static bool
+is_no_batch(const struct client_op ops[2])
+{
+    return ops[0].code != 0 && ops[1].code == ops[0].code && ops[0].reason == KMIP_RESULT_REASON_INVALID_MESSAGE;
+}
+
+/*
+ * An operation that makes one object, and Activate of it in the same message (by the ID Placeholder) if wanted, or
+ * behind it where the server needs that. uid_of finds the identifier in the response.
  */
 static int
 make(struct client_call *call, uint32_t operation, const void *request, bool activate,
      const struct kmip_uid *(*uid_of)(const void *response), const char *verb, const char *name,
      char ret_uid[KS_UID_SIZE])
 {
-    const struct kmip_activate_request activation = {0};
+    struct kmip_activate_request activation = {0};
     struct client_op ops[] = {{.operation = operation, .request = request},
                               {.operation = KMIP_OPERATION_ACTIVATE, .request = &activation}};
     KS_TRY(client_call_batch(call, ops, activate ? 2 : 1, verb, name));
+    const bool apart = activate && is_no_batch(ops);
+    if (apart)
+        KS_TRY(client_call_batch(call, ops, 1, verb, name));
     if (ops[0].code != 0)
         return client_refuse(call, &ops[0], verb, name);
     char uid[KS_UID_SIZE];
     KS_TRY(take_uid(call, uid_of(ops[0].response), uid));
     memcpy(ret_uid, uid, sizeof(uid));
-    if (activate && ops[1].code != 0) {
-        client_refuse(call, &ops[1], "activate the new object", uid);
-        return call->error->code;
+    if (apart) {
+        activation.unique_identifier = client_uid(uid);
+        KS_TRY(client_call_batch(call, &ops[1], 1, "activate the new object", uid));
     }
-    return 0;
+    return activate && ops[1].code != 0 ? client_refuse(call, &ops[1], "activate the new object", uid) : 0;
 }
 
 static const struct kmip_uid *

@@ -270,6 +270,32 @@ create_says_what_is_wanted_in_every_version(void **state)
 }
 
 static enum peer_action
+refuse_batches(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    if (request->message->n_batch_item > 1)
+        return refuse_all(peer, request, reply);
+    if (request->operation == KMIP_OPERATION_ACTIVATE) {
+        const struct kmip_activate_request *activate = payload_of(request, 0);
+        EXPECT(ks_span_is(activate->unique_identifier.text, "key-1"));
+    }
+    return PEER_ANSWER;
+}
+
+static void
+a_server_without_batches_gets_two_messages(void **state)
+{
+    (void)state;
+    struct peer peer = start(refuse_batches, KMIP_V1_4);
+    peer_start(&peer);
+    struct ks_client *client = CLIENT(&world, "", &peer);
+    char uid[KS_UID_SIZE] = "";
+    assert_int_equal(ks_client_create(client, NULL, &(struct ks_create){.object.activate = true}, uid, NULL), 0);
+    assert_string_equal(uid, "key-1");
+    assert_int_equal(peer.n_requests, 3);
+    stop(&peer, client);
+}
+
+static enum peer_action
 refuse_second(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
 {
     (void)peer;
@@ -832,6 +858,7 @@ main(void)
         cmocka_unit_test(a_message_that_was_not_understood_is_refused_as_a_whole),
         cmocka_unit_test(an_answer_must_fit_the_question),
         cmocka_unit_test(create_says_what_is_wanted_in_every_version),
+        cmocka_unit_test(a_server_without_batches_gets_two_messages),
         cmocka_unit_test(a_key_that_could_not_be_activated_is_told_of),
         cmocka_unit_test(every_kind_of_object_can_be_registered),
         cmocka_unit_test(a_key_in_the_clear_is_not_taken_for_a_wrapped_one),
