@@ -57,3 +57,20 @@ key_report(struct cli *cli, const char *done, const char *uid, const char *name)
     json_close(&json, '}');
     return output_json(&json);
 }
+
+static void
+attributes_freep(struct ks_attributes **attributes)
+{
+    ks_attributes_free(*attributes);
+}
+
+int
+key_algorithm(struct cli *cli, const char *uid, uint32_t *ret)
+{
+    const struct ks_attribute_name name = {.tag = KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM};
+    KS_CLEANUP(attributes_freep) struct ks_attributes *attributes = NULL;
+    KS_TRY(ks_client_get_attributes(cli->client, &cli->call, uid, &name, 1, &attributes, &cli->error));
+    const struct ks_attribute *algorithm = ks_attributes_find(attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM);
+    *ret = algorithm != NULL && algorithm->value.type == KMIP_TYPE_ENUMERATION ? algorithm->value.enumeration : 0;
+    return 0;
+}

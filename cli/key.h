@@ -13,5 +13,8 @@ int key_find(struct cli *cli, size_t i, char ret_uid[KS_UID_SIZE]) KS_MUST_CHECK
 int key_word(struct cli *cli, const char *option, enum words_set set, uint32_t fallback, uint32_t *ret) KS_MUST_CHECK;
 int key_mask(struct cli *cli, const char *option, uint32_t fallback, uint32_t *ret) KS_MUST_CHECK;
 
+/* The Cryptographic Algorithm of an object: not every server finds it out by itself. 0: not said. */
+int key_algorithm(struct cli *cli, const char *uid, uint32_t *ret) KS_MUST_CHECK;
+
 /* "Created 0193...", or {"identifier": ..., "name": ...}. */
 int key_report(struct cli *cli, const char *done, const char *uid, const char *name) KS_MUST_CHECK;

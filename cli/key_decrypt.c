@@ -28,6 +28,7 @@ run(struct cli *cli)
     struct ks_crypto_params crypto = {.block_cipher_mode = envelope.mode, .tag_length = (int32_t)envelope.tag.len};
     if (envelope.mode == KMIP_BLOCK_CIPHER_MODE_CBC)
         crypto.padding_method = KMIP_PADDING_METHOD_PKCS5;
+    KS_TRY(key_algorithm(cli, uid, &crypto.cryptographic_algorithm));
     const struct ks_cipher params = {.uid = uid,
                                      .crypto = &crypto,
                                      .data = {envelope.data.data, envelope.data.len},

@@ -32,6 +32,7 @@ run(struct cli *cli)
         crypto.padding_method = KMIP_PADDING_METHOD_PKCS5;
     }
     KS_TRY(key_find(cli, 0, uid));
+    KS_TRY(key_algorithm(cli, uid, &crypto.cryptographic_algorithm));
     const struct ks_cipher params = {.uid = uid,
                                      .crypto = &crypto,
                                      .data = {plain.data, plain.len},
