@@ -96,6 +96,23 @@ def test_setting_before_the_library_is_loaded_does_not_count(cluster, database, 
         sql(database, "REVOKE pg_read_all_settings FROM settings_user")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_settings_at_connecting_do_not_count(cluster, database, user, name):
+    sql(database, "LOAD 'keystead'")
+    before = value(database, "SELECT current_setting('keystead.%s')" % name)
+    sql(database, "GRANT pg_read_all_settings TO settings_user")
+    options = "-c keystead.%s=/1234" % name if name in FILES else "-c keystead.%s=1234" % name
+    with contextlib.closing(cluster.connect("settings", "settings_user", options)) as connection:
+        sql(connection, "SELECT keystead.forget_keys()")
+        assert value(connection, "SELECT current_setting('keystead.%s')" % name) == before
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_ordinary_user_may_not_set_for_his_role(user, name):
+    with refused("42501", "keystead." + name):
+        sql(user, "ALTER ROLE settings_user SET keystead.%s = '1234'" % name)
+
+
 @pytest.mark.parametrize("name", FILES + ["servers"])
 def test_ordinary_user_may_not_see(user, name):
     sql(user, "SELECT keystead.forget_keys()")
