@@ -216,10 +216,10 @@ attr_digest(struct ctx *ctx, struct rev *draft, struct ks_span material)
         return KS_E_NOMEM;
     KS_TRY(ks_sha256(&material, 1, value));
     digest.digest_value = KS_SPAN(value, KS_SHA256);
-    if (core_has(&draft->core, CORE_KEY_FORMAT_TYPE)) {
-        digest.key_format_type = (uint32_t)core_get(&draft->core, CORE_KEY_FORMAT_TYPE);
-        digest.has_key_format_type = true;
-    }
+    digest.key_format_type = core_has(&draft->core, CORE_KEY_FORMAT_TYPE)
+                                 ? (uint32_t)core_get(&draft->core, CORE_KEY_FORMAT_TYPE)
+                                 : KMIP_KEY_FORMAT_TYPE_RAW;
+    digest.has_key_format_type = true;
     struct kmip_item *item;
     KS_TRY(kmip_item_encode(&kmip_schema_digest, KMIP_V2_1, &digest, ctx->arena, &item));
     item->tag = KMIP_TAG_DIGEST;

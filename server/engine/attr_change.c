@@ -399,6 +399,16 @@ attr_modify(struct ctx *ctx, const struct object *object, struct rev *draft, con
     return 0;
 }
 
+/* The one instance gets another value and keeps its index. */
+static int
+attr_replace(struct rev *draft, const struct kmip_attr *attr)
+{
+    for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
+        if (a->value != NULL && attr_same(a, attr->tag, attr->vendor, attr->name))
+            a->value = attr->value;
+    return 0;
+}
+
 int
 attr_set(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr)
 {
@@ -407,12 +417,17 @@ attr_set(struct ctx *ctx, const struct object *object, struct rev *draft, const 
     KS_TRY(rule_for(ctx, draft, attr, CHANGE_SET, &rule));
     KS_TRY(check_value(ctx, attr, rule));
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
-    if ((rule->flags & KMIP_ATTR_MULTI) != 0)
+    /* Of a vendor attribute nothing says that it has several values: one is set, several are not. */
+    size_t n = 0;
+    for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
+        n += a->value != NULL && attr_same(a, attr->tag, attr->vendor, attr->name);
+    if ((rule->flags & KMIP_ATTR_MULTI) != 0 && (attr->tag != KMIP_TAG_ATTRIBUTE || n > 1))
         return engine_fail(ctx, COND_ATTRIBUTE_MANY, "%s can have several instances: use Add or Modify Attribute",
                            LABEL(attr));
     const enum core_id id = fact_of(attr->tag);
+    if (id == CORE_COUNT && n == 1)
+        return attr_replace(draft, attr);
     if (id == CORE_COUNT) {
-        attr_drop(draft, attr->tag);
         return append(ctx, draft, attr, rule, &made);
     }
     const bool there = core_has(&draft->core, id);
@@ -466,8 +481,6 @@ attr_delete(struct ctx *ctx, const struct object *object, struct rev *draft, con
     const enum core_id id = fact_of(which->tag);
     if (id != CORE_COUNT) {
         KS_TRY(fact_present(ctx, object, draft, which, which->value, id));
-        const struct kmip_attrs *none = NULL;
-        (void)none;
         struct kmip_attrs before;
         KS_TRY(attr_values(ctx, object, which, &before));
         if (before.first == NULL)

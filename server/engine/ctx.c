@@ -186,7 +186,7 @@ engine_use(struct ctx *ctx, struct object *object, const struct use *use)
         return engine_fail(ctx, COND_USAGE_MASK, "the Cryptographic Usage Mask of object %s does not allow %s",
                            object->uid, use_name(ctx));
     if (usage_units(core, use) > core_get(core, CORE_USAGE_COUNT))
-        return engine_fail(ctx, COND_USAGE_LIMIT, "the Usage Limits of object %s are used up; re-key it", object->uid);
+        return engine_fail(ctx, COND_USED_UP, "the Usage Limits of object %s are used up; re-key it", object->uid);
     if (use->plaintext && core_get(core, CORE_SENSITIVE) != 0)
         return engine_fail(ctx, COND_SENSITIVE, "object %s is Sensitive: it is handed out wrapped only", object->uid);
     if ((use->plaintext || use->wrapped) && core_has(core, CORE_EXTRACTABLE) && core_get(core, CORE_EXTRACTABLE) == 0)

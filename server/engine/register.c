@@ -37,13 +37,24 @@ check_symmetric(struct ctx *ctx, struct core *core, size_t len)
                        "the Key Material has %zu bytes, which does not fit its Cryptographic Length", len);
 }
 
+/* PKCS#8's EncryptedPrivateKeyInfo begins with an AlgorithmIdentifier, PrivateKeyInfo with a version. */
+static bool
+is_encrypted_pkcs8(const struct core *core, const struct material *material)
+{
+    const struct ks_span b = material->bytes;
+    if (core_get(core, CORE_KEY_FORMAT_TYPE) != KMIP_KEY_FORMAT_TYPE_PKCS_8 || b.len < 8 || b.data[0] != 0x30)
+        return false;
+    const size_t at = b.data[1] < 0x80 ? 2 : 2 + (size_t)(b.data[1] & 0x7f);
+    return at < b.len && b.data[at] == 0x30;
+}
+
 /* An asymmetric key in a format that crypto/ reads has to be one, and says algorithm and length itself. */
 static int
 check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material)
 {
     KS_PKEY *key = NULL;
     const int rc = material_pkey(ctx, &draft->core, material, &key);
-    if (rc == KS_E_UNSUPPORTED)
+    if (rc == KS_E_UNSUPPORTED || (rc != KS_E_NOMEM && rc != 0 && is_encrypted_pkcs8(&draft->core, material)))
         return 0; /* kept as it is */
     if (rc == KS_E_NOMEM)
         return rc;
@@ -125,7 +136,6 @@ take_key_block(struct ctx *ctx, const struct kmip_key_block *block, struct rev *
     }
     KS_TRY(take_material(ctx, draft, block, &material));
     KS_TRY(check_material(ctx, draft, &material));
-    core_set(core, CORE_KEY_VALUE_PRESENT, true);
     return material_put(ctx, draft, material.kind, material.bytes);
 }
 

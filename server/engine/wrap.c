@@ -105,10 +105,11 @@ wrapping_data(struct ctx *ctx, const struct object *key, const struct kmip_key_w
     return 0;
 }
 
+/* Whatever was encoded, a wrapped Key Value is a Byte String. */
 static int
-put_wrapped(struct ctx *ctx, struct ks_span wrapped, bool raw, struct kmip_key_block *block)
+put_wrapped(struct ctx *ctx, struct ks_span wrapped, struct kmip_key_block *block)
 {
-    struct material material = {raw ? MATERIAL_BYTES : MATERIAL_WRAPPED, KS_SPAN_NONE};
+    struct material material = {MATERIAL_WRAPPED, KS_SPAN_NONE};
     KS_TRY(ks_arena_span(ctx->arena, wrapped, &material.bytes));
     return material_key_value(ctx, &material, NULL, &block->key_value);
 }
@@ -140,7 +141,7 @@ wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_k
         return rc == KS_E_INVALID ? engine_fail_diag(ctx, COND_BAD_PARAMETERS, &diag)
                                   : engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag);
     KS_TRY(wrapping_data(ctx, key, how, raw, &block->key_wrapping_data));
-    KS_TRY(put_wrapped(ctx, ks_buf_span(&wrapped), raw, block));
+    KS_TRY(put_wrapped(ctx, ks_buf_span(&wrapped), block));
     const struct use use = {.use = USE_PROTECT, .bytes = (int64_t)input.len};
     return engine_used(ctx, key, &use);
 }

@@ -307,7 +307,7 @@ usage_limits_run_out(void **unused)
     activate_key(&t, id);
     assert_int_equal(try(&t, USE_PROTECT, id)->result_status, KMIP_RESULT_STATUS_SUCCESS);
     assert_int_equal(try(&t, USE_PROTECT, id)->result_status, KMIP_RESULT_STATUS_SUCCESS);
-    assert_int_equal(try(&t, USE_PROTECT, id)->result_reason, KMIP_RESULT_REASON_USAGE_LIMIT_EXCEEDED);
+    assert_int_equal(try(&t, USE_PROTECT, id)->result_reason, KMIP_RESULT_REASON_PERMISSION_DENIED);
     const struct kmip_item *left = attribute(&t, id, KMIP_TAG_USAGE_LIMITS);
     assert_int_equal(kmip_item_child(left, KMIP_TAG_USAGE_LIMITS_COUNT)->i64, 0);
     assert_int_equal(kmip_item_child(left, KMIP_TAG_USAGE_LIMITS_TOTAL)->i64, 2);

@@ -60,14 +60,18 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
                struct kmip_key_block **ret)
 {
     const struct core *core = &object->rev->core;
-    struct material material;
+    struct material material = {MATERIAL_BYTES, KS_SPAN_NONE};
     struct kmip_key_block *block = CTX_NEW(ctx, struct kmip_key_block);
     if (block == NULL)
         return KS_E_NOMEM;
     const uint32_t format =
         r->has_key_format_type ? r->key_format_type : (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
-    KS_TRY(material_open(ctx, object, &material));
-    KS_TRY(convert(ctx, object, format, &material));
+    /* 1.2 and later: a key whose value is elsewhere is handed out without one. */
+    const bool elsewhere = core_has(core, CORE_KEY_VALUE_PRESENT) && core_get(core, CORE_KEY_VALUE_PRESENT) == 0;
+    if (!elsewhere) {
+        KS_TRY(material_open(ctx, object, &material));
+        KS_TRY(convert(ctx, object, format, &material));
+    }
     block->key_format_type = format;
     block->key_compression_type = (uint32_t)core_get(core, CORE_KEY_COMPRESSION_TYPE);
     block->has_key_compression_type = core_has(core, CORE_KEY_COMPRESSION_TYPE);
@@ -75,6 +79,8 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
     block->has_cryptographic_algorithm = core_has(core, CORE_ALGORITHM);
     block->cryptographic_length = (int32_t)core_get(core, CORE_LENGTH);
     block->has_cryptographic_length = core_has(core, CORE_LENGTH);
+    if (elsewhere && r->key_wrapping_specification != NULL)
+        return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", object->uid);
     if (object->rev->wrapping != NULL) {
         void *wrapping;
         KS_TRY(kmip_item_decode(&kmip_schema_key_wrapping_data, KMIP_V2_1, object->rev->wrapping, ctx->arena, &wrapping,
@@ -83,7 +89,7 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
     }
     if (r->key_wrapping_specification != NULL)
         KS_TRY(wrap_key_block(ctx, object, r->key_wrapping_specification, &material, block));
-    else
+    else if (!elsewhere)
         KS_TRY(material_key_value(ctx, &material, NULL, &block->key_value));
     *ret = block;
     return 0;
