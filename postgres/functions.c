@@ -12,7 +12,7 @@ KS_SQL_FUNCTION(keystead_decrypt);
 KS_SQL_FUNCTION(keystead_forget_keys);
 
 static struct ks_span
-span_of(const bytea *value)
+span_of(bytea *value)
 {
     return KS_SPAN(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }

@@ -281,7 +281,7 @@ read_data_key(uint64 row, struct ks_data_key *ret)
     read_text(row, 4, ret->kek, sizeof(ret->kek));
     ret->system_identifier = (uint64_t)DatumGetInt64(column(row, 5));
     ret->database = DatumGetObjectId(column(row, 6));
-    const bytea *wrapped = DatumGetByteaPP(column(row, 7));
+    bytea *wrapped = DatumGetByteaPP(column(row, 7));
     if (VARSIZE_ANY_EXHDR(wrapped) != sizeof(ret->wrapped))
         ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
                 errmsg("data key %u of \"%s\" has %zu bytes instead of %zu", ret->which.version, ret->name,
