@@ -5,6 +5,10 @@
  * once and held, no shared-memory file, and a second process is told so. Opening and closing the database file in this
  * process by other means would drop that lock (POSIX locks belong to the process): nobody does.
  *
+ * What is deleted or replaced is overwritten with zeroes (secure_delete), and leaves the log when that is cut at the
+ * next idle moment: the sealed bytes of a destroyed key do not lie about. What the file system keeps of a file that was
+ * cut, and what a flash disk keeps of blocks that were overwritten, is out of reach here.
+ *
  * Tables are clustered by key (WITHOUT ROWID), so keys that grow with time touch few pages.
  */
 #include <errno.h>
@@ -151,7 +155,7 @@ set_up(struct store_backend *s, const char *path, struct ks_diag *diag)
     (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     return run(s,
                "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-               "PRAGMA cache_size=-65536; PRAGMA secure_delete=FAST",
+               "PRAGMA cache_size=-65536; PRAGMA secure_delete=ON",
                "setting up", diag);
 }
 
@@ -397,7 +401,7 @@ sqlite_idle(struct store_backend *s, struct ks_diag *diag)
 {
     if (!s->written)
         return 0;
-    const int rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    const int rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (rc != SQLITE_OK)
         return fail(s, rc, "writing the log into the database", diag);
     s->written = false;

@@ -65,5 +65,8 @@ int store_commit(struct store *store, const struct store_change *changes, size_t
 /* After a failed commit: closes and opens anew, and brings the file to one certain state on disk. */
 int store_reopen(struct store *store, struct ks_diag *diag) KS_MUST_CHECK;
 
-/* For moments without work: moves the write-ahead log into the database file. Never necessary. */
+/*
+ * For moments without work: moves the write-ahead log into the database file and cuts it, so that what was deleted or
+ * replaced is in neither any more.
+ */
 int store_idle(struct store *store, struct ks_diag *diag) KS_MUST_CHECK;

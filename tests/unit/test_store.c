@@ -134,6 +134,52 @@ rows_come_back_in_order(void **state)
     store_close(store);
 }
 
+static size_t
+count_in_files(const struct scratch *s, const char *needle)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    size_t n = 0;
+    for (size_t i = 0; i < KS_ARRAY_LEN(suffixes); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s%s", s->store, suffixes[i]);
+        /* Not by ks_file_read: closing the database file would drop SQLite's lock on it, in this process too. */
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct ks_buf data = KS_BUF(64 << 20);
+            _exit(ks_file_read(path, &data, NULL) == 0 && memmem(data.data, data.len, needle, strlen(needle)) != NULL);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        n += status != 0;
+    }
+    return n;
+}
+
+/* The sealed bytes of what was destroyed are gone from the files, not only from the tables. */
+static void
+nothing_stays_of_what_was_deleted(void **state)
+{
+    (void)state;
+    SCRATCH(s);
+    struct store *store = new_store(&s);
+    static char large[20000];
+    memset(large, 'x', sizeof(large) - 1);
+    memcpy(large + 15000, "needle in pages of its own", 26);
+    const struct store_change first[] = {row(STORE_OBJECT, "a", "needle to be replaced"), row(STORE_OBJECT, "b", "1"),
+                                         row(STORE_OBJECT, "c", "needle to be deleted"), row(STORE_OBJECT, "d", large)};
+    assert_int_equal(store_commit(store, first, KS_ARRAY_LEN(first), NULL), 0);
+    assert_int_equal(store_idle(store, NULL), 0);
+    assert_int_equal(count_in_files(&s, "needle to be"), 1);
+    const struct store_change second[] = {row(STORE_OBJECT, "a", "short"), row(STORE_OBJECT, "c", NULL),
+                                          row(STORE_OBJECT, "d", NULL)};
+    assert_int_equal(store_commit(store, second, KS_ARRAY_LEN(second), NULL), 0);
+    assert_int_equal(store_idle(store, NULL), 0);
+    assert_int_equal(count_in_files(&s, "needle"), 0);
+    assert_get(store, STORE_OBJECT, KS_LIT("a"), KS_LIT("short"));
+    store_close(store);
+}
+
 /* A transaction that cannot be is not there in part, and nothing goes on as if it had not been. */
 static void
 a_failed_commit_leaves_nothing(void **state)
@@ -316,6 +362,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(creates_once_and_for_its_owner_alone),
         cmocka_unit_test(rows_come_back_in_order),
+        cmocka_unit_test(nothing_stays_of_what_was_deleted),
         cmocka_unit_test(a_failed_commit_leaves_nothing),
         cmocka_unit_test(another_process_is_told),
         cmocka_unit_test(other_files_are_refused),
