@@ -300,6 +300,10 @@ on_signal(evutil_socket_t sig, short what, void *arg)
     const enum drain wanted = sig == SIGTERM ? DRAIN_STOP : DRAIN_IDLE;
     if (w->drain >= wanted)
         return;
+    /* What had arrived by now is in flight too: one last look into each socket before reading ends. */
+    for (size_t i = 0; wanted == DRAIN_STOP && i < w->n_slots; i++)
+        if (w->slots[i] != NULL && w->slots[i]->state == CONN_OPEN && w->slots[i]->reading)
+            net_conn_receive(w->slots[i]);
     w->drain = wanted;
     w->drain_ms = ks_monotonic_ms();
     worker_check_listeners(w);

@@ -21,11 +21,11 @@ def create(sock, name=None):
 
 
 def slow_request():
-    """Create Key Pair, RSA 4096: takes from a tenth of a second to several."""
+    """Create Key Pair, RSA 3072: takes from a tenth of a second to a few."""
     common = struct_(
         0x42001F,  # Common Template-Attribute
         attribute("Cryptographic Algorithm", enum(tag.ATTRIBUTE_VALUE, 4)),
-        attribute("Cryptographic Length", integer(tag.ATTRIBUTE_VALUE, 4096)))
+        attribute("Cryptographic Length", integer(tag.ATTRIBUTE_VALUE, 3072)))
     private = struct_(0x420065, attribute("Cryptographic Usage Mask", integer(tag.ATTRIBUTE_VALUE, 1)))
     public = struct_(0x42006E, attribute("Cryptographic Usage Mask", integer(tag.ATTRIBUTE_VALUE, 2)))
     return request(op.CREATE_KEY_PAIR, [common, private, public])
