@@ -72,15 +72,16 @@ note(struct failures *failures, const struct ks_error *error, const char *server
 
 /*
  * A connection to the server and the version to speak on it. Looking up, connecting, shaking hands and agreeing on a
- * version have connect_timeout together.
+ * version have connect_timeout together. ret_reused, which is set in any case: it is one that was used before.
  */
 static int
 open_conn(struct ks_client *client, struct client_step *step, bool fresh, const struct client_wait *wait,
-          struct conn **ret, struct ks_error *error)
+          bool *ret_reused, struct conn **ret, struct ks_error *error)
 {
     const struct client_server *server = &client->servers[step->server];
     const struct client_wait share = client_wait_within(wait, client->config->connect_timeout_ms);
     KS_CLEANUP(conn_closep) struct conn *conn = fresh ? NULL : pool_take(client, step->server);
+    *ret_reused = conn != NULL;
     if (conn == NULL) {
         const char *name = client->config->server_name;
         KS_TRY(
@@ -109,17 +110,20 @@ try_server(struct ks_client *client, struct client_step *step, const struct clie
 {
     for (bool fresh = false;; fresh = true) {
         KS_CLEANUP(conn_closep) struct conn *conn = NULL;
+        bool reused = false;
+        step->outcome = CLIENT_NOT_PROCESSED;
         int rc = client_wait_fd(whole, -1, 0);
         if (rc != 0)
             rc = client_fail(error, rc, "%s", ks_err_text(rc));
         if (rc == 0)
-            rc = open_conn(client, step, fresh, wait, &conn, error);
+            rc = open_conn(client, step, fresh, wait, &reused, &conn, error);
+        if (rc != 0 && reused && rc != KS_E_CANCELLED && rc != KS_E_TIMEOUT)
+            continue; /* it broke while the version was asked for: a fresh one tells */
         if (rc != 0) {
             pool_mark(client, step->server, rc == KS_E_CANCELLED);
             *ret_rc = rc;
             return rc == KS_E_CANCELLED || rc == KS_E_NOMEM || client_wait_left(whole) == 0 ? DONE : NEXT_SERVER;
         }
-        const bool reused = conn->used;
         step->outcome = CLIENT_UNKNOWN;
         step->conn_ok = true;
         rc = step->run(step, conn, wait, error);

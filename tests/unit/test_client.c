@@ -263,6 +263,9 @@ a_server_that_never_shakes_hands_is_left(void **state)
     assert_int_equal(create(client, NULL, &error), KS_E_TIMEOUT);
     assert_false(error.maybe_done);
     assert_message(error, "TLS handshake");
+    assert_message(error, "127.0.0.1:"); /* which server */
+    assert_int_equal(create(client, &(struct ks_call){.timeout_ms = 100}, &error), KS_E_TIMEOUT);
+    assert_message(error, "127.0.0.1:");
     ks_client_free(client);
     peer_stop(&peer);
 }
