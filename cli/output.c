@@ -28,6 +28,10 @@ begin(struct json *json, const char *name)
 void
 json_open(struct json *json, const char *name, char bracket)
 {
+    if (name == NULL && json->comma) { /* the next object of an array: a line of its own, for grep and diff */
+        (void)ks_buf_add_str(&json->buf, ",\n ");
+        json->comma = false;
+    }
     begin(json, name);
     (void)ks_buf_add_u8(&json->buf, (uint8_t)bracket);
     json->comma = false;

@@ -278,6 +278,7 @@ def test_list_filters(instance, name):
     assert listed("--created-before", "2001-01-01") == []
     assert listed("--created-after", "2001-01-01", "--created-before", "2001-01-02T00:00:00Z") == []
     assert len(as_json(instance, "key", "list", "--limit", "2")) == 2
+    assert len(instance.run("key", "list", "--limit", "2", "--json").stdout.splitlines()) == 2  # for grep
     everything = [e["identifier"] for e in as_json(instance, "key", "list")]
     assert [e["identifier"] for e in as_json(instance, "key", "list", "--offset", "1")] == everything[1:]
     assert "date" in fails(instance, "usage", "key", "list", "--created-after", "yesterday")
