@@ -70,6 +70,15 @@ static const struct {
     {KMIP_TAG_USAGE_LIMITS, CORE_USAGE_TOTAL, make_usage_limits},
 };
 
+bool
+attr_is_computed(uint32_t tag)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(computed); i++)
+        if (computed[i].tag == tag)
+            return true;
+    return false;
+}
+
 static int
 collect_computed(struct ctx *ctx, const struct object *object, uint32_t tag, struct kmip_attrs *ret)
 {

@@ -19,6 +19,9 @@ int attr_collect(struct ctx *ctx, const struct object *object, const struct kmip
 int attr_values(struct ctx *ctx, const struct object *object, const struct kmip_attr *which,
                 struct kmip_attrs *ret) KS_MUST_CHECK;
 
+/* Whether the attribute is put together from others when it is asked for. */
+bool attr_is_computed(uint32_t tag);
+
 /* Whether both are about the same attribute. */
 bool attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct ks_span name);
 

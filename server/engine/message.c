@@ -114,8 +114,9 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
     if (!sealed && !policy_may(ctx->client, row->right, NULL))
         return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s; ask an administrator", op->name);
     if (item->payload_error != 0 || item->payload == NULL) {
-        const int rc =
-            engine_fail(ctx, COND_BAD_MESSAGE, "the payload of %s is not as this version of KMIP has it", op->name);
+        const struct ks_span what = item->payload_message;
+        const int rc = engine_fail(ctx, COND_BAD_MESSAGE, "%s: %.*s", op->name, what.len < 400 ? (int)what.len : 400,
+                                   (const char *)what.data);
         if (item->payload_reason != 0)
             ctx->reason = item->payload_reason;
         return rc;
@@ -124,7 +125,9 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
         if (item->message_extension[i]->criticality_indicator)
             return engine_fail(ctx, COND_CRITICAL_EXTENSION,
                                "the message extension of %.*s is unknown here, and critical",
-                               (int)(item->message_extension[i]->vendor_identification.len & 63),
+                               item->message_extension[i]->vendor_identification.len < 64
+                                   ? (int)item->message_extension[i]->vendor_identification.len
+                                   : 64,
                                (const char *)item->message_extension[i]->vendor_identification.data);
     if ((row->flags & OP_ALONE) != 0 && ctx->n_items > 1)
         return engine_fail(ctx, COND_NO_SUCH_FEATURE, "%s can not be undone and has to be the one item of its batch",
@@ -416,7 +419,8 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
     set_correlation(&ctx);
     if (who->authenticated && !engine_sealed(engine))
         ctx.client = clients_by_fingerprint(&engine->clients, who->fingerprint);
-    if (ctx.client != NULL && ctx.client->revoked)
+    /* A connection may have outlived what let it in. */
+    if (ctx.client != NULL && (ctx.client->revoked || ctx.client->not_after <= ctx.now))
         ctx.client = NULL;
     int rc = engine_settle(&ctx);
     const struct tx settled = ctx.tx;

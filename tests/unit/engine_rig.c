@@ -24,8 +24,13 @@ rig_now(void *arg)
 static int
 rig_random(void *arg, void *ret, size_t len)
 {
-    (void)arg;
-    return ks_random(ret, len);
+    struct rig *rig = arg;
+    if (!rig->predictable)
+        return ks_random(ret, len);
+    uint8_t *to = ret;
+    for (size_t i = 0; i < len; i++)
+        to[i] = (uint8_t)(rig->drawn++ * 37);
+    return 0;
 }
 
 static void
@@ -97,8 +102,18 @@ rig_open(struct rig *rig, const struct engine_config *config, bool real_time)
     must(keyring_create(rig->store, &root, &diag), "keyring", &diag);
     must(keyring_open(rig->store, &root, &rig->keyring, &diag), "keyring", &diag);
     make_instance(rig);
+    rig->config = config != NULL ? *config : plain;
+    rig_restart(rig);
+}
+
+void
+rig_restart(struct rig *rig)
+{
+    struct ks_diag diag = {0};
     const struct engine_env env = {.arg = rig, .now_us = rig_now, .random = rig_random};
-    must(engine_new(&env, config != NULL ? config : &plain, &rig->engine), "engine", NULL);
+    engine_free(rig->engine);
+    rig->engine = NULL;
+    must(engine_new(&env, &rig->config, &rig->engine), "engine", NULL);
     must(engine_load(rig->engine, rig->keyring, rig->store, &diag), "load", &diag);
 }
 

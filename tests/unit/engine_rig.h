@@ -20,7 +20,10 @@ struct rig {
     struct identity admin, client, stranger, nobody;
     int64_t now_us; /* the clock, unless it is the system's */
     bool real_time;
+    bool predictable; /* random numbers count: the same requests get the same identifiers */
+    uint64_t drawn;
     struct ks_buf ca;
+    struct engine_config config;
 };
 
 /* On failure prints why and exits: nothing can be tested without it. */
@@ -29,6 +32,9 @@ void rig_close(struct rig *rig);
 
 /* The engine anew from what the store holds. */
 int rig_reload(struct rig *rig, struct ks_diag *diag);
+
+/* Another engine in place of the one there is, with the same configuration. */
+void rig_restart(struct rig *rig);
 
 /* One request, its changes committed. The answer stays in rig->reply until the next. */
 struct ks_span rig_ask(struct rig *rig, const struct identity *who, struct ks_span request);

@@ -85,29 +85,49 @@ fact_matches(const struct core *core, enum core_id id, const struct filter *f)
     return have == want;
 }
 
+static bool
+instance_matches(const struct kmip_attr *a, const struct filter *f)
+{
+    if (f->attr->value == NULL) /* the name alone: the object has one */
+        return true;
+    if (f->range)
+        return a->value->type == KMIP_TYPE_DATE_TIME && f->from <= a->value->i64 && a->value->i64 <= f->to;
+    return value_matches(a->value, f->attr->value);
+}
+
+/* Attributes of the list are looked at where they are: a search may pass a million objects. */
+static bool
+listed_matches(const struct rev *rev, const struct filter *f)
+{
+    for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next)
+        if (a->value != NULL && attr_same(a, f->attr->tag, f->attr->vendor, f->attr->name) && instance_matches(a, f))
+            return true;
+    return false;
+}
+
 static int
 filter_matches(struct ctx *ctx, const struct object *object, const struct filter *f, bool *ret)
 {
-    const enum core_id id = f->attr->tag != KMIP_TAG_ATTRIBUTE ? core_find(f->attr->tag) : CORE_COUNT;
+    const uint32_t tag = f->attr->tag;
+    const enum core_id id = tag != KMIP_TAG_ATTRIBUTE ? core_find(tag) : CORE_COUNT;
     struct kmip_attrs values;
-    *ret = false;
-    if (f->attr->tag == KMIP_TAG_UNIQUE_IDENTIFIER) {
+    if (tag == KMIP_TAG_UNIQUE_IDENTIFIER) {
         *ret = f->attr->value != NULL && f->attr->value->type == KMIP_TYPE_TEXT_STRING &&
                ks_span_equal(f->attr->value->s, object_uid(object));
         return 0;
     }
-    if (id != CORE_COUNT && (core_rows[id].flags & CORE_HIDDEN) == 0 && f->attr->value != NULL) {
-        *ret = fact_matches(&object->rev->core, id, f);
+    if (id != CORE_COUNT && (core_rows[id].flags & CORE_HIDDEN) == 0) {
+        *ret = f->attr->value != NULL ? fact_matches(&object->rev->core, id, f) : core_has(&object->rev->core, id);
         return 0;
     }
-    KS_TRY(attr_values(
-        ctx, object,
-        &(struct kmip_attr){.tag = f->attr->tag, .vendor = f->attr->vendor, .name = f->attr->name, .index = -1},
-        &values));
+    if (!attr_is_computed(tag)) {
+        *ret = listed_matches(object->rev, f);
+        return 0;
+    }
+    *ret = false;
+    KS_TRY(attr_values(ctx, object, &(struct kmip_attr){.tag = tag, .index = -1}, &values));
     for (const struct kmip_attr *a = values.first; a != NULL && !*ret; a = a->next)
-        *ret = f->attr->value == NULL || /* the name alone: the object has one */
-               (f->range ? a->value->type == KMIP_TYPE_DATE_TIME && f->from <= a->value->i64 && a->value->i64 <= f->to
-                         : value_matches(a->value, f->attr->value));
+        *ret = instance_matches(a, f);
     return 0;
 }
 
