@@ -15,11 +15,11 @@
 #define KS_PUBLIC __attribute__((visibility("default")))
 
 /* Evaluates a call that returns 0 or a negative KS_E_* code, and returns from the caller if it failed. */
-#define KS_TRY(call)                       \
-    do {                                   \
-        const int ks_try_rc_ = (call);     \
-        if (ks_try_rc_ != 0)               \
-            return ks_try_rc_;             \
+#define KS_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        const int ks_try_rc_ = (call);                                                                                 \
+        if (ks_try_rc_ != 0)                                                                                           \
+            return ks_try_rc_;                                                                                         \
     } while (0)
 
 #define KS_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

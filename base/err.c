@@ -83,8 +83,7 @@ ks_fail_errno(struct ks_diag *diag, int code, int err, const char *fmt, ...)
         va_end(args);
         const size_t used = strlen(diag->message);
         char text[128];
-        snprintf(diag->message + used, sizeof(diag->message) - used, ": %s",
-                 strerror_r(err, text, sizeof(text)));
+        snprintf(diag->message + used, sizeof(diag->message) - used, ": %s", strerror_r(err, text, sizeof(text)));
     }
     return code;
 }

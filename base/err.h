@@ -20,11 +20,11 @@
 #define KS_DIAG_NO_OFFSET SIZE_MAX
 
 struct ks_diag {
-    int code;            /* KS_E_*, 0 when nothing was reported */
-    size_t offset;       /* byte (or character) in the input, KS_DIAG_NO_OFFSET if that means nothing */
-    char path[256];      /* where in a message: "RequestMessage/BatchItem[0]/Operation", else empty */
-    char message[512];   /* what happened, to what, and what to do next; no trailing newline */
-    char text[832];      /* path, offset and message joined by ks_diag_text */
+    int code;          /* KS_E_*, 0 when nothing was reported */
+    size_t offset;     /* byte (or character) in the input, KS_DIAG_NO_OFFSET if that means nothing */
+    char path[256];    /* where in a message: "RequestMessage/BatchItem[0]/Operation", else empty */
+    char message[512]; /* what happened, to what, and what to do next; no trailing newline */
+    char text[832];    /* path, offset and message joined by ks_diag_text */
 };
 
 /* The fixed text of a code; never NULL. */
@@ -41,8 +41,7 @@ int ks_err_exit_status(int code);
 int ks_fail(struct ks_diag *diag, int code, const char *fmt, ...) KS_PRINTF(3, 4);
 
 /* As ks_fail, with a message path and an offset. */
-int ks_fail_at(struct ks_diag *diag, int code, const char *path, size_t offset, const char *fmt, ...)
-    KS_PRINTF(5, 6);
+int ks_fail_at(struct ks_diag *diag, int code, const char *path, size_t offset, const char *fmt, ...) KS_PRINTF(5, 6);
 
 /* As ks_fail, with ": " and the text of errno value err added. ENOSPC and EDQUOT turn KS_E_IO into KS_E_FULL. */
 int ks_fail_errno(struct ks_diag *diag, int code, int err, const char *fmt, ...) KS_PRINTF(4, 5);

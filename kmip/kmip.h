@@ -24,11 +24,11 @@ struct kmip_item {
     uint8_t type; /* enum kmip_type */
     bool secret;  /* redacted by dump, compared in constant time */
     union {
-        int32_t i32;       /* INTEGER */
-        int64_t i64;       /* LONG_INTEGER, DATE_TIME (s), DATE_TIME_EXTENDED (us) */
-        uint32_t u32;      /* ENUMERATION, INTERVAL (s) */
-        bool b;            /* BOOLEAN */
-        struct ks_span s;  /* TEXT_STRING, BYTE_STRING, BIG_INTEGER (two's complement), 3.0's references */
+        int32_t i32;             /* INTEGER */
+        int64_t i64;             /* LONG_INTEGER, DATE_TIME (s), DATE_TIME_EXTENDED (us) */
+        uint32_t u32;            /* ENUMERATION, INTERVAL (s) */
+        bool b;                  /* BOOLEAN */
+        struct ks_span s;        /* TEXT_STRING, BYTE_STRING, BIG_INTEGER (two's complement), 3.0's references */
         struct kmip_item *first; /* STRUCTURE: children in order */
     };
     struct kmip_item *next; /* next sibling */
@@ -45,10 +45,10 @@ struct kmip_attr {
 };
 
 struct kmip_attrs {
-    bool present;                  /* the enclosing structure was there, even if empty */
+    bool present; /* the enclosing structure was there, even if empty */
     size_t n;
     struct kmip_attr *first, *last;
-    struct kmip_item *names;       /* 1.x Template-Attribute: the Name values of templates, else NULL */
+    struct kmip_item *names; /* 1.x Template-Attribute: the Name values of templates, else NULL */
 };
 
 /* Which attribute: 1.x Attribute Name (and index), 2.x Attribute Reference. */
@@ -83,8 +83,8 @@ struct kmip_limits {
     size_t items;   /* items in all */
     size_t text;    /* bytes of one text, byte string or big integer */
 };
-extern const struct kmip_limits kmip_limits_default;    /* 1 MiB, 32, 65536, 1 MiB */
-extern const struct kmip_limits kmip_limits_anonymous;  /* before authentication: 16 KiB, 16, 256, 8 KiB */
+extern const struct kmip_limits kmip_limits_default;   /* 1 MiB, 32, 65536, 1 MiB */
+extern const struct kmip_limits kmip_limits_anonymous; /* before authentication: 16 KiB, 16, 256, 8 KiB */
 
 /* Version facts. */
 struct kmip_version_number {
@@ -110,25 +110,26 @@ int kmip_response_decode(struct ks_span bytes, const struct kmip_limits *limits,
                          struct kmip_response_message **ret, struct ks_diag *diag) KS_MUST_CHECK;
 /* The version comes from the header. What the version does not know is left out, never an error. */
 int kmip_request_encode(const struct kmip_request_message *msg, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
-int kmip_response_encode(const struct kmip_response_message *msg, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+int kmip_response_encode(const struct kmip_response_message *msg, struct ks_buf *ret,
+                         struct ks_diag *diag) KS_MUST_CHECK;
 
 /*
  * The other encodings (KMIP Profiles) say the same as TTLV does: a server turns JSON or XML into TTLV first, and its
  * answer back. The outline is for people; secrets in it are left out, and it cannot be read.
  */
 enum kmip_encoding { KMIP_ENCODING_TTLV, KMIP_ENCODING_JSON, KMIP_ENCODING_XML, KMIP_ENCODING_OUTLINE };
-const char *kmip_encoding_name(enum kmip_encoding encoding); /* "ttlv" */
+const char *kmip_encoding_name(enum kmip_encoding encoding);          /* "ttlv" */
 bool kmip_encoding_guess(struct ks_span in, enum kmip_encoding *ret); /* by the first bytes; false: none of them */
 /* One message of any kind into another encoding; appends to ret. The arena holds what JSON and XML are parsed into. */
 int kmip_transcode(enum kmip_encoding from, struct ks_span in, enum kmip_encoding to, const struct kmip_limits *limits,
                    struct ks_arena *arena, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 /* The length of the TTLV message that begins with these 8 or more bytes: how much to read from a connection. */
-int kmip_ttlv_length(struct ks_span in, const struct kmip_limits *limits, size_t *ret, struct ks_diag *diag)
-    KS_MUST_CHECK;
+int kmip_ttlv_length(struct ks_span in, const struct kmip_limits *limits, size_t *ret,
+                     struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Whether a struct that a program filled in can be sent: required fields, known enumeration values. KS_E_INVALID ... */
-int kmip_check(const struct kmip_schema *schema, enum kmip_version version, const void *from, struct ks_diag *diag)
-    KS_MUST_CHECK;
+int kmip_check(const struct kmip_schema *schema, enum kmip_version version, const void *from,
+               struct ks_diag *diag) KS_MUST_CHECK;
 /* Whether two structs say the same; fields marked SECRET are compared in constant time. NULL equals NULL. */
 bool kmip_equal(const struct kmip_schema *schema, const void *a, const void *b);
 /* The struct as an outline, appended to ret. */
@@ -160,31 +161,33 @@ struct kmip_attr *kmip_attrs_add(struct ks_arena *arena, struct kmip_attrs *attr
                                  struct kmip_item *value); /* appended, index -1; NULL: arena full */
 
 /* Names: the facts of the registry by number and by name. NULL or KS_E_NOT_FOUND where there is none. */
-const char *kmip_tag_name(uint32_t tag);          /* "Unique Identifier": specification text, 1.x attribute name */
-const char *kmip_tag_xml_name(uint32_t tag);      /* "UniqueIdentifier" */
-int kmip_tag_find(struct ks_span name, uint32_t *ret) KS_MUST_CHECK;     /* either form */
+const char *kmip_tag_name(uint32_t tag);     /* "Unique Identifier": specification text, 1.x attribute name */
+const char *kmip_tag_xml_name(uint32_t tag); /* "UniqueIdentifier" */
+int kmip_tag_find(struct ks_span name, uint32_t *ret) KS_MUST_CHECK; /* either form */
 bool kmip_tag_known(uint32_t tag, enum kmip_version version);
-const char *kmip_enum_name(uint32_t tag, uint32_t value);     /* "AES" as the specification prints it; by the tag that carries it */
+const char *kmip_enum_name(uint32_t tag,
+                           uint32_t value); /* "AES" as the specification prints it; by the tag that carries it */
 const char *kmip_enum_xml_name(uint32_t tag, uint32_t value);
 int kmip_enum_find(uint32_t tag, struct ks_span name, uint32_t *ret) KS_MUST_CHECK;
-bool kmip_enum_known(uint32_t tag, uint32_t value, enum kmip_version version); /* true for 8XXXXXXX, and for tags without a set */
-bool kmip_tag_is_mask(uint32_t tag); /* an Integer whose bits have names */
+bool kmip_enum_known(uint32_t tag, uint32_t value,
+                     enum kmip_version version); /* true for 8XXXXXXX, and for tags without a set */
+bool kmip_tag_is_mask(uint32_t tag);             /* an Integer whose bits have names */
 const char *kmip_mask_xml_name(uint32_t tag, uint32_t bit);
 const char *kmip_type_name(enum kmip_type type);
 
 /* Operations (kmip/spec/ops.def). */
 struct kmip_operation {
     uint32_t value;
-    const char *name;                    /* "Create Key Pair" */
+    const char *name; /* "Create Key Pair" */
     const struct kmip_schema *request, *response;
     enum kmip_version since, until;
     unsigned flags;
 };
 enum {
-    KMIP_OP_SETS_PLACEHOLDER = 1,  /* success sets the ID Placeholder */
-    KMIP_OP_USES_PLACEHOLDER = 2,  /* an absent Unique Identifier means the ID Placeholder */
+    KMIP_OP_SETS_PLACEHOLDER = 1, /* success sets the ID Placeholder */
+    KMIP_OP_USES_PLACEHOLDER = 2, /* an absent Unique Identifier means the ID Placeholder */
     KMIP_OP_SERVER_TO_CLIENT = 4,
-    KMIP_OP_VENDOR = 8,            /* Keystead's own, 0x8.......: known in all versions */
+    KMIP_OP_VENDOR = 8, /* Keystead's own, 0x8.......: known in all versions */
 };
 const struct kmip_operation *kmip_operation_find(uint32_t value); /* NULL: unknown in every version */
 const struct kmip_operation *kmip_operations(size_t *ret_n);      /* all, by value */
@@ -200,13 +203,13 @@ uint32_t kmip_reason(enum kmip_condition condition, enum kmip_version version);
 
 /* Attributes' rules (kmip/spec/attrs.def): one row per attribute of the standard. */
 enum kmip_attr_flag {
-    KMIP_ATTR_MULTI = 1,             /* several instances */
-    KMIP_ATTR_CLIENT_SETS = 2,       /* may be given at creation or added by the client */
+    KMIP_ATTR_MULTI = 1,       /* several instances */
+    KMIP_ATTR_CLIENT_SETS = 2, /* may be given at creation or added by the client */
     KMIP_ATTR_CLIENT_MODIFIES = 4,
     KMIP_ATTR_CLIENT_DELETES = 8,
-    KMIP_ATTR_SERVER_SETS = 16,      /* initially set by the server */
-    KMIP_ATTR_ALWAYS = 32,           /* every object that it applies to has it */
-    KMIP_ATTR_NO_GET = 64,           /* not listed or returned unless asked for by name */
+    KMIP_ATTR_SERVER_SETS = 16, /* initially set by the server */
+    KMIP_ATTR_ALWAYS = 32,      /* every object that it applies to has it */
+    KMIP_ATTR_NO_GET = 64,      /* not listed or returned unless asked for by name */
 };
 /* Groups of operations that may set an attribute although the request does not give it. */
 enum kmip_attr_by {
@@ -218,24 +221,24 @@ enum kmip_attr_by {
     KMIP_ATTR_BY_RE_CERTIFY = 32,
     KMIP_ATTR_BY_RE_KEY = 64,
     KMIP_ATTR_BY_RE_KEY_KEY_PAIR = 128,
-    KMIP_ATTR_BY_NEW = 255,          /* all of the above: an object comes into being */
+    KMIP_ATTR_BY_NEW = 255, /* all of the above: an object comes into being */
     KMIP_ATTR_BY_ACTIVATE = 256,
     KMIP_ATTR_BY_REVOKE = 512,
     KMIP_ATTR_BY_DESTROY = 1024,
     KMIP_ATTR_BY_ARCHIVE = 2048,
     KMIP_ATTR_BY_RECOVER = 4096,
-    KMIP_ATTR_BY_ATTRIBUTES = 8192,  /* Add, Modify, Delete, Set, Adjust Attribute */
+    KMIP_ATTR_BY_ATTRIBUTES = 8192, /* Add, Modify, Delete, Set, Adjust Attribute */
     KMIP_ATTR_BY_USAGE_ALLOCATION = 16384,
-    KMIP_ATTR_BY_ROTATE = 32768,     /* by the server, when it rotates the object */
+    KMIP_ATTR_BY_ROTATE = 32768, /* by the server, when it rotates the object */
 };
 struct kmip_attr_rule {
     uint32_t tag;
-    uint8_t type;                    /* enum kmip_type of the value in memory; 0: any */
+    uint8_t type;                     /* enum kmip_type of the value in memory; 0: any */
     const struct kmip_schema *schema; /* for structures, else NULL */
     enum kmip_version since, until;
     unsigned flags;
-    uint32_t objects;                /* bit (1 << Object Type) for each it applies to */
-    uint32_t implicit;               /* enum kmip_attr_by */
+    uint32_t objects;  /* bit (1 << Object Type) for each it applies to */
+    uint32_t implicit; /* enum kmip_attr_by */
 };
 const struct kmip_attr_rule *kmip_attr_rule_find(uint32_t tag); /* NULL: the tag is not an attribute */
 const struct kmip_attr_rule *kmip_attr_rules(size_t *ret_n);    /* all, in the order of the specification */

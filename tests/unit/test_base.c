@@ -71,7 +71,8 @@ utf8_is_checked_to_the_letter(void **state)
     (void)state;
     assert_true(ks_utf8_valid(KS_LIT("plain")));
     assert_true(ks_utf8_valid(KS_LIT("\xc3\xa9\xe2\x82\xac\xf0\x9f\x94\x91")));
-    static const char *const bad[] = {"\x80", "\xc0\xaf", "\xc3", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"};
+    static const char *const bad[] = {"\x80",         "\xc0\xaf",         "\xc3", "\xe0\x80\xaf",
+                                      "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"};
     for (size_t i = 0; i < KS_ARRAY_LEN(bad); i++)
         assert_false(ks_utf8_valid(ks_span_str(bad[i])));
 }
