@@ -294,32 +294,53 @@ load_client(struct clients *clients, struct ks_span plain)
     return clients_put(clients, &client, revoked);
 }
 
-static int
-load_token(struct clients *clients, struct ks_span plain)
+int
+tokens_put(struct clients *clients, const struct token *from)
 {
-    struct ks_cursor c = KS_CURSOR(plain);
-    if (ks_cursor_u8(&c) != SYSTEM_FORMAT)
-        return KS_E_UNSUPPORTED;
-    struct token *token = calloc(1, sizeof(*token));
-    if (token == NULL)
+    struct token *token = malloc(sizeof(*token));
+    char *name = strdup(from->client);
+    if (token == NULL || name == NULL) {
+        free(token);
+        free(name);
         return KS_E_NOMEM;
-    const struct ks_span id = ks_cursor_take(&c, sizeof(token->id)), mac = ks_cursor_take(&c, sizeof(token->mac));
-    token->expires = (int64_t)ks_cursor_be64(&c);
-    token->role = (enum identity_role)ks_cursor_u8(&c);
-    const struct ks_span name = get_span(&c);
-    if (c.err == 0) {
-        memcpy(token->id, id.data, sizeof(token->id));
-        memcpy(token->mac, mac.data, sizeof(token->mac));
-        token->client = strndup((const char *)name.data, name.len);
     }
-    if (c.err != 0 || token->client == NULL) {
-        token_free(token);
-        return c.err != 0 ? c.err : KS_E_NOMEM;
-    }
+    *token = *from;
+    token->client = name;
     token->next = clients->tokens;
     clients->tokens = token;
     clients->n_tokens++;
     return 0;
+}
+
+void
+tokens_remove(struct clients *clients, struct token **at)
+{
+    struct token *token = *at;
+    *at = token->next;
+    clients->n_tokens--;
+    token_free(token);
+}
+
+static int
+load_token(struct clients *clients, struct ks_span plain)
+{
+    struct ks_cursor c = KS_CURSOR(plain);
+    struct token token = {0};
+    char client[CLIENT_NAME_MAX + 1] = "";
+    if (ks_cursor_u8(&c) != SYSTEM_FORMAT)
+        return KS_E_UNSUPPORTED;
+    const struct ks_span id = ks_cursor_take(&c, sizeof(token.id)), mac = ks_cursor_take(&c, sizeof(token.mac));
+    token.expires = (int64_t)ks_cursor_be64(&c);
+    token.role = (enum identity_role)ks_cursor_u8(&c);
+    const struct ks_span name = get_span(&c);
+    if (c.err != 0 || name.len > CLIENT_NAME_MAX)
+        return KS_E_MALFORMED;
+    memcpy(token.id, id.data, sizeof(token.id));
+    memcpy(token.mac, mac.data, sizeof(token.mac));
+    if (name.len != 0)
+        memcpy(client, name.data, name.len);
+    token.client = client;
+    return tokens_put(clients, &token);
 }
 
 static bool
@@ -378,9 +399,7 @@ clients_expire(struct ctx *ctx)
         record->event.role = "system";
         record->event.name = ks_span_str(name);
         record->event.status = "success";
-        *at = token->next;
-        clients->n_tokens--;
-        token_free(token);
+        tokens_remove(clients, at);
     }
     return 0;
 }

@@ -49,6 +49,10 @@ int clients_put(struct clients *clients, const struct engine_client *client, boo
 /* Room for one more, so that clients_put cannot fail for want of slots. */
 int clients_index(struct clients *clients) KS_MUST_CHECK;
 
+/* A copy of the token is kept; and the token at a place in the list is forgotten. */
+int tokens_put(struct clients *clients, const struct token *token) KS_MUST_CHECK;
+void tokens_remove(struct clients *clients, struct token **at);
+
 /* Rows of STORE_SYSTEM: "client/<name>", "token/<id>", "ca". Key and sealed value lie in the arena. */
 int client_row(struct keyring *keyring, struct ks_arena *arena, const struct engine_client *client, bool revoked,
                struct store_change *ret) KS_MUST_CHECK;

@@ -39,6 +39,7 @@ engine_say(struct ctx *ctx, enum condition condition, const char *fmt, ...)
         return;
     va_list args;
     va_start(args, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started just above */
     const int n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     const size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;

@@ -219,7 +219,7 @@ run_batch(struct ctx *ctx, const struct kmip_request_message *request, struct km
     const uint32_t option = request->request_header->has_batch_error_continuation_option
                                 ? request->request_header->batch_error_continuation_option
                                 : KMIP_BATCH_ERROR_CONTINUATION_OPTION_STOP;
-    response->batch_item = ks_arena_array(ctx->arena, n, sizeof(*response->batch_item));
+    response->batch_item = ks_arena_array(ctx->arena, n, sizeof(void *));
     if (response->batch_item == NULL)
         return KS_E_NOMEM;
     ctx->n_items = n;

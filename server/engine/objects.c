@@ -19,8 +19,8 @@ int
 objects_init(struct objects *objects)
 {
     *objects = (struct objects){0};
-    objects->by_uid = calloc(FIRST_BUCKETS, sizeof(*objects->by_uid));
-    objects->by_name = calloc(FIRST_BUCKETS, sizeof(*objects->by_name));
+    objects->by_uid = calloc(FIRST_BUCKETS, sizeof(void *));
+    objects->by_name = calloc(FIRST_BUCKETS, sizeof(void *));
     if (objects->by_uid == NULL || objects->by_name == NULL) {
         objects_done(objects);
         return KS_E_NOMEM;

@@ -225,7 +225,7 @@ row_open(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
 int
 row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(4 * ROW_MAX);
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA((size_t)4 * ROW_MAX);
     struct rev draft = {0};
     struct ks_span owner;
     struct object *object = calloc(1, sizeof(*object));

@@ -55,26 +55,11 @@ token_text(struct ctx *ctx, const struct token *token, const uint8_t secret[SECR
     return ks_arena_span(ctx->arena, ks_buf_span(&text), ret);
 }
 
-static void
-token_freep(struct token **token)
+/* What the request asks for, checked, as a token that has no number and no secret yet. */
+static int
+wanted_token(struct ctx *ctx, const struct kmip_enroll_token_create_request *r, struct token *token)
 {
-    if (*token != NULL)
-        free((*token)->client);
-    free(*token);
-}
-
-int
-op_enroll_token_create(struct ctx *ctx, const void *request, void **ret_response)
-{
-    const struct kmip_enroll_token_create_request *r = request;
-    struct clients *clients = &ctx->engine->clients;
-    struct store_change change;
-    KS_KEY32 secret;
-    OP_RESPONSE(ctx, kmip_enroll_token_create_response, response);
-    KS_CLEANUP(token_freep) struct token *token = calloc(1, sizeof(*token));
-    if (token == NULL)
-        return KS_E_NOMEM;
-    about_client(ctx, r->client_name);
+    const struct clients *clients = &ctx->engine->clients;
     token->role = IDENTITY_CLIENT;
     if (!client_name_valid(r->client_name))
         return engine_fail(ctx, COND_BAD_FIELD, "a client's name has 1 to %d letters, digits, blanks or -_.@",
@@ -87,25 +72,33 @@ op_enroll_token_create(struct ctx *ctx, const void *request, void **ret_response
     const struct client *known = clients_find(clients, r->client_name);
     if (known != NULL && known->role != token->role)
         return engine_fail(ctx, COND_BAD_FIELD, "that client is registered with the role %s", role_name(known->role));
-    int64_t valid =
+    const int64_t valid =
         r->has_validity_interval && r->validity_interval != 0 ? r->validity_interval : ctx->engine->config.token_s;
     if (valid > LONGEST_TOKEN_S)
         return engine_fail(ctx, COND_BAD_FIELD, "a token is valid for %d days at most", LONGEST_TOKEN_S / 86400);
     token->expires = ctx->now + valid;
-    token->client = strndup((const char *)r->client_name.data, r->client_name.len);
-    if (token->client == NULL)
-        return KS_E_NOMEM;
-    KS_TRY(engine_random(ctx->engine, token->id, ID));
+    token->client = ks_arena_dup(ctx->arena, r->client_name.data, r->client_name.len);
+    return token->client != NULL ? 0 : KS_E_NOMEM;
+}
+
+int
+op_enroll_token_create(struct ctx *ctx, const void *request, void **ret_response)
+{
+    const struct kmip_enroll_token_create_request *r = request;
+    struct store_change change;
+    struct token token = {0};
+    KS_KEY32 secret;
+    OP_RESPONSE(ctx, kmip_enroll_token_create_response, response);
+    about_client(ctx, r->client_name);
+    KS_TRY(wanted_token(ctx, r, &token));
+    KS_TRY(engine_random(ctx->engine, token.id, ID));
     KS_TRY(engine_random(ctx->engine, secret.b, SECRET));
-    KS_TRY(token_mac(ctx, token->id, secret.b, token->mac));
-    KS_TRY(token_text(ctx, token, secret.b, &response->enrollment_token));
-    KS_TRY(token_row(ctx->engine->keyring, ctx->arena, token, &change));
+    KS_TRY(token_mac(ctx, token.id, secret.b, token.mac));
+    KS_TRY(token_text(ctx, &token, secret.b, &response->enrollment_token));
+    KS_TRY(token_row(ctx->engine->keyring, ctx->arena, &token, &change));
     KS_TRY(tx_row(ctx, &change));
-    response->token_expiry_date = token->expires;
-    token->next = clients->tokens;
-    clients->tokens = token;
-    clients->n_tokens++;
-    token = NULL;
+    KS_TRY(tokens_put(&ctx->engine->clients, &token));
+    response->token_expiry_date = token.expires;
     *ret_response = response;
     return 0;
 }
@@ -118,7 +111,7 @@ read_token(struct ks_span text, uint8_t id[ID], uint8_t secret[SECRET])
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(ID + SECRET);
     if (text.len != LEN || memcmp(text.data, "ks1-", 4) != 0 || text.data[AT_PIN - 1] != '-')
         return false;
-    if (ks_hex_decode(KS_SPAN(text.data + AT_ID, 2 * (ID + SECRET)), &bytes) != 0 || bytes.len != ID + SECRET)
+    if (ks_hex_decode(KS_SPAN(text.data + AT_ID, 2 * (size_t)(ID + SECRET)), &bytes) != 0 || bytes.len != ID + SECRET)
         return false;
     memcpy(id, bytes.data, ID);
     memcpy(secret, bytes.data + ID, SECRET);
@@ -199,9 +192,7 @@ op_enroll(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(tx_row(ctx, &rows[0]));
     KS_TRY(tx_row(ctx, &rows[1]));
     KS_TRY(clients_put(clients, &client, false));
-    *at = token->next;
-    clients->n_tokens--;
-    token_freep(&token);
+    tokens_remove(clients, at);
     response->client_name = client.name;
     *ret_response = response;
     return 0;
@@ -213,7 +204,7 @@ op_client_list(struct ctx *ctx, const void *request, void **ret_response)
     (void)request;
     const struct clients *clients = &ctx->engine->clients;
     OP_RESPONSE(ctx, kmip_client_list_response, response);
-    response->client_entry = ks_arena_array(ctx->arena, clients->n, sizeof(*response->client_entry));
+    response->client_entry = ks_arena_array(ctx->arena, clients->n, sizeof(void *));
     if (response->client_entry == NULL)
         return KS_E_NOMEM;
     for (const struct client *c = clients->first; c != NULL; c = c->next) {

@@ -184,11 +184,11 @@ keep(struct ctx *ctx, struct found *found, struct object *object)
 {
     if (found->n == found->cap) {
         const size_t cap = found->cap != 0 ? found->cap * 2 : 16;
-        struct object **v = ks_arena_array(ctx->arena, cap, sizeof(*v));
+        struct object **v = ks_arena_array(ctx->arena, cap, sizeof(void *));
         if (v == NULL)
             return KS_E_NOMEM;
         if (found->n != 0)
-            memcpy(v, found->v, found->n * sizeof(*v));
+            memcpy(v, found->v, found->n * sizeof(void *));
         found->v = v;
         found->cap = cap;
     }

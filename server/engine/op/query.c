@@ -86,7 +86,7 @@ put_profiles(struct ctx *ctx, struct kmip_query_response *ret)
         KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_3,
         KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_4,
     };
-    ret->profile_information = ks_arena_array(ctx->arena, KS_ARRAY_LEN(profiles), sizeof(*ret->profile_information));
+    ret->profile_information = ks_arena_array(ctx->arena, KS_ARRAY_LEN(profiles), sizeof(void *));
     if (ret->profile_information == NULL)
         return KS_E_NOMEM;
     for (size_t i = 0; i < KS_ARRAY_LEN(profiles); i++) {
@@ -163,7 +163,7 @@ static int
 put_extensions(struct ctx *ctx, struct kmip_query_response *ret, bool map)
 {
     enum { FIRST = 0x540001, LAST = 0x540012 };
-    ret->extension_information = ks_arena_array(ctx->arena, LAST - FIRST + 1, sizeof(*ret->extension_information));
+    ret->extension_information = ks_arena_array(ctx->arena, LAST - FIRST + 1, sizeof(void *));
     if (ret->extension_information == NULL)
         return KS_E_NOMEM;
     ret->n_extension_information = 0;
@@ -251,7 +251,7 @@ op_discover_versions(struct ctx *ctx, const void *request, void **ret_response)
 {
     const struct kmip_discover_versions_request *r = request;
     OP_RESPONSE(ctx, kmip_discover_versions_response, response);
-    response->protocol_version = ks_arena_array(ctx->arena, KMIP_VERSION_COUNT, sizeof(*response->protocol_version));
+    response->protocol_version = ks_arena_array(ctx->arena, KMIP_VERSION_COUNT, sizeof(void *));
     if (response->protocol_version == NULL)
         return KS_E_NOMEM;
     for (int v = KMIP_V2_1; v >= KMIP_V1_0; v--) { /* the preferred one first; 3.0 is no standard yet */
