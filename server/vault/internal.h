@@ -1,4 +1,5 @@
-/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, answer.c.
+/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, sealed.c,
+ * answer.c.
  */
 #pragma once
 
@@ -7,6 +8,7 @@
 #include "server/frame.h"
 #include "server/vault/committer.h"
 #include "server/vault/prepare.h"
+#include "server/vault/sealed.h"
 #include "server/vault/vault.h"
 
 enum vault_state { VAULT_SEALED, VAULT_OPEN, VAULT_FAILED };
@@ -76,6 +78,8 @@ struct vault {
     size_t n_free_jobs, under_way;         /* jobs at the committer */
     struct commit_job *batch, **batch_end; /* made in this round */
     int64_t tick_ms, retry_ms, unseal_ms;
+    struct sealed_log sealed; /* records that wait for the trail */
+    uint64_t unserved;        /* requests answered with failure while storage fails: no record can be written */
 };
 
 /* Answers leave the vault in pieces of this; a channel with more waiting is not read. */
@@ -86,6 +90,8 @@ struct job *vault_job(struct vault *v);              /* NULL: no memory */
 void vault_finish(struct vault *v, struct job *job); /* a reply is made: commit it, or send it as the state allows */
 /* An event of the vault's own, on stable storage when this returns 0. Only while nothing is under way. */
 int vault_record(struct vault *v, const char *event, const char *message) KS_MUST_CHECK;
+/* Records on stable storage when this returns 0. Only while nothing is under way. */
+int vault_commit_records(struct vault *v, const struct ks_span *records, size_t n) KS_MUST_CHECK;
 
 /* channel.c */
 int channel_add(struct vault *v, int fd) KS_MUST_CHECK;

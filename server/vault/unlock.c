@@ -1,4 +1,6 @@
 /* From sealed to open: root key, store, keyring, audit trail, engine. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/text.h"
 #include "server/vault/internal.h"
@@ -44,6 +46,38 @@ undo(struct vault *v)
     v->store = NULL;
 }
 
+/* What happened while the server was sealed goes into the trail first. */
+static int
+take_over(struct vault *v, const char *audit_dir, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(SEALED_LOG_MAX), more = KS_BUF(1024);
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(SEALED_LOG_MAX);
+    struct ks_span *records;
+    size_t n;
+    KS_TRY(sealed_log_read(audit_dir, &text, &arena, &records, &n, diag));
+    if (v->sealed.unlisted != 0) {
+        char message[120];
+        (void)snprintf(message, sizeof(message), "%llu more requests while the server was sealed are not listed",
+                       (unsigned long long)v->sealed.unlisted);
+        const struct audit_event e = {.event = KS_LIT("sealed"),
+                                      .role = "system",
+                                      .batch_item = -1,
+                                      .status = "failed",
+                                      .message = ks_span_str(message)};
+        const int made = audit_event_format(&e, &more);
+        if (made != 0)
+            return ks_fail(diag, made, "%s", ks_err_text(made));
+        records[n++] = ks_buf_span(&more); /* there is room for one more */
+    }
+    if (n == 0)
+        return 0;
+    const int rc = vault_commit_records(v, records, n);
+    if (rc != 0)
+        return ks_fail(diag, rc, "what happened while sealed cannot be put on record in the audit trail: %s",
+                       ks_err_text(rc));
+    return sealed_log_remove(&v->sealed, audit_dir, diag);
+}
+
 static int
 open_all(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
 {
@@ -55,6 +89,7 @@ open_all(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
     KS_TRY(store_open((const char *)store.data, &v->store, diag));
     KS_TRY(keyring_open(v->store, &root, &v->keyring, diag));
     KS_TRY(committer_new(v->store, v->keyring, (const char *)audit.data, &v->committer, diag));
+    KS_TRY(take_over(v, (const char *)audit.data, diag));
     return engine_load(v->engine, v->keyring, v->store, diag);
 }
 

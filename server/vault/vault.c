@@ -25,8 +25,12 @@ enum {
     STOP_MS = 10000,
 };
 
-static const char not_durable[] = "The change or its audit record could not be stored, so nothing was done. Nothing is "
-                                  "served until storage works again.";
+/* What failed to be stored may have reached the disk all the same: then it counts, with its record (committer.c). */
+static const char not_durable[] =
+    "The change or its audit record could not be stored for certain. Nothing is served until "
+    "storage works again; then see whether it was carried out.";
+static const char not_recorded[] =
+    "The server is sealed, and the request could not be put on record; see the server's log.";
 
 /* Jobs */
 
@@ -76,6 +80,23 @@ answer(struct vault *v, struct job *job)
     free_job(v, job);
 }
 
+/* Before an answer of a sealed server leaves, its records are on disk. */
+static void
+finish_sealed(struct vault *v, struct job *job)
+{
+    struct ks_diag diag = {0};
+    KS_CLEANUP(ks_buf_done) struct ks_buf audit = KS_BUF(8192);
+    int rc = server_config_path(v->config, v->config->store_audit, &audit);
+    if (rc == 0)
+        rc = sealed_log_add(&v->sealed, (const char *)audit.data, job->reply.job.records, job->reply.job.n_records,
+                            ks_clock_us(), &diag);
+    if (rc != 0 && rc != KS_E_LIMIT) { /* beyond the limit they are counted */
+        ks_log_error("a request to the sealed server cannot be put on record: %s",
+                     diag.code != 0 ? ks_diag_text(&diag) : ks_err_text(rc));
+        answer_fail(&job->reply.response, not_recorded);
+    }
+}
+
 void
 vault_finish(struct vault *v, struct job *job)
 {
@@ -87,8 +108,12 @@ vault_finish(struct vault *v, struct job *job)
         v->under_way++;
         return;
     }
-    if (v->state == VAULT_FAILED)
+    if (v->state == VAULT_FAILED) {
+        v->unserved++;
         answer_fail(&job->reply.response, not_durable);
+    } else {
+        finish_sealed(v, job);
+    }
     answer(v, job);
 }
 
@@ -117,6 +142,7 @@ take_done(struct vault *v)
             if (!v->failing)
                 ks_log_error("storage failed (%s): what was under way is answered with failure", ks_err_text(done->rc));
             v->failing = true;
+            v->unserved++;
             answer_fail(&job->reply.response, not_durable);
         }
         answer(v, job);
@@ -141,22 +167,45 @@ format_event(const char *event, const char *message, struct job *job)
 }
 
 int
+vault_commit_records(struct vault *v, const struct ks_span *records, size_t n)
+{
+    struct commit_job job = {.records = records, .n_records = n};
+    committer_submit(v->committer, &job, &job);
+    struct pollfd fd = {committer_fd(v->committer), POLLIN, 0};
+    while (committer_take_done(v->committer) == NULL)
+        (void)poll(&fd, 1, 1000);
+    return job.rc;
+}
+
+int
 vault_record(struct vault *v, const char *event, const char *message)
 {
     struct job *job = vault_job(v);
     if (job == NULL)
         return KS_E_NOMEM;
     int rc = format_event(event, message, job);
-    if (rc == 0) {
-        job->reply.job.next = NULL;
-        committer_submit(v->committer, &job->reply.job, &job->reply.job);
-        struct pollfd fd = {committer_fd(v->committer), POLLIN, 0};
-        while (committer_take_done(v->committer) == NULL)
-            (void)poll(&fd, 1, 1000);
-        rc = job->reply.job.rc;
-    }
+    if (rc == 0)
+        rc = vault_commit_records(v, &job->record, 1);
     free_job(v, job);
     return rc;
+}
+
+/* The same of a sealed server. */
+static int
+record_sealed(struct vault *v, const char *event, struct ks_diag *diag)
+{
+    struct job *job = vault_job(v);
+    KS_CLEANUP(ks_buf_done) struct ks_buf audit = KS_BUF(8192);
+    int rc = job != NULL ? server_config_path(v->config, v->config->store_audit, &audit) : KS_E_NOMEM;
+    if (rc == 0)
+        rc = format_event(event, "sealed", job);
+    if (rc == 0)
+        rc = sealed_log_add(&v->sealed, (const char *)audit.data, &job->record, 1, ks_clock_us(), diag);
+    if (job != NULL)
+        free_job(v, job);
+    if (rc == 0 || rc == KS_E_LIMIT)
+        return 0;
+    return diag->code != 0 ? rc : ks_fail(diag, rc, "%s cannot be put on record: %s", event, ks_err_text(rc));
 }
 
 /* States */
@@ -187,8 +236,13 @@ try_again(struct vault *v, int64_t now_ms)
         engine_seal(v->engine);
         return;
     }
-    if (vault_record(v, "recovered", "storage takes writes again") != 0)
+    char message[120];
+    (void)snprintf(message, sizeof(message),
+                   "storage takes writes again; %llu requests were answered with failure meanwhile",
+                   (unsigned long long)v->unserved);
+    if (vault_record(v, "recovered", message) != 0)
         return;
+    v->unserved = 0;
     v->state = VAULT_OPEN;
     ks_log_notice("storage takes writes again: serving");
 }
@@ -324,8 +378,12 @@ serve(struct vault *v)
         if (!v->stopping)
             continue;
         stop_ms = stop_ms != 0 ? stop_ms : ks_monotonic_ms() + STOP_MS;
-        if (is_idle(v) || ks_monotonic_ms() > stop_ms)
+        if (is_idle(v))
             return 0;
+        if (ks_monotonic_ms() > stop_ms) { /* jobs are the committer's still: no record may be made now */
+            ks_log_error("what was under way did not end in time");
+            return 74;
+        }
     }
 }
 
@@ -386,7 +444,7 @@ start(struct vault *v, const char *passphrase_file, struct ks_diag *diag)
     if (rc == KS_E_SEALED) {
         ks_log_notice("sealed: %s", ks_diag_text(diag));
         *diag = (struct ks_diag){0};
-        return 0;
+        return record_sealed(v, "start", diag);
     }
     KS_TRY(rc);
     const int recorded = vault_record(v, "start", "");
@@ -414,6 +472,7 @@ tear_down(struct vault *v)
         engine_reply_done(&job->reply);
         free(job);
     }
+    sealed_log_close(&v->sealed);
     ks_closep(&v->control);
     ks_crypto_done();
 }
@@ -421,7 +480,7 @@ tear_down(struct vault *v)
 int
 vault_run(const struct vault_settings *settings)
 {
-    struct vault v = {.config = settings->config, .control = settings->control};
+    struct vault v = {.config = settings->config, .control = settings->control, .sealed = {.fd = -1}};
     v.batch_end = &v.batch;
     struct ks_diag diag = {0};
     bool locked = false;
@@ -439,6 +498,10 @@ vault_run(const struct vault_settings *settings)
         status = control_send(v.control, sealed ? CONTROL_SEALED : CONTROL_READY, -1) == 0 ? serve(&v) : 70;
         if (status == 0 && v.state == VAULT_OPEN && vault_record(&v, "stop", "") != 0) {
             ks_log_error("the stop cannot be put on record in the audit trail");
+            status = 74;
+        }
+        if (status == 0 && v.state == VAULT_SEALED && record_sealed(&v, "stop", &diag) != 0) {
+            ks_log_error("%s", ks_diag_text(&diag));
             status = 74;
         }
     }
