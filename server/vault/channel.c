@@ -12,23 +12,30 @@ enum { SLOT_MASK = (1 << 20) - 1 };
 
 /* Connections */
 
-static void
-free_waiting(struct peer *p)
+static struct waiting *
+take_waiting(struct channel *c, struct peer *p)
 {
-    for (struct waiting *w = p->first, *next; w != NULL; w = next) {
-        next = w->next;
-        ks_buf_done(&w->request);
-        free(w);
-    }
-    p->first = NULL;
-    p->last = &p->first;
+    struct waiting *w = p->first;
+    p->first = w->next;
+    if (p->first == NULL)
+        p->last = &p->first;
+    c->bytes -= w->bytes;
+    return w;
 }
 
 static void
-peer_close(struct peer *p)
+free_waiting(struct waiting *w)
+{
+    ks_buf_done(&w->request);
+    free(w);
+}
+
+static void
+peer_close(struct channel *c, struct peer *p)
 {
     p->closed = true;
-    free_waiting(p);
+    while (p->first != NULL)
+        free_waiting(take_waiting(c, p));
     if (p->busy)
         return; /* the task that is under way frees it */
     ks_buf_done(&p->identity);
@@ -67,7 +74,7 @@ open_peer(struct channel *c, const struct frame *frame)
     int rc = ks_buf_add_span(&p->identity, frame->body);
     rc = rc != 0 ? rc : identity_decode(ks_buf_span(&p->identity), &p->who);
     if (rc != 0) {
-        peer_close(p);
+        peer_close(c, p);
         return rc;
     }
     c->peers[slot] = p;
@@ -92,8 +99,9 @@ hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_spa
         free(owner);
         return KS_E_NOMEM;
     }
-    *owner = (struct task_owner){c, p, sequence};
+    *owner = (struct task_owner){c, p, sequence, task->request.cap};
     task->owner = owner;
+    c->bytes += owner->bytes;
     p->busy = true;
     c->under_way++;
     prepare_submit(c->vault->pool, task);
@@ -115,7 +123,7 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
         engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
     else
         engine_handle(v->engine, &p->who, request, &job->reply);
-    job->bytes = job->reply.response.cap;
+    job->bytes = job->reply.response.cap + job->reply.audit.cap + job->reply.arena.used;
     c->bytes += job->bytes;
     p->dropped = p->dropped || job->reply.drop || job->reply.response.len == 0;
     vault_finish(v, job);
@@ -135,7 +143,10 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
         w->request = KS_BUF(FRAME_BODY_MAX);
         *p->last = w;
         p->last = &w->next;
-        return ks_buf_add_span(&w->request, body);
+        const int rc = ks_buf_add_span(&w->request, body);
+        w->bytes = sizeof(*w) + w->request.cap;
+        c->bytes += w->bytes;
+        return rc;
     }
     if (c->vault->state == VAULT_OPEN && engine_is_slow(body))
         return hand_to_pool(c, p, sequence, body);
@@ -151,21 +162,19 @@ channel_prepared(struct vault *v, struct prepare_task *task)
     /* The connection may be gone: what it asked for is still done and put on record. */
     int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared);
     c->under_way--;
+    c->bytes -= owner->bytes;
     free(owner);
     prepare_task_free(task);
     p->busy = false;
     if (p->closed) {
-        peer_close(p);
+        peer_close(c, p);
         return;
     }
-    while (rc == 0 && p->first != NULL && !p->busy) {
-        struct waiting *w = p->first;
-        p->first = w->next;
-        if (p->first == NULL)
-            p->last = &p->first;
+    /* An answer that cannot be passed on closes the channel, and with it the peer. */
+    while (rc == 0 && c->fd >= 0 && p->first != NULL && !p->busy) {
+        struct waiting *w = take_waiting(c, p);
         rc = request(c, p, w->sequence, ks_buf_span(&w->request));
-        ks_buf_done(&w->request);
-        free(w);
+        free_waiting(w);
     }
     if (rc != 0)
         channel_close(c);
@@ -187,7 +196,7 @@ take_frame(struct channel *c, const struct frame *frame)
     if (frame->type != FRAME_CLOSE)
         return KS_E_MALFORMED;
     c->peers[frame->connection & SLOT_MASK] = NULL;
-    peer_close(p);
+    peer_close(c, p);
     return 0;
 }
 
@@ -292,7 +301,7 @@ channel_close(struct channel *c)
     ks_closep(&c->fd);
     for (size_t i = 0; i < c->n_peers; i++)
         if (c->peers[i] != NULL) {
-            peer_close(c->peers[i]);
+            peer_close(c, c->peers[i]);
             c->peers[i] = NULL;
         }
     ks_buf_done(&c->out);

@@ -20,6 +20,7 @@ struct waiting {
     struct waiting *next;
     uint32_t sequence;
     struct ks_buf request;
+    size_t bytes; /* in channel->bytes */
 };
 
 /* A peer of a net worker. */
@@ -42,7 +43,7 @@ struct channel {
     struct peer **peers; /* by slot: the low bits of the connection's number */
     size_t n_peers;
     size_t under_way; /* jobs and tasks */
-    size_t bytes;     /* of answers in jobs */
+    size_t bytes;     /* what requests that wait, and jobs, hold */
 };
 
 /* A request between the engine and its answer's way out. */
@@ -59,6 +60,7 @@ struct task_owner {
     struct channel *channel;
     struct peer *peer;
     uint32_t sequence;
+    size_t bytes; /* in channel->bytes */
 };
 
 struct vault {
