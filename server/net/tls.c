@@ -261,7 +261,8 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
         SSL_CTX_set_num_tickets(ctx, 1) != 1)
         return KS_E_TLS;
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+                                       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                       SSL_OP_CLEANSE_PLAINTEXT);
     /* Idle connections hold no record buffers; the chain is what the file has, not looked for in every handshake. */
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
