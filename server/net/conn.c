@@ -133,6 +133,7 @@ net_conn_free(struct conn *c)
     net_tls_conn_free(c->tls);
     (void)close(c->fd);
     addresses_drop(w->addresses, c->address);
+    w->n_strangers -= c->stranger;
     ks_buf_done(&c->in);
     ks_buf_done(&c->out);
     ks_buf_done(&c->cipher);
@@ -376,6 +377,27 @@ introduce(struct conn *c)
     return 0;
 }
 
+/*
+ * Anyone can connect without a certificate, and what they ask is put on record: how many at a time and how many in a
+ * minute is bounded, so that strangers cannot take the places of clients nor fill the disk.
+ */
+static bool
+let_in(struct conn *c)
+{
+    struct net_worker *w = c->worker;
+    const int64_t minute = 60000, each = minute / w->config->limits_enrolments_per_minute;
+    if (!net_tls_is_anonymous(c->tls))
+        return true;
+    if (w->strangers_due_ms < w->now_ms)
+        w->strangers_due_ms = w->now_ms;
+    if (w->n_strangers >= (size_t)w->config->limits_enrolments || w->strangers_due_ms + each > w->now_ms + minute)
+        return false;
+    w->strangers_due_ms += each;
+    w->n_strangers++;
+    c->stranger = true;
+    return true;
+}
+
 /* The handshake as far as the bytes reach. False: not open (yet), or gone. */
 static bool
 handshake(struct conn *c)
@@ -386,6 +408,10 @@ handshake(struct conn *c)
             set_reading(c, true);
         return false;
     case TLS_OK:
+        if (!let_in(c)) {
+            worker_log_peer(c, "refused: too many connections without a certificate just now");
+            break;
+        }
         if (introduce(c) == 0)
             return send_scratch(c);
         worker_log_peer(c, "the client's certificate has expired");
@@ -421,8 +447,10 @@ net_conn_receive(struct conn *c)
     for (size_t got; n != 0 && (got = net_tls_read(c->tls, w->plain, sizeof(w->plain), &result)) > 0;) {
         const bool alive = take_input(c, KS_SPAN(w->plain, got));
         ks_wipe(w->plain, got);
-        if (!alive)
+        if (!alive) {
+            ks_buf_reset(&w->scratch); /* what TLS had to say to this peer must not reach another */
             return;
+        }
     }
     if (!send_scratch(c)) /* alerts, answers to key updates */
         return;

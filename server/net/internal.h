@@ -43,6 +43,7 @@ struct conn {
     bool dirty, queued;    /* in the worker's lists */
     bool refused;          /* no further request is taken: close when all is answered */
     bool eof;              /* the peer sends no more */
+    bool stranger;         /* counted in worker->n_strangers */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -68,7 +69,9 @@ struct net_worker {
     uint32_t *free_slots; /* a ring: the slot that was freed longest ago is used next */
     size_t n_slots, free_head, n_conns, n_handshakes;
     struct conn_list dirty, handshakes;
-    size_t memory; /* of all connections' buffers */
+    size_t memory;            /* of all connections' buffers */
+    size_t n_strangers;       /* connections without a certificate, for enrolment */
+    int64_t strangers_due_ms; /* a bucket that leaks: the time up to which those that were let in have used it up */
 
     enum drain drain;
     int64_t now_ms, drain_ms;

@@ -384,6 +384,40 @@ def test_an_anonymous_peer_may_only_enrol(target, bystander):
         assert_closed(sock)
 
 
+def test_strangers_are_few_at_a_time_and_in_a_minute(tmp_path):
+    made = Instance(tmp_path / "instance")
+    made.configure("server", workers=1)
+    made.configure("limits", enrolments=2, enrolments_per_minute=6)
+    made.start()
+    context = made.context(None)
+    context.set_alpn_protocols(["keystead-enroll/1"])
+
+    def is_let_in(sock):
+        try:
+            sock.sendall(get("1"))
+            receive(sock)
+            return True
+        except (EOFError, OSError):
+            return False
+
+    with made.connect(context), made.connect(context):
+        with made.connect(context) as third:
+            assert not is_let_in(third)
+        with made.connect() as known:  # clients are served meanwhile
+            ask(known, QUERY_OPERATIONS)
+    time.sleep(0.5)  # until the server has seen the two go
+    admitted = 0
+    for _ in range(20):
+        with made.connect(context) as sock:
+            admitted += is_let_in(sock)
+    assert 1 <= admitted <= 6, admitted
+    told = b"".join(path.read_bytes() for path in (made.dir / "audit").glob("audit-*.jsonl"))
+    assert told.count(b'"authenticated":false') == admitted
+    with made.connect() as known:
+        ask(known, QUERY_OPERATIONS)
+    made.stop()
+
+
 # Too much
 
 def test_a_thousand_idle_connections(target):
