@@ -195,7 +195,7 @@ ks_time_parse(struct ks_span text, int64_t *ret_seconds)
     if (zone == '+' || zone == '-') {
         const int hours = field(&c, 2, ':');
         const int minutes = field(&c, 2, '\0');
-        offset = (zone == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+        offset = (int64_t)(zone == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
         if (hours > 23 || minutes > 59)
             return KS_E_MALFORMED;
     } else if (zone != 'Z') {
