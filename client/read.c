@@ -1,6 +1,7 @@
 /* Calls that read objects: Get, Get Attributes, Locate, Check. */
 #include "client/call.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 /* How many objects are asked for in one message. */
@@ -287,10 +288,55 @@ list_some(const struct kmip_locate_response *response, char *text, size_t size)
     }
 }
 
-/*
- * One message asks both questions: does an object have this identifier, and which have this name? Get Attributes of
- * State alone is the cheapest way to ask for an object that everyone who may use it may ask.
- */
+/* As servers make identifiers, mostly: 8-4-4-4-12 hexadecimal digits. */
+static bool
+looks_like_uid(const char *ref)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+    for (; form[i] != '\0' && ref[i] != '\0'; i++)
+        if (form[i] == '-' ? ref[i] != '-' : isxdigit((unsigned char)ref[i]) == 0)
+            return false;
+    return form[i] == ref[i];
+}
+
+/* KS_E_NOT_FOUND: no object has this identifier. Unique Identifier alone is the cheapest question about an object, and
+ * everyone who may use the object may ask it. */
+static int
+find_by_uid(struct client_call *call, const char *ref, char ret_uid[KS_UID_SIZE])
+{
+    struct kmip_get_attributes_request request = {.unique_identifier = client_uid(ref)};
+    const struct ks_attribute_name unique_identifier = {.tag = KMIP_TAG_UNIQUE_IDENTIFIER};
+    KS_TRY(client_report(call, client_refs_from(&call->arena, &unique_identifier, 1, &request.attribute_refs)));
+    struct client_op op = {.operation = KMIP_OPERATION_GET_ATTRIBUTES, .request = &request};
+    KS_TRY(client_call_batch(call, &op, 1, "look for", ref));
+    if (op.code == KS_E_KMIP || op.code == KS_E_DENIED) /* some servers call it that */
+        op.code = KS_E_NOT_FOUND;
+    if (op.code == 0)
+        memcpy(ret_uid, ref, strlen(ref) + 1);
+    return op.code == 0 || op.code == KS_E_NOT_FOUND ? op.code : client_refuse(call, &op, "look for", ref);
+}
+
+/* KS_E_NOT_FOUND: no object has this name. */
+static int
+find_by_name(struct client_call *call, const char *ref, char ret_uid[KS_UID_SIZE])
+{
+    struct kmip_locate_request request = {.attributes.present = true};
+    KS_TRY(client_report(call, client_attrs_add_name(&call->arena, &request.attributes, ref)));
+    struct kmip_locate_response *response = NULL;
+    KS_TRY(client_call_one(call, KMIP_OPERATION_LOCATE, &request, (void **)&response, "look for", ref));
+    if (response->n_unique_identifier == 0)
+        return KS_E_NOT_FOUND;
+    if (response->n_unique_identifier > 1) {
+        char some[480];
+        list_some(response, some, sizeof(some));
+        return client_fail(call->error, KS_E_INVALID, "%zu objects have the name \"%.100s\"; use one identifier: %s",
+                           response->n_unique_identifier, ref, some);
+    }
+    return client_report(call, client_uid_text(&response->unique_identifier[0], ret_uid));
+}
+
+/* The likelier question first: the other leaves a record of a failure in the server's audit trail. */
 int
 ks_client_find(struct ks_client *client, const struct ks_call *options, const char *ref, char ret_uid[KS_UID_SIZE],
                struct ks_error *error)
@@ -299,33 +345,14 @@ ks_client_find(struct ks_client *client, const struct ks_call *options, const ch
     if (ref[0] == '\0' || strlen(ref) >= KS_UID_SIZE)
         return client_fail(call.error, KS_E_INVALID, "\"%.60s\" is no name or identifier: it must have 1 to %d bytes",
                            ref, KS_UID_SIZE - 1);
-    struct kmip_get_attributes_request by_uid = {.unique_identifier = client_uid(ref)};
-    const struct ks_attribute_name unique_identifier = {.tag = KMIP_TAG_UNIQUE_IDENTIFIER};
-    KS_TRY(client_report(&call, client_refs_from(&call.arena, &unique_identifier, 1, &by_uid.attribute_refs)));
-    struct client_op op = {.operation = KMIP_OPERATION_GET_ATTRIBUTES, .request = &by_uid};
-    KS_TRY(client_call_batch(&call, &op, 1, "look for", ref));
-    if (op.code == 0) {
-        memcpy(ret_uid, ref, strlen(ref) + 1);
-        return 0;
-    }
-    if (op.code == KS_E_SEALED)
-        return client_refuse(&call, &op, "look for", ref);
-    struct kmip_locate_request by_name = {.attributes.present = true};
-    KS_TRY(client_report(&call, client_attrs_add_name(&call.arena, &by_name.attributes, ref)));
-    struct kmip_locate_response *response = NULL;
-    KS_TRY(client_call_one(&call, KMIP_OPERATION_LOCATE, &by_name, (void **)&response, "look for", ref));
-    if (response->n_unique_identifier == 0)
-        return op.code == KS_E_NOT_FOUND || op.code == KS_E_KMIP || op.code == KS_E_DENIED
-                   ? client_fail(call.error, KS_E_NOT_FOUND,
-                                 "there is no object \"%s\" that you may see; list them with: keystead key list", ref)
-                   : client_refuse(&call, &op, "look for", ref);
-    if (response->n_unique_identifier > 1) {
-        char some[480];
-        list_some(response, some, sizeof(some));
-        return client_fail(call.error, KS_E_INVALID, "%zu objects have the name \"%.100s\"; use one identifier: %s",
-                           response->n_unique_identifier, ref, some);
-    }
-    return client_report(&call, client_uid_text(&response->unique_identifier[0], ret_uid));
+    const bool uid_first = looks_like_uid(ref);
+    int rc = uid_first ? find_by_uid(&call, ref, ret_uid) : find_by_name(&call, ref, ret_uid);
+    if (rc == KS_E_NOT_FOUND)
+        rc = uid_first ? find_by_name(&call, ref, ret_uid) : find_by_uid(&call, ref, ret_uid);
+    return rc == KS_E_NOT_FOUND
+               ? client_fail(call.error, rc,
+                             "there is no object \"%s\" that you may see; list them with: keystead key list", ref)
+               : rc;
 }
 
 int

@@ -417,10 +417,12 @@ find(struct peer *peer, const struct peer_request *request, struct peer_reply *r
         return PEER_ANSWER;
     }
     const struct kmip_locate_request *locate = payload_of(request, 0);
-    EXPECT(request->operation == KMIP_OPERATION_LOCATE && has_name(&locate->attributes, "invoices"));
+    EXPECT(request->operation == KMIP_OPERATION_LOCATE);
+    EXPECT(has_name(&locate->attributes, *n < 0 ? "key-1" : "invoices"));
     struct kmip_locate_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
-    payload->n_unique_identifier = (size_t)*n;
-    payload->unique_identifier = ks_arena_array(reply->arena, (size_t)*n + 1, sizeof(struct kmip_uid));
+    payload->n_unique_identifier = *n < 0 ? 0 : (size_t)*n;
+    payload->unique_identifier =
+        ks_arena_array(reply->arena, payload->n_unique_identifier + 1, sizeof(struct kmip_uid));
     for (int i = 0; i < *n; i++) {
         char uid[16];
         snprintf(uid, sizeof(uid), "uid-%d", i);
@@ -444,9 +446,15 @@ names_and_identifiers_are_found(void **state)
     char uid[KS_UID_SIZE] = "";
     assert_int_equal(ks_client_find(client, NULL, "key-1", uid, &error), 0);
     assert_string_equal(uid, "key-1");
+    const size_t before = peer.n_requests;
+    const char *uuid = "0193c1f0-7d2a-7c3e-9a55-0242ac120002"; /* found with the first question, as a name is */
+    assert_int_equal(ks_client_find(client, NULL, uuid, uid, &error), 0);
+    assert_string_equal(uid, uuid);
+    assert_int_equal(peer.n_requests, before + 1);
     n = 1;
     assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), 0);
     assert_string_equal(uid, "uid-0");
+    assert_int_equal(peer.n_requests, before + 2);
     n = 0;
     assert_int_equal(ks_client_find(client, NULL, "invoices", uid, &error), KS_E_NOT_FOUND);
     assert_message(error, "\"invoices\"");
