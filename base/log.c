@@ -2,21 +2,38 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct {
     char who[32];
     enum ks_log_level level;
-    bool terminal;
+    bool journal;
 } state = {.level = KS_LOG_INFO};
+
+/* Whether standard error is the journal, which takes the urgency from the beginning of a line (sd-daemon(3)). */
+static bool
+to_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM"); /* "DEVICE:INODE" */
+    struct stat st;
+    char is[64];
+    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+        return false;
+    snprintf(is, sizeof(is), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(stream, is) == 0;
+}
 
 void
 ks_log_init(const char *who, enum ks_log_level level)
 {
     snprintf(state.who, sizeof(state.who), "%s", who != NULL ? who : "");
     state.level = level;
-    state.terminal = isatty(STDERR_FILENO) == 1;
+    state.journal = to_journal();
 }
 
 static const char *
@@ -43,7 +60,7 @@ ks_log(enum ks_log_level level, const char *fmt, ...)
         return;
     /* One write per line: several processes share the descriptor. */
     char line[1400];
-    int n = state.terminal ? 0 : snprintf(line, sizeof(line), "<%d>", (int)level);
+    int n = state.journal ? snprintf(line, sizeof(line), "<%d>", (int)level) : 0;
     n += state.who[0] != '\0'
              ? snprintf(line + n, sizeof(line) - (size_t)n, "keystead[%s]: %s", state.who, level_text(level))
              : snprintf(line + n, sizeof(line) - (size_t)n, "keystead: %s", level_text(level));

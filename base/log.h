@@ -1,6 +1,6 @@
 /*
  * The operational log of programs (not of libraries, and not the audit trail): standard error, one line each.
- * On a terminal "keystead[net 1]: warning: ..."; elsewhere with the "<4>" prefixes that journald reads.
+ * "keystead[net 1]: warning: ..."; where standard error is the journal, with the "<4>" prefixes that it reads.
  */
 #pragma once
 
