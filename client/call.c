@@ -82,7 +82,7 @@ run(struct client_step *step, struct conn *conn, const struct client_wait *wait,
     /* A sealed server did nothing; another may be unsealed. Its own operations are about this server, though. */
     if (batch->ops[0].code == KS_E_SEALED && (batch->ops[0].operation & 0x80000000) == 0) {
         step->outcome = CLIENT_NOT_PROCESSED;
-        return message_refuse(&batch->ops[0], "the server did nothing", error);
+        return message_refuse(&batch->ops[0], "nothing was done", error);
     }
     return 0;
 }

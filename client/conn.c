@@ -42,7 +42,8 @@ connect_one(const struct addrinfo *to, const struct client_wait *wait, int *ret,
             failed = errno;
     }
     if (failed != 0)
-        return client_fail(error, KS_E_CONNECT, "cannot connect: %s", strerror_r(failed, text, sizeof(text)));
+        return client_fail(error, KS_E_CONNECT, "cannot connect: %s%s", strerror_r(failed, text, sizeof(text)),
+                           failed == ECONNREFUSED ? " (does the server run, and on this port?)" : "");
     const int on = 1; /* both are for speed and long silences: without them it still works */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));

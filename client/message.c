@@ -66,7 +66,7 @@ message_refuse(const struct client_op *op, const char *what, struct ks_error *er
     char text[300];
     quote(op->text, text, sizeof(text));
     const char *name = kmip_enum_name(KMIP_TAG_RESULT_REASON, op->reason);
-    const char *hint = op->code == KS_E_SEALED ? "unseal it with: keystead unseal" : NULL;
+    const char *hint = NULL;
     for (size_t i = 0; i < KS_ARRAY_LEN(refusals) && hint == NULL && text[0] == '\0'; i++)
         if (refusals[i].reason == op->reason)
             hint = refusals[i].hint; /* a server that says more knows better */
@@ -74,6 +74,9 @@ message_refuse(const struct client_op *op, const char *what, struct ks_error *er
     error->result_status = op->status;
     error->result_reason = op->reason;
     error->operation = op->operation;
+    if (op->code == KS_E_SEALED)
+        return client_fail(error, op->code,
+                           "%s: the server is sealed; an administrator unseals it with: keystead unseal", what);
     return client_fail(error, op->code, "%s: %s%s%s%s%s", what, name != NULL ? name : "refused by the server",
                        text[0] != '\0' ? ": " : "", text, hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
