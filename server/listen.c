@@ -61,7 +61,13 @@ open_one(const char *name, int *ret, struct ks_diag *diag)
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof(idle_seconds)) != 0)
         return ks_fail_errno(diag, KS_E_IO, errno, "%s: cannot set up the socket", name);
     if (bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0)
-        return ks_fail_errno(diag, errno == EADDRINUSE ? KS_E_BUSY : KS_E_IO, errno, "cannot listen on %s", name);
+        return errno == EADDRINUSE
+                   ? ks_fail(
+                         diag, KS_E_BUSY,
+                         "cannot listen on %s: the address is in use. Does this server run already? If not, end what "
+                         "has the address, or change listen in keystead.conf",
+                         name)
+                   : ks_fail_errno(diag, KS_E_IO, errno, "cannot listen on %s", name);
     *ret = fd;
     fd = -1; /* handed over; NOLINT(clang-analyzer-deadcode.DeadStores): the cleanup reads it */
     return 0;

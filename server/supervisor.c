@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -262,6 +263,21 @@ generation_free(struct generation *g)
     listeners_close(&g->listeners);
     server_config_done(&g->config);
     free(g);
+}
+
+/* Whoever can write to the folder can put another root key, store or certificate there. */
+static int
+check_folder(const char *dir, struct ks_diag *diag)
+{
+    struct stat st;
+    if (stat(dir, &st) != 0)
+        return 0; /* loading the configuration says what is wrong */
+    const unsigned mode = st.st_mode & 07777;
+    if ((mode & (S_IWGRP | S_IWOTH)) != 0)
+        return ks_fail(diag, KS_E_DENIED, "%s can be changed by others (mode %04o); run: chmod 700 %s", dir, mode, dir);
+    if ((mode & (S_IRWXG | S_IRWXO)) != 0)
+        ks_log_warning("%s can be read by others (mode %04o); run: chmod 700 %s", dir, mode, dir);
+    return 0;
 }
 
 static int
@@ -562,7 +578,7 @@ static void
 announce(const struct supervisor *s)
 {
     const struct generation *g = s->current;
-    printf("keystead: ready%s: KMIP on", s->sealed ? " (sealed: give the passphrase with `keystead unseal`)" : "");
+    printf("keystead: ready%s: KMIP on", s->sealed ? ", but sealed (the log says why)" : "");
     for (size_t i = 0; i < g->listeners.n; i++)
         printf("%s %s", i == 0 ? "" : ",", g->listeners.names[i]);
     printf("; %zu network process%s\n", g->n_workers, g->n_workers == 1 ? "" : "es");
@@ -601,7 +617,9 @@ supervisor_run(const struct supervisor_options *options)
     for (size_t i = 0; i < PROCESSES_MAX; i++)
         s.processes[i].said = -1;
     ks_log_init(NULL, KS_LOG_INFO);
-    int rc = generation_new(&s, &s.current, &diag);
+    int rc = check_folder(options->dir, &diag);
+    if (rc == 0)
+        rc = generation_new(&s, &s.current, &diag);
     if (rc != 0) {
         ks_log_error("%s", ks_diag_text(&diag));
         return ks_err_exit_status(rc);

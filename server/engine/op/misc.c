@@ -64,6 +64,9 @@ op_unseal(struct ctx *ctx, const void *request, void **ret_response)
         const int rc = config->unseal(config->unseal_arg, r->passphrase);
         if (rc == KS_E_DENIED || rc == KS_E_INTEGRITY)
             return engine_fail(ctx, COND_NOT_PERMITTED, "the passphrase is wrong; the server stays sealed");
+        if (rc == KS_E_BUSY)
+            return engine_fail(ctx, COND_INTERNAL,
+                               "the last attempt was a moment ago, and guessing is slowed down; try again in a second");
         if (rc != 0)
             return engine_fail(ctx, COND_INTERNAL, "the server can not be unsealed: %s; see its log", ks_err_text(rc));
     }
