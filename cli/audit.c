@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "server/audit/audit.h"
 #include "server/audit/line.h"
 
@@ -24,7 +25,7 @@ static const char help[] =
     "DIR is the instance's folder or its audit folder; by default $KEYSTEAD_DIR.\n"
     "\n"
     "  -d, --dir=DIR         the same as DIR\n"
-    "  -j, --json            print JSON: verify its result, show the records as they are\n"
+    "  -j, --json            print JSON: verify its result, show the records as they are, one a line\n"
     "      --help            show this\n"
     "verify:\n"
     "  -H, --head=SEQ:HASH   this record, noted elsewhere before, must be there: shows that the end was not cut off "
@@ -35,18 +36,24 @@ static const char help[] =
     "  -f, --follow          go on with new records as they come\n"
     "  -o, --object=ID       only records of this object, by identifier or name\n"
     "  -c, --client=NAME     only records of this client\n"
+    "  -w, --operation=NAME  only records of this operation or event: Create, Get, start, ...\n"
+    "  -x, --failed          only what did not succeed\n"
+    "      --since=TIME      only records from then on: 2026-11-24, 2026-11-24T06:57 (UTC)\n"
+    "      --until=TIME      only records up to then; a day means all of it\n"
     "\n"
     "Ends with 0, with 76 if the trail is damaged or was changed, with 64 for wrong usage.\n"
     "\n"
     "Examples:\n"
     "  keystead audit verify /var/lib/keystead\n"
     "  keystead audit verify --head 1789:6d0c...\n"
-    "  keystead audit show --last 50 --client database-1\n";
+    "  keystead audit show --last 50 --client database-1\n"
+    "  keystead audit show --last 0 --since 2026-11-24 --failed\n";
 
 struct options {
     const char *dir;
     bool json, follow;
-    const char *object, *client;
+    bool failed;
+    const char *object, *client, *operation, *since, *until; /* NULL: all */
     int64_t last;
     struct audit_head head; /* seq 0: none given */
 };
@@ -132,6 +139,7 @@ struct show {
     bool colour;
     size_t skip;    /* matching records that are not to be printed */
     size_t matched; /* counting, when print is false */
+    size_t shown;
     bool print;
     struct ks_buf out;
 };
@@ -143,27 +151,19 @@ text_of(const json_t *record, const char *name)
     return s != NULL ? s : "";
 }
 
-/* What a terminal would obey is not passed on: records hold what strangers sent. At most width characters, if not 0. */
+/* Padded, never cut: the end of a name is what tells it from another. Records hold what strangers sent. */
 static void
 add_safe(struct ks_buf *out, const char *s, size_t width)
 {
-    size_t n = 0;
-    for (const uint8_t *p = (const uint8_t *)s; *p != 0 && (width == 0 || n < width); p++) {
-        if ((*p & 0xc0) != 0x80)
-            n++;
-        if (*p < 0x20 || *p == 0x7f) {
-            ks_buf_add_u8(out, '?');
-        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* U+0080 to U+009F */
-            ks_buf_add_u8(out, '?');
-            p++;
-        } else {
-            ks_buf_add_u8(out, *p);
-            while ((p[1] & 0xc0) == 0x80) /* the character's other bytes */
-                ks_buf_add_u8(out, *++p);
-        }
-    }
-    for (; n < width; n++)
+    for (size_t n = output_add_safe(out, s); n < width; n++)
         ks_buf_add_u8(out, ' ');
+}
+
+/* "2026-11-24" means all of that day, as does a minute or a second. */
+static int
+compare_time(const char *ts, const char *moment)
+{
+    return strncmp(ts, moment, strlen(moment));
 }
 
 static bool
@@ -172,7 +172,20 @@ matches(const struct options *o, const json_t *record)
     if (o->object != NULL && strcmp(o->object, text_of(record, "object")) != 0 &&
         strcmp(o->object, text_of(record, "name")) != 0)
         return false;
-    return o->client == NULL || strcmp(o->client, text_of(record, "actor")) == 0;
+    const char *what = *text_of(record, "operation") != '\0' ? text_of(record, "operation") : text_of(record, "event");
+    const char *ts = text_of(record, "ts");
+    return (o->client == NULL || strcmp(o->client, text_of(record, "actor")) == 0) &&
+           (o->operation == NULL || strcasecmp(o->operation, what) == 0) &&
+           (!o->failed || strcmp(text_of(record, "status"), "success") != 0) &&
+           (o->since == NULL || compare_time(ts, o->since) >= 0) &&
+           (o->until == NULL || compare_time(ts, o->until) <= 0);
+}
+
+static bool
+is_filtered(const struct options *o)
+{
+    return o->object != NULL || o->client != NULL || o->operation != NULL || o->failed || o->since != NULL ||
+           o->until != NULL;
 }
 
 static void
@@ -196,7 +209,8 @@ add_details(struct ks_buf *out, const json_t *record)
     }
 }
 
-enum { ACTOR_WIDTH = 16, WHAT_WIDTH = 18, OBJECT_WIDTH = 36, STATUS_WIDTH = 8 };
+/* Most records fit into 80 columns: only long names, and reasons, go beyond. */
+enum { SEQ_WIDTH = 6, TIME_WIDTH = 19, ACTOR_WIDTH = 10, WHAT_WIDTH = 17, STATUS_WIDTH = 7 };
 
 static void
 add_row(struct show *s, const json_t *record)
@@ -210,20 +224,20 @@ add_row(struct show *s, const json_t *record)
     const char *name = text_of(record, "name");
     const char *status = text_of(record, "status");
     const bool failed = strcmp(status, "failed") == 0;
-    ks_buf_addf(out, "%8lld  ", (long long)json_integer_value(json_object_get(record, "seq")));
-    add_safe(out, ts, sizeof(ts) - 1);
-    ks_buf_add_str(out, "  ");
+    ks_buf_addf(out, "%*lld ", SEQ_WIDTH, (long long)json_integer_value(json_object_get(record, "seq")));
+    add_safe(out, ts, TIME_WIDTH);
+    ks_buf_add_u8(out, ' ');
     add_safe(out, text_of(record, "actor"), ACTOR_WIDTH);
     ks_buf_add_u8(out, ' ');
     add_safe(out, *operation != '\0' ? operation : text_of(record, "event"), WHAT_WIDTH);
-    ks_buf_add_u8(out, ' ');
-    add_safe(out, *name != '\0' ? name : text_of(record, "object"), OBJECT_WIDTH);
     ks_buf_add_u8(out, ' ');
     if (failed && s->colour)
         ks_buf_add_str(out, "\033[31m");
     add_safe(out, status, STATUS_WIDTH);
     if (failed && s->colour)
         ks_buf_add_str(out, "\033[0m");
+    ks_buf_add_u8(out, ' ');
+    add_safe(out, *name != '\0' ? name : text_of(record, "object"), 0);
     add_details(out, record);
     while (out->len > 0 && out->data[out->len - 1] == ' ')
         out->len--;
@@ -233,8 +247,9 @@ add_row(struct show *s, const json_t *record)
 static void
 add_heading(struct show *s)
 {
-    ks_buf_addf(&s->out, "%s%8s  %-19s  %-*s %-*s %-*s %s%s\n", s->colour ? "\033[1m" : "", "SEQ", "TIME (UTC)",
-                ACTOR_WIDTH, "WHO", WHAT_WIDTH, "WHAT", OBJECT_WIDTH, "OBJECT", "RESULT", s->colour ? "\033[0m" : "");
+    ks_buf_addf(&s->out, "%s%*s %-*s %-*s %-*s %-*s %s%s\n", s->colour ? "\033[1m" : "", SEQ_WIDTH, "SEQ", TIME_WIDTH,
+                "TIME (UTC)", ACTOR_WIDTH, "WHO", WHAT_WIDTH, "WHAT", STATUS_WIDTH, "RESULT", "OBJECT",
+                s->colour ? "\033[0m" : "");
 }
 
 static int
@@ -254,20 +269,21 @@ show_line(void *arg, struct ks_span line, size_t number)
     struct show *s = arg;
     json_t *record = json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, NULL);
     /* What is no record is shown too, if all are: verify says what is wrong with it. */
-    const bool match = record != NULL ? matches(s->o, record) : s->o->object == NULL && s->o->client == NULL;
+    const bool match = record != NULL ? matches(s->o, record) : !is_filtered(s->o);
     int rc = 0;
     if (match && !s->print) {
         s->matched++;
     } else if (match && s->skip > 0) {
         s->skip--;
     } else if (match) {
+        s->shown++;
         if (s->o->json) {
             ks_buf_add_span(&s->out, line);
             ks_buf_add_u8(&s->out, '\n');
         } else if (record != NULL) {
             add_row(s, record);
         } else {
-            ks_buf_add_str(&s->out, "       ?  damaged; see 'keystead audit verify'\n");
+            ks_buf_add_str(&s->out, "     ? damaged; see 'keystead audit verify'\n");
         }
         if (s->out.err != 0 || s->out.len > 65536)
             rc = flush(s);
@@ -359,6 +375,8 @@ show(const struct options *o, const char *dir, struct ks_diag *diag)
     }
     if (flush(&s) != 0)
         return ks_fail(diag, KS_E_IO, "cannot write to standard output");
+    if (s.shown == 0 && is_filtered(o) && !o->follow)
+        fprintf(stderr, "keystead audit: no record is like that\n");
     if (o->follow)
         return follow(&s, &files, files.first + (uint32_t)files.n - 1, whole, diag);
     return 0;
@@ -380,7 +398,25 @@ parse_head(const char *text, struct audit_head *ret)
     return true;
 }
 
-enum { HELP = 256 };
+enum { HELP = 256, SINCE, UNTIL };
+
+/* A moment, or as much of the beginning of one as is known: not less than a day. */
+static int
+take_moment(const char *option, const char *text, const char **ret)
+{
+    static const char form[] = "2000-01-01T00:00:00Z";
+    const size_t len = strlen(text);
+    char whole[sizeof(form)];
+    int64_t seconds;
+    if (len >= 10 && len < sizeof(form)) {
+        snprintf(whole, sizeof(whole), "%s%s", text, form + len);
+        if (ks_time_parse(ks_span_str(whole), &seconds) == 0) {
+            *ret = text;
+            return 0;
+        }
+    }
+    return command_usage("audit", "--%s: '%s' is no date; write 2026-11-24 or 2026-11-24T06:57:42", option, text);
+}
 
 /* One option; EXIT_USAGE if its value is wrong. */
 static int
@@ -402,6 +438,16 @@ take_option(int c, struct options *o)
     case 'c':
         o->client = optarg;
         return 0;
+    case 'w':
+        o->operation = optarg;
+        return 0;
+    case 'x':
+        o->failed = true;
+        return 0;
+    case SINCE:
+        return take_moment("since", optarg, &o->since);
+    case UNTIL:
+        return take_moment("until", optarg, &o->until);
     case 'n':
         if (ks_parse_i64(ks_span_str(optarg), 0, INT32_MAX, &o->last) != 0)
             return command_usage("audit", "--last: '%s' is no number of records", optarg);
@@ -411,7 +457,7 @@ take_option(int c, struct options *o)
             return command_usage("audit", "--head: '%s' is not SEQ:HASH, as 'keystead audit verify' prints it", optarg);
         return 0;
     default: /* getopt_long has said what is wrong */
-        return EXIT_USAGE;
+        return command_try_help("audit");
     }
 }
 
@@ -445,20 +491,23 @@ cmd_audit(int argc, char **argv)
                                                    {"help", no_argument, NULL, HELP},
                                                    {0}};
     static const struct option show_options[] = {
-        {"dir", required_argument, NULL, 'd'},    {"json", no_argument, NULL, 'j'},
-        {"last", required_argument, NULL, 'n'},   {"follow", no_argument, NULL, 'f'},
-        {"object", required_argument, NULL, 'o'}, {"client", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, HELP},        {0}};
+        {"dir", required_argument, NULL, 'd'},       {"json", no_argument, NULL, 'j'},
+        {"last", required_argument, NULL, 'n'},      {"follow", no_argument, NULL, 'f'},
+        {"object", required_argument, NULL, 'o'},    {"client", required_argument, NULL, 'c'},
+        {"operation", required_argument, NULL, 'w'}, {"failed", no_argument, NULL, 'x'},
+        {"since", required_argument, NULL, SINCE},   {"until", required_argument, NULL, UNTIL},
+        {"help", no_argument, NULL, HELP},           {0}};
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
         return 0;
     }
     const bool is_verify = argc > 1 && strcmp(argv[1], "verify") == 0;
     if (!is_verify && !(argc > 1 && strcmp(argv[1], "show") == 0))
-        return command_usage("audit", "say 'verify' or 'show'");
+        return command_usage("audit", argc > 1 ? "there is no '%s'; say 'show' or 'verify'" : "say 'show' or 'verify'",
+                             argv[1]);
     struct options o = {.last = 20};
     optind = 2;
-    for (int c; (c = getopt_long(argc, argv, is_verify ? "d:jH:" : "d:jn:fo:c:",
+    for (int c; (c = getopt_long(argc, argv, is_verify ? "d:jH:" : "d:jn:fo:c:w:x",
                                  is_verify ? verify_options : show_options, NULL)) != -1;) {
         if (c == HELP) {
             fputs(help, stdout);

@@ -98,13 +98,19 @@ in_group(const struct cli_command *command, const char *group, size_t len)
     return strncmp(command->name, group, len) == 0 && (command->name[len] == ' ' || command->name[len] == '\0');
 }
 
+void
+cli_print_group(const char *group, FILE *to)
+{
+    for (size_t i = 0; i < cli_n_commands; i++)
+        if (in_group(cli_commands[i], group, strlen(group)))
+            fprintf(to, "  %-22s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+}
+
 static int
 print_group(const char *group, FILE *to)
 {
     fprintf(to, "Usage: keystead %s COMMAND [OPTION]... [ARGUMENT]...\n\nCommands:\n", group);
-    for (size_t i = 0; i < cli_n_commands; i++)
-        if (in_group(cli_commands[i], group, strlen(group)))
-            fprintf(to, "  %-22s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    cli_print_group(group, to);
     fprintf(to, "\n'keystead %s COMMAND --help' says more.\n", group);
     return to == stdout && output_flush() != 0 ? ks_err_exit_status(KS_E_IO) : 0;
 }
@@ -139,12 +145,9 @@ parse_option(struct cli *cli, int argc, char **argv, int *i)
     const char *name = argv[*i] + 2;
     const size_t len = strcspn(name, "=");
     const char *value = name[len] == '=' ? name + len + 1 : NULL;
-    if (strcmp(name, "json") == 0) {
-        cli->json = true;
-        return 0;
-    }
     enum cli_kind kind = CLI_FLAG;
-    const char **at = slot(cli, name, len, &kind);
+    const char *json = NULL;
+    const char **at = len == 4 && strncmp(name, "json", len) == 0 ? &json : slot(cli, name, len, &kind);
     if (at == NULL)
         return command_usage(cli->command->name, "there is no option --%.*s", (int)len, name);
     if (*at != NULL)
@@ -153,6 +156,7 @@ parse_option(struct cli *cli, int argc, char **argv, int *i)
         if (value != NULL)
             return command_usage(cli->command->name, "--%.*s takes no value", (int)len, name);
         *at = "";
+        cli->json = cli->json || json != NULL;
         return 0;
     }
     if (value == NULL) {
@@ -305,9 +309,9 @@ run(struct cli *cli)
     if (rc == 0 && output_flush() != 0)
         rc = cli_fail(cli, KS_E_IO, "cannot write to standard output");
     if (rc != 0)
-        fprintf(stderr, "keystead %s: %s\n", cli->command->name,
-                cli->error.message[0] != '\0' ? cli->error.message : ks_err_text(rc));
-    return ks_err_exit_status(rc);
+        return command_report(cli->command->name, rc,
+                              cli->error.message[0] != '\0' ? cli->error.message : ks_err_text(rc));
+    return 0;
 }
 
 /* The command with the most words that argv begins with; *ret_words is how many. */
@@ -337,18 +341,37 @@ find(int argc, char **argv, int *ret_words)
     return found;
 }
 
+/* No command: help about the group that argv is, "client" or "client token", or what is wrong with it. */
+static int
+no_command(int argc, char **argv)
+{
+    char words[128];
+    size_t len = 0;
+    int n = 0;
+    for (; n < argc && argv[n][0] != '-'; n++) {
+        const int more = snprintf(words + len, sizeof(words) - len, "%s%s", n > 0 ? " " : "", argv[n]);
+        if (more < 0 || (size_t)more >= sizeof(words) - len)
+            break;
+        len += (size_t)more;
+    }
+    const bool help = n < argc && (strcmp(argv[n], "--help") == 0 || strcmp(argv[n], "-h") == 0);
+    bool known = false;
+    for (size_t i = 0; i < cli_n_commands; i++)
+        known = known || in_group(cli_commands[i], words, len);
+    if (!known || (n < argc && !help))
+        return command_usage(argv[0], "there is no command '%s'", n < argc && known ? argv[n] : words);
+    const int status = print_group(words, help ? stdout : stderr);
+    return help ? status : EXIT_USAGE;
+}
+
 int
 cli_main(int argc, char **argv)
 {
     int words = 0;
     bool help = false;
     struct cli cli = {.command = find(argc, argv, &words)};
-    if (cli.command == NULL) {
-        if (argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
-            return command_usage(argv[0], "there is no command '%s %s'", argv[0], argv[1]);
-        (void)print_group(argv[0], argc > 1 ? stdout : stderr);
-        return argc > 1 ? 0 : EXIT_USAGE;
-    }
+    if (cli.command == NULL)
+        return no_command(argc, argv);
     const int status = parse(&cli, argc - words, argv + words, &help);
     if (help)
         return print_help(cli.command);

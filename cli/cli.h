@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include <keystead/client.h>
 
 #include "base/mem.h"
@@ -68,6 +70,9 @@ cli_flag(const struct cli *cli, const char *option)
 /* Reports: "keystead key create: message". Returns code. */
 int cli_fail(struct cli *cli, int code, const char *fmt, ...) KS_PRINTF(3, 4);
 int cli_fail_diag(struct cli *cli, struct ks_diag *diag);
+
+/* The commands of a group, one a line with what it does. */
+void cli_print_group(const char *group, FILE *to);
 
 /* Runs the command of a group ("key", "client") that argv names: argv[0] is the group. The exit status. */
 int cli_main(int argc, char **argv);

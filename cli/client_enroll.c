@@ -206,7 +206,7 @@ const struct cli_command cli_client_enroll = {
     .args = "TOKEN --server HOST:PORT",
     .min_args = 1,
     .max_args = 1,
-    .summary = "turn a token into a key, a certificate and a configuration",
+    .summary = "turn a token into key, certificate and configuration",
     .details =
         "The key is made here and stays here. The token names the server's certificate authority: no other server\n"
         "is believed. Writes client.key, client.pem, ca.pem and client.conf.",

@@ -40,7 +40,9 @@ run(struct cli *cli)
         table_add(&table, entries->v[i].role);
         table_add(&table, entries->v[i].revoked ? "revoked" : "enrolled");
         table_add_date(&table, entries->v[i].expires);
-        table_add(&table, entries->v[i].fingerprint);
+        char fingerprint[36]; /* enough to tell certificates apart; JSON has all of it */
+        snprintf(fingerprint, sizeof(fingerprint), "%.32s...", entries->v[i].fingerprint);
+        table_add(&table, fingerprint);
     }
     return table_print(&table);
 }

@@ -20,7 +20,7 @@ run(struct cli *cli)
     KS_TRY(ks_client_enroll_token_create(cli->client, &cli->call, cli->args[0], cli_value(cli, "role"), (uint32_t)valid,
                                          &token, &cli->error));
     char expires[KS_TIME_TEXT_LEN] = "";
-    (void)!ks_time_format(token->expires, expires);
+    output_time(token->expires, expires);
     if (!cli->json) {
         printf("%s\n", token->text);
         fprintf(stderr, "On the machine of %s, before %s:\n  keystead client enroll TOKEN --server HOST:PORT\n",

@@ -70,8 +70,8 @@ parse(int argc, char **argv, struct options *o)
         case 'H':
             fputs(help, stdout);
             return -1;
-        default:
-            return EXIT_USAGE;
+        default: /* getopt_long has said what is wrong */
+            return command_try_help("init");
         }
     }
     if (optind + 1 != argc)
@@ -93,7 +93,7 @@ explain(const struct options *o)
     if (sealed)
         printf("  give the passphrase       keystead unseal --dir %s\n", dir);
     printf("  look at it                keystead status --dir %s\n", dir);
-    printf("  let a client in           keystead client enroll --help\n");
+    printf("  let a client in           keystead client token create NAME --dir %s\n", dir);
     printf("  use another KMIP client   certificate %s/admin.pem, key %s/admin.key, authority %s/ca.pem\n\n", dir, dir,
            dir);
     if (sealed)

@@ -4,10 +4,10 @@
 static int
 run(struct cli *cli)
 {
-    char uid[KS_UID_SIZE];
-    KS_TRY(key_find(cli, 0, uid));
-    KS_TRY(ks_client_activate(cli->client, &cli->call, uid, &cli->error));
-    return key_report(cli, "Activated", uid, NULL);
+    KS_CLEANUP(key_ref_done) struct key_ref ref = KEY_REF;
+    KS_TRY(key_find_ref(cli, &ref));
+    KS_TRY(ks_client_activate(cli->client, &cli->call, ref.uid, &cli->error));
+    return key_report(cli, "Activated", ref.uid, ref.name);
 }
 
 const struct cli_command cli_key_activate = {

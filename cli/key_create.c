@@ -52,8 +52,8 @@ create_pair(struct cli *cli, const struct ks_new_object *object, const char *nam
         return cli_fail(cli, KS_E_INVALID, "--usage is for symmetric keys; a key pair signs and verifies");
     KS_TRY(ks_client_create_key_pair(cli->client, &cli->call, &params, private_uid, public_uid, &cli->error));
     if (!cli->json) {
-        printf("Created %s %s\nCreated %s %s\n", private_uid, private_name, public_uid, public_name);
-        return 0;
+        KS_TRY(key_report(cli, "Created", private_uid, private_name));
+        return key_report(cli, "Created", public_uid, public_name);
     }
     KS_CLEANUP(json_done) struct json json = JSON;
     json_open(&json, NULL, '{');

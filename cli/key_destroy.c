@@ -1,20 +1,14 @@
 /* keystead key destroy */
-#include <stdio.h>
-
 #include "cli/key.h"
 
 static int
 run(struct cli *cli)
 {
-    char uid[KS_UID_SIZE];
-    char question[KS_UID_SIZE + 120];
-    KS_TRY(key_find(cli, 0, uid));
-    snprintf(question, sizeof(question),
-             "Destroy %s? Whatever it encrypted is lost with it, and nothing brings it back.", uid);
-    if (!cli_flag(cli, "yes"))
-        KS_TRY(cli_confirm(cli, question));
-    KS_TRY(ks_client_destroy(cli->client, &cli->call, uid, &cli->error));
-    return key_report(cli, "Destroyed", uid, NULL);
+    KS_CLEANUP(key_ref_done) struct key_ref ref = KEY_REF;
+    KS_TRY(key_find_ref(cli, &ref));
+    KS_TRY(key_confirm(cli, &ref, "Destroy", "? Whatever it encrypted is lost with it, and nothing brings it back."));
+    KS_TRY(ks_client_destroy(cli->client, &cli->call, ref.uid, &cli->error));
+    return key_report(cli, "Destroyed", ref.uid, ref.name);
 }
 
 static const struct cli_option options[] = {

@@ -132,32 +132,41 @@ print_json(const struct ks_attributes_list *list)
     return output_json(&json);
 }
 
+/* "AES-256", "RSA-2048 private", "Certificate": type and algorithm in one column, to keep to 80. */
 static void
-add_algorithm(struct table *table, const struct ks_attributes *a)
+add_kind(struct table *table, const struct ks_attributes *a)
 {
+    const struct ks_attribute *type = ks_attributes_find(a, KMIP_TAG_OBJECT_TYPE);
+    const uint32_t is = type != NULL && type->value.type == KMIP_TYPE_ENUMERATION ? type->value.enumeration : 0;
+    const char *half = is == KMIP_OBJECT_TYPE_PRIVATE_KEY  ? " private"
+                       : is == KMIP_OBJECT_TYPE_PUBLIC_KEY ? " public"
+                                                           : "";
+    if (is != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && half[0] == '\0') {
+        table_add(table, words_text(WORDS_OBJECT_TYPE, is));
+        return;
+    }
     const char *algorithm = word_of(a, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, WORDS_CRYPTOGRAPHIC_ALGORITHM);
     const struct ks_attribute *length = ks_attributes_find(a, KMIP_TAG_CRYPTOGRAPHIC_LENGTH);
     char text[64];
     if (algorithm != NULL && length != NULL && length->value.type == KMIP_TYPE_INTEGER)
-        snprintf(text, sizeof(text), "%s-%d", algorithm, length->value.integer);
+        snprintf(text, sizeof(text), "%s-%d%s", algorithm, length->value.integer, half);
     else
-        snprintf(text, sizeof(text), "%s", algorithm != NULL ? algorithm : "");
+        snprintf(text, sizeof(text), "%s%s", algorithm != NULL ? algorithm : "Key", half);
     table_add(table, text);
 }
 
 static int
 print_table(const struct ks_attributes_list *list)
 {
-    static const char *const columns[] = {"NAME", "IDENTIFIER", "TYPE", "STATE", "ALGORITHM", "CREATED"};
+    static const char *const columns[] = {"NAME", "IDENTIFIER", "STATE", "KIND", "CREATED"};
     KS_CLEANUP(table_done) struct table table = TABLE(columns);
     for (size_t i = 0; i < list->n; i++) {
         const struct ks_attributes *a = &list->v[i];
         const struct ks_attribute *created = ks_attributes_find(a, KMIP_TAG_INITIAL_DATE);
         table_add(&table, ks_attributes_name(a));
         table_add(&table, a->uid);
-        table_add(&table, word_of(a, KMIP_TAG_OBJECT_TYPE, WORDS_OBJECT_TYPE));
         table_add(&table, a->code == 0 ? word_of(a, KMIP_TAG_STATE, WORDS_STATE) : ks_client_error_text(a->code));
-        add_algorithm(&table, a);
+        add_kind(&table, a);
         if (created != NULL && created->value.type == KMIP_TYPE_DATE_TIME)
             table_add_date(&table, created->value.number);
         else

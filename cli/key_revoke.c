@@ -1,22 +1,17 @@
 /* keystead key revoke */
-#include <stdio.h>
-
 #include "cli/key.h"
 
 static int
 run(struct cli *cli)
 {
-    char uid[KS_UID_SIZE];
-    char question[KS_UID_SIZE + 100];
+    KS_CLEANUP(key_ref_done) struct key_ref ref = KEY_REF;
     uint32_t reason = 0;
     KS_TRY(key_word(cli, "reason", WORDS_REVOCATION_REASON_CODE, KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION,
                     &reason));
-    KS_TRY(key_find(cli, 0, uid));
-    snprintf(question, sizeof(question), "Revoke %s? It cannot be used to protect data any more, for ever.", uid);
-    if (!cli_flag(cli, "yes"))
-        KS_TRY(cli_confirm(cli, question));
-    KS_TRY(ks_client_revoke(cli->client, &cli->call, uid, reason, cli_value(cli, "message"), 0, &cli->error));
-    return key_report(cli, "Revoked", uid, NULL);
+    KS_TRY(key_find_ref(cli, &ref));
+    KS_TRY(key_confirm(cli, &ref, "Revoke", "? It cannot be used to protect data any more, for ever."));
+    KS_TRY(ks_client_revoke(cli->client, &cli->call, ref.uid, reason, cli_value(cli, "message"), 0, &cli->error));
+    return key_report(cli, "Revoked", ref.uid, ref.name);
 }
 
 static const struct cli_option options[] = {

@@ -5,16 +5,17 @@
 #include "cli/output.h"
 
 static int
-report(struct cli *cli, const char *old_uid, const char *new_uid)
+report(struct cli *cli, const struct key_ref *old, const char *new_uid)
 {
     if (!cli->json) {
-        printf("Rotated %s: the new key is %s\n", old_uid, new_uid);
+        printf("Rotated %s: the new key is %s\n", (const char *)old->text.data, new_uid);
         return 0;
     }
     KS_CLEANUP(json_done) struct json json = JSON;
     json_open(&json, NULL, '{');
     json_text(&json, "identifier", new_uid);
-    json_text(&json, "replaces", old_uid);
+    json_text(&json, "name", old->name);
+    json_text(&json, "replaces", old->uid);
     json_close(&json, '}');
     return output_json(&json);
 }
@@ -22,13 +23,13 @@ report(struct cli *cli, const char *old_uid, const char *new_uid)
 static int
 run(struct cli *cli)
 {
-    char old_uid[KS_UID_SIZE];
+    KS_CLEANUP(key_ref_done) struct key_ref old = KEY_REF;
     char new_uid[KS_UID_SIZE];
     int64_t offset = 0;
     KS_TRY(cli_duration(cli, "after", 0, &offset)); /* 0: Activation Date is the moment it is made */
-    KS_TRY(key_find(cli, 0, old_uid));
-    KS_TRY(ks_client_rekey(cli->client, &cli->call, old_uid, offset, false, new_uid, &cli->error));
-    return report(cli, old_uid, new_uid);
+    KS_TRY(key_find_ref(cli, &old));
+    KS_TRY(ks_client_rekey(cli->client, &cli->call, old.uid, offset, false, new_uid, &cli->error));
+    return report(cli, &old, new_uid);
 }
 
 static const struct cli_option options[] = {

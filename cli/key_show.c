@@ -40,7 +40,8 @@ static void
 date_text(int64_t seconds, struct ks_buf *ret)
 {
     char text[KS_TIME_TEXT_LEN];
-    if (ks_time_format(seconds, text) == 0)
+    output_time(seconds, text);
+    if (text[0] != '\0')
         (void)ks_buf_add_str(ret, text);
     else
         (void)ks_buf_addf(ret, "%lld", (long long)seconds);

@@ -1,10 +1,5 @@
 #include "cli/output.h"
 
-#include <stdio.h>
-#include <time.h>
-
-#include "base/text.h"
-
 /* ---- JSON ---- */
 
 void
@@ -81,7 +76,8 @@ void
 json_date(struct json *json, const char *name, int64_t seconds)
 {
     char text[KS_TIME_TEXT_LEN];
-    json_text(json, name, ks_time_format(seconds, text) == 0 ? text : NULL);
+    output_time(seconds, text);
+    json_text(json, name, text[0] != '\0' ? text : NULL);
 }
 
 int
@@ -100,17 +96,57 @@ table_done(struct table *table)
     ks_buf_done(&table->cells);
 }
 
-static void
-add_printable(struct ks_buf *buf, const char *text)
+/* The bytes of the character at p, and whether a terminal only shows it. */
+static size_t
+next_char(const uint8_t *p, bool *ret_safe)
 {
-    for (; *text != '\0'; text++)
-        (void)ks_buf_add_u8(buf, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : (uint8_t)*text);
+    const size_t len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+    uint32_t c = len == 1 ? *p : *p & (0xffU >> (len + 1));
+    size_t i = 1;
+    for (; i < len && (p[i] & 0xc0) == 0x80; i++)
+        c = c << 6 | (p[i] & 0x3fU);
+    const bool is_control = c < ' ' || (c >= 0x7f && c < 0xa0);
+    const bool turns = (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+    *ret_safe = i == len && !is_control && !turns;
+    return i;
+}
+
+size_t
+output_add_safe(struct ks_buf *out, const char *text)
+{
+    size_t n = 0;
+    bool safe;
+    for (const uint8_t *p = (const uint8_t *)text; *p != '\0'; n++) {
+        const size_t len = next_char(p, &safe);
+        (void)(safe ? ks_buf_add(out, p, len) : ks_buf_add_u8(out, '?'));
+        p += len;
+    }
+    return n;
+}
+
+void
+output_safe(FILE *to, const char *text)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf safe = KS_BUF(16 << 20);
+    (void)output_add_safe(&safe, text);
+    (void)fwrite(safe.data, 1, safe.len, to);
+}
+
+void
+output_time(int64_t seconds, char ret[KS_TIME_TEXT_LEN])
+{
+    ret[0] = '\0';
+    if (ks_time_format(seconds, ret) != 0)
+        return;
+    char *zone = strstr(ret, "+00:00");
+    if (zone != NULL)
+        snprintf(zone, 2, "Z");
 }
 
 void
 table_add(struct table *table, const char *cell)
 {
-    add_printable(&table->cells, cell != NULL && cell[0] != '\0' ? cell : "-");
+    (void)output_add_safe(&table->cells, cell != NULL && cell[0] != '\0' ? cell : "-");
     (void)ks_buf_add_u8(&table->cells, '\0');
     table->n_cells++;
 }
@@ -119,7 +155,9 @@ void
 table_add_date(struct table *table, int64_t seconds)
 {
     char text[KS_TIME_TEXT_LEN];
-    table_add(table, ks_time_format(seconds, text) == 0 ? text : NULL);
+    output_time(seconds, text);
+    text[strcspn(text, "T")] = '\0';
+    table_add(table, text);
 }
 
 /* Characters rather than bytes, for UTF-8. */
@@ -168,8 +206,8 @@ void
 output_field(const char *name, const char *value)
 {
     printf("%-18s", name);
-    for (; value != NULL && *value != '\0'; value++)
-        (void)putchar((unsigned char)*value < ' ' || *value == 0x7f ? '?' : *value);
+    if (value != NULL)
+        output_safe(stdout, value);
     (void)putchar('\n');
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 /*
  * JSON built in order. Failures stick to the buffer and are found by output_json.
@@ -43,11 +45,21 @@ struct table {
         (names), KS_ARRAY_LEN(names), KS_BUF(64 << 20), 0                                                              \
     }
 void table_done(struct table *table);
-void table_add(struct table *table, const char *cell); /* NULL: "-". Control characters become '?' */
-void table_add_date(struct table *table, int64_t seconds);
+void table_add(struct table *table, const char *cell);     /* NULL: "-". As output_safe has it */
+void table_add_date(struct table *table, int64_t seconds); /* "2026-11-24": a line has 80 columns, JSON says more */
 int table_print(struct table *table) KS_MUST_CHECK;
 
-/* "name: value" for people, one a line, aligned. Control characters become '?'. */
+/*
+ * Text from strangers, for a terminal: control characters, what turns the direction of writing, and what is no UTF-8
+ * become '?'. The first appends and returns how many characters that were.
+ */
+size_t output_add_safe(struct ks_buf *out, const char *text);
+void output_safe(FILE *to, const char *text);
+
+/* "2026-11-24T06:57:42Z"; "" if the time has no date. */
+void output_time(int64_t seconds, char ret[KS_TIME_TEXT_LEN]);
+
+/* "name: value" for people, one a line, aligned. As output_safe has it. */
 void output_field(const char *name, const char *value);
 
 /* Whether all that was printed reached standard output. KS_E_IO. */

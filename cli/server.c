@@ -22,8 +22,6 @@ static const char help[] =
     "SIGTERM finishes what is in flight and ends the server. SIGHUP reads configuration and certificates again: fresh\n"
     "processes take over, the old ones finish what they have. Ends with 0 after SIGTERM, else with what was wrong.\n"
     "\n"
-    "'keystead server status' and 'keystead server unseal' are keystead status and keystead unseal.\n"
-    "\n"
     "Examples:\n"
     "  keystead server --dir /var/lib/keystead\n"
     "  KEYSTEAD_DIR=/var/lib/keystead keystead server\n";
@@ -53,10 +51,12 @@ parse(int argc, char **argv, struct options *o)
         case 'H':
             fputs(help, stdout);
             return -1;
-        default:
-            return EXIT_USAGE;
+        default: /* getopt_long has said what is wrong */
+            return command_try_help("server");
         }
     }
+    if (optind != argc)
+        return command_usage("server", "there is no '%s'", argv[optind]);
     if (o->dir == NULL || o->dir[0] == '\0')
         return command_usage("server", "name the instance with --dir, or set KEYSTEAD_DIR");
     return 0;
@@ -66,12 +66,8 @@ int
 cmd_server(int argc, char **argv)
 {
     struct options o = {0};
-    if (argc > 1 && (strcmp(argv[1], "status") == 0 || strcmp(argv[1], "unseal") == 0))
-        return cli_main(argc - 1, argv + 1);
     const int rc = parse(argc, argv, &o);
     if (rc != 0)
         return rc < 0 ? 0 : rc;
-    if (optind != argc)
-        return command_usage("server", "there is no '%s'", argv[optind]);
     return supervisor_run(&(struct supervisor_options){.dir = o.dir, .passphrase_file = o.passphrase_file});
 }

@@ -1,4 +1,5 @@
 /* keystead ttlv: shows and converts KMIP messages. */
+#include <ctype.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ static const char help[] =
     "\n"
     "  -f, --from=ENCODING  ttlv, hex, json or xml, instead of finding out\n"
     "  -t, --to=ENCODING    outline (the default), ttlv, hex, json or xml\n"
-    "  -x, --hex=DIGITS     take the message from the command line\n"
+    "  -x, --hex=DIGITS     take the message from the command line; without DIGITS the same as --from hex\n"
     "      --show-secrets   show keys and passwords in the outline; the other encodings always have them\n"
     "      --help           show this\n"
     "\n"
@@ -76,15 +77,34 @@ is_hex(struct ks_span in)
     return digits >= 2;
 }
 
+/* TTLV in base64 begins with Qg or VA, since tags begin with 42 or 54. */
+static bool
+is_base64(struct ks_span in)
+{
+    if (in.len < 8 || (memcmp(in.data, "Qg", 2) != 0 && memcmp(in.data, "VA", 2) != 0))
+        return false;
+    for (size_t i = 0; i < in.len; i++)
+        if (isalnum(in.data[i]) == 0 && memchr("+/=\r\n", in.data[i], 5) == NULL)
+            return false;
+    return true;
+}
+
+static int
+not_readable(struct ks_span in, const char *what, struct ks_diag *diag)
+{
+    return ks_fail(diag, KS_E_MALFORMED, "%s%s", what,
+                   is_base64(in) ? "; it looks like base64: decode it first, with base64 -d" : "");
+}
+
 static int
 decode_hex(struct ks_span digits, struct ks_buf *in, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(limits.bytes);
     const int rc = ks_hex_decode(digits, &bytes);
     if (rc != 0)
-        return ks_fail(diag, rc,
-                       rc == KS_E_MALFORMED ? "the input is not an even number of hexadecimal digits"
-                                            : "the input is too large");
+        return rc == KS_E_MALFORMED
+                   ? not_readable(digits, "the input is not an even number of hexadecimal digits", diag)
+                   : ks_fail(diag, rc, "the input is too large");
     ks_buf_reset(in);
     return ks_buf_add_span(in, ks_buf_span(&bytes));
 }
@@ -96,7 +116,12 @@ read_input(const struct options *o, struct ks_buf *in, enum kmip_encoding *ret, 
     *ret = KMIP_ENCODING_TTLV;
     if (o->hex != NULL)
         return decode_hex(ks_span_str(o->hex), in, diag);
-    KS_TRY(ks_file_read(o->file, in, diag));
+    const int rc = ks_file_read(o->file, in, diag);
+    if (rc == KS_E_NOT_FOUND && is_hex(ks_span_str(o->file))) {
+        *diag = (struct ks_diag){0};
+        return ks_fail(diag, rc, "there is no file %.80s; if that is the message itself, say --hex before it", o->file);
+    }
+    KS_TRY(rc);
     const struct ks_span data = ks_buf_span(in);
     if (data.len == 0)
         return ks_fail(diag, KS_E_MALFORMED, "the input is empty");
@@ -105,7 +130,7 @@ read_input(const struct options *o, struct ks_buf *in, enum kmip_encoding *ret, 
             return decode_hex(data, in, diag);
         if (kmip_encoding_guess(data, ret))
             return 0;
-        return ks_fail(diag, KS_E_MALFORMED, "the input is neither TTLV nor hexadecimal, JSON or XML");
+        return not_readable(data, "the input is neither TTLV nor hexadecimal, JSON or XML", diag);
     }
     *ret = o->from->encoding;
     if (o->from->hex)
@@ -175,6 +200,11 @@ cmd_ttlv(int argc, char **argv)
         {"hex", required_argument, NULL, 'x'},  {"show-secrets", no_argument, NULL, SHOW_SECRETS},
         {"help", no_argument, NULL, HELP},      {0}};
     struct options o = {.file = "-", .to = find_form("outline")};
+    /* Digits may come on standard input: --hex at the end needs none. */
+    if (argc > 1 && (strcmp(argv[argc - 1], "--hex") == 0 || strcmp(argv[argc - 1], "-x") == 0)) {
+        o.from = find_form("hex");
+        argc--;
+    }
     for (int c; (c = getopt_long(argc, argv, "f:t:x:", options, NULL)) != -1;) {
         switch (c) {
         case 'f':
@@ -197,7 +227,7 @@ cmd_ttlv(int argc, char **argv)
             fputs(help, stdout);
             return 0;
         default: /* getopt_long has said what is wrong */
-            return EXIT_USAGE;
+            return command_try_help("ttlv");
         }
     }
     if (optind < argc)

@@ -175,10 +175,20 @@ def test_show(trail):
     assert seqs("--client", "admin", "--last", "4") == [4, 6, 8, 10]
     assert seqs("--object", "key-1") == [1, 4, 7, 10]
     assert seqs("--client", "nobody") == []
+    assert seqs("--failed") == [3]
+    assert seqs("--operation", "get", "--last", "2") == [9, 10] and seqs("--operation", "Create") == []
+    moment = json.loads(trail.lines(2)[0])["ts"]  # of record 5; a second later is the next record's
+    assert seqs("--since", moment[:19]) == [5, 6, 7, 8, 9, 10] and seqs("--until", moment[:19]) == [1, 2, 3, 4, 5]
+    assert seqs("--since", moment[:10], "--until", moment[:10]) == list(range(1, 11))
+    assert seqs("--until", "1999-12-31") == []
+    for wrong in ("yesterday", "2026-13-01", "2026", "2026-11-24T25"):
+        assert trail.run("show", "--since", wrong).returncode == 64
+    done = trail.run("show", "--client", "nobody")
+    assert done.returncode == 0 and "no record" in done.stderr and "no record" not in done.stdout
     table = trail.run("show", str(trail.root))
     lines = table.stdout.splitlines()
-    assert len(lines) == 11 and lines[0].split() == ["SEQ", "TIME", "(UTC)", "WHO", "WHAT", "OBJECT", "RESULT"]
-    assert lines[3].split()[-2:] == ["failed", "PermissionDenied"]
+    assert len(lines) == 11 and lines[0].split() == ["SEQ", "TIME", "(UTC)", "WHO", "WHAT", "RESULT", "OBJECT"]
+    assert "failed" in lines[3].split() and lines[3].split()[-1] == "PermissionDenied"
     # What strangers put into a name does not reach the terminal.
     assert "\x1b" not in table.stdout and "\x9b" not in table.stdout and "na?[31mme?10" in table.stdout
 

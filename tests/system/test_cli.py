@@ -52,7 +52,7 @@ def show(instance, key):
 
 def test_create_prints_the_identifier(instance, name):
     out = instance.run("key", "create", name).stdout
-    assert re.fullmatch(r"Created %s\n" % UUID.pattern, out)
+    assert re.fullmatch(r"Created %s \(%s\)\n" % (name, UUID.pattern), out)
     attributes = show(instance, name)
     assert attributes["State"] == "Active"
     assert attributes["Cryptographic Algorithm"] == "AES"
@@ -96,21 +96,21 @@ def test_key_pairs(instance, name):
 
 def test_states(instance, name):
     uid = create(instance, name, "--pre-active")
-    assert instance.run("key", "activate", name).stdout == "Activated %s\n" % uid
+    assert instance.run("key", "activate", name).stdout == "Activated %s (%s)\n" % (name, uid)
     assert "Active" in fails(instance, "refused", "key", "activate", name)
     assert "Active" in fails(instance, "refused", "key", "destroy", name, "--yes")
     revoked = instance.run("key", "revoke", name, "--reason", "superseded", "--message", "by another", "--yes")
-    assert revoked.stdout == "Revoked %s\n" % uid
+    assert revoked.stdout == "Revoked %s (%s)\n" % (name, uid)
     attributes = show(instance, uid)
     assert attributes["State"] == "Deactivated"
     assert "Superseded" in attributes["Revocation Reason"] and "by another" in attributes["Revocation Reason"]
-    assert instance.run("key", "destroy", uid, "--yes").stdout == "Destroyed %s\n" % uid
+    assert instance.run("key", "destroy", uid, "--yes").stdout == "Destroyed %s (%s)\n" % (name, uid)  # also by identifier
     assert show(instance, uid)["State"] == "Destroyed"
 
 
 def test_a_compromise_is_a_state_of_its_own(instance, name):
     uid = create(instance, name)
-    assert as_json(instance, "key", "revoke", name, "--reason", "key-compromise", "--yes") == {"identifier": uid}
+    assert as_json(instance, "key", "revoke", name, "--reason", "key-compromise", "--yes") == {"identifier": uid, "name": name}
     assert show(instance, uid)["State"] == "Compromised"
 
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_undone_is_asked(instance, name):
     assert "--yes" in fails(instance, "denied", "client", "revoke", "admin")
     assert show(instance, uid)["State"] == "Active"
     status, out = on_terminal(instance, ["key", "revoke", name], b"n\n")
-    assert status == 75 and "nothing was done" in out
+    assert status == 75 and "nothing was done" in out and "Revoke %s (%s)?" % (name, uid) in out
     assert show(instance, uid)["State"] == "Active"
     status, out = on_terminal(instance, ["key", "revoke", name], b"y\n")
     assert status == 0 and "Revoked" in out
@@ -138,7 +138,7 @@ def test_rotate(instance, name):
     assert show(instance, old)["State"] == "Active"
     listed = as_json(instance, "key", "list", "--name", name)
     assert [entry["identifier"] for entry in listed] == [done["identifier"]]  # the name went to the new one
-    assert re.fullmatch(r"Rotated %s: the new key is %s\n" % (done["identifier"], UUID.pattern),
+    assert re.fullmatch(r"Rotated %s \(%s\): the new key is %s\n" % (name, done["identifier"], UUID.pattern),
                         instance.run("key", "rotate", name).stdout)
     later = as_json(instance, "key", "rotate", name, "--after", "7d")
     assert show(instance, later["identifier"])["State"] == "Pre-Active"
@@ -250,16 +250,82 @@ def test_register_refuses_what_it_does_not_understand(instance, name, tmp_path):
     fails(instance, "not found", "key", "register", name, "--file", tmp_path / "missing")
 
 
+def test_using_a_name_leaves_no_failure_in_the_audit_trail(fresh):
+    fresh.start()
+    uid = create(fresh, "invoices")
+    for key in ("invoices", uid):
+        fresh.run("key", "show", key)
+        fresh.run("key", "rotate", key)
+    assert fresh.run("audit", "show", "--failed", "--json").stdout == ""
+    fails(fresh, "not found", "key", "show", "nothing")
+    assert json.loads(fresh.run("audit", "show", "--failed", "--json").stdout)["object"] == "nothing"
+
+
+def test_names_cannot_play_with_the_terminal(instance, name):
+    evil = name + "\x1b[31m\x9b\u202e\n"
+    shown = name + "?[31m???"
+    assert instance.run("key", "create", evil).stdout.startswith("Created %s (" % shown)
+    assert re.search("^" + re.escape(shown) + " ", instance.run("key", "list").stdout, re.M)
+    assert shown + "\n" in instance.run("key", "show", evil).stdout
+    assert shown in fails(instance, "not found", "key", "show", evil + "x")
+    assert shown in instance.run("audit", "show").stdout
+    assert as_json(instance, "key", "list", "--name", evil)[0]["name"] == evil
+
+
 # Lists
 
 def test_list(instance, name):
     uid = create(instance, name)
     table = instance.run("key", "list", "--name", name).stdout.splitlines()
-    assert table[0].split() == ["NAME", "IDENTIFIER", "TYPE", "STATE", "ALGORITHM", "CREATED"]
+    assert table[0].split() == ["NAME", "IDENTIFIER", "STATE", "KIND", "CREATED"]
     assert table[1].split()[:2] == [name, uid]
+    instance.run("key", "create", name + "s", "--algorithm", "ec")
+    kinds = {line.split()[0]: line for line in instance.run("key", "list").stdout.splitlines()}
+    assert " AES-256 " in kinds[name]
+    assert " EC-256 private " in kinds[name + "s-private"] and " EC-256 public " in kinds[name + "s-public"]
     entry, = as_json(instance, "key", "list", "--name", name)
     assert entry["identifier"] == uid and entry["state"] == "Active" and entry["algorithm"] == "AES"
     assert entry["length"] == 256 and entry["type"] == "Symmetric Key" and entry["created"] == entry["activated"]
+
+
+def test_what_people_read_fits_into_80_columns(fresh):
+    fresh.start()
+    fresh.run("key", "create", "card-numbers")
+    for args in (["key", "list"], ["client", "list"], ["status"], ["help"], ["help", "exit-codes"], ["key"],
+                 ["audit", "show"]):
+        done = fresh.run(*args, check=False)
+        for line in (done.stdout + done.stderr).splitlines():
+            assert len(line) <= 80 or "the instance was made" in line, line
+
+
+def test_every_command_has_json(fresh, tmp_path):
+    fresh.start()
+    plain = tmp_path / "plain"
+    plain.write_text("hello")
+    secret = tmp_path / "secret"
+    token = as_json(fresh, "client", "token", "create", "c")["token"]
+    for args in (["status"], ["key", "create", "k"], ["key", "create", "pair", "--algorithm", "ec"],
+                 ["key", "register", "r", "--file", plain, "--type", "secret-data"], ["key", "get", "k"],
+                 ["key", "list"], ["key", "show", "k"], ["key", "create", "later", "--pre-active"],
+                 ["key", "activate", "later"], ["key", "rotate", "k"], ["key", "encrypt", "k", "--in", plain],
+                 ["key", "revoke", "k", "--yes"], ["key", "destroy", "k", "--yes"], ["client", "list"],
+                 ["client", "enroll", token, "--server", "127.0.0.1:%d" % fresh.port, "--out", tmp_path / "c"],
+                 ["client", "revoke", "c", "--yes"], ["audit", "verify"], ["unseal", "--passphrase-file", plain]):
+        plain.chmod(0o600)
+        assert isinstance(as_json(fresh, *args), (dict, list)), args
+    fresh.run("key", "create", "e")
+    fresh.run("key", "encrypt", "e", "--in", plain, "--out", secret)
+    for line in fresh.run("audit", "show", "--json").stdout.splitlines():
+        json.loads(line)
+
+
+def test_dates_are_written_in_one_way(instance, name):
+    create(instance, name)
+    entry, = as_json(instance, "key", "list", "--name", name)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["created"])
+    assert show(instance, name)["Initial Date"] == entry["created"]
+    listed = as_json(instance, "key", "list", "--created-after", entry["created"], "--name", name)
+    assert [e["identifier"] for e in listed] == [entry["identifier"]]
 
 
 def test_list_filters(instance, name):
@@ -436,9 +502,10 @@ def test_sealed_and_unsealed(tmp_path):
         done = sealed.run("status", check=False)
         assert done.returncode == EXIT["sealed"] and "sealed" in done.stdout
         assert json.loads(sealed.run("status", "--json", check=False).stdout)["sealed"] is True
-        assert "keystead unseal" in fails(sealed, "sealed", "key", "create", "x")
+        said = fails(sealed, "sealed", "key", "create", "x")
+        assert said.count("sealed") == 1 and "keystead unseal" in said
         done = sealed.run("unseal", "--passphrase-file", tmp_path / "wrong", check=False)
-        assert done.returncode != 0
+        assert done.returncode == EXIT["denied"] and "passphrase is wrong" in done.stderr
         assert sealed.run("status", check=False).returncode == EXIT["sealed"]
         time.sleep(1.1)  # guessing is slowed down
         sealed.run("unseal", "--passphrase-file", tmp_path / "passphrase")
@@ -593,6 +660,27 @@ def test_help():
         assert max(map(len, text.splitlines())) <= 130
 
 
+def test_the_overview():
+    text = run("help").stdout
+    assert text == run("--help").stdout == run("-h").stdout
+    assert re.findall(r"^(\w+):$", text, re.M) == ["Server", "Keys", "Clients", "Audit", "Tools"]
+    for command in commands():
+        assert re.search("^  %s  " % " ".join(command), text, re.M), command
+    done = run(check=False)
+    assert done.returncode == EXIT["usage"] and done.stderr == text
+
+
+def test_help_about_a_command():
+    for command in commands() + [["key"], ["client", "token"], ["audit"], ["audit", "show"], ["server"], ["ttlv"]]:
+        assert run("help", *command).stdout == run(*command, "--help").stdout != ""
+    for args, part in ((["help", "fly"], "no command 'fly'"), (["help", "key", "fly"], "no command 'key fly'"),
+                       (["client", "token", "fly"], "no command 'client token fly'"), (["fly"], "keystead help"),
+                       (["server", "status"], "no 'status'"), (["server", "--bird"], "keystead server: "),
+                       (["audit", "show", "--bird"], "Try 'keystead audit --help'")):
+        done = run(*args, check=False)
+        assert done.returncode == EXIT["usage"] and part in done.stderr, (args, done.stderr)
+
+
 def test_usage_errors(instance):
     for args, part in ((["key"], "Usage: keystead key"), (["key", "fly"], "no command 'key fly'"),
                        (["key", "create"], "expected: NAME"), (["key", "create", "a", "b"], "one argument too many"),
@@ -600,6 +688,7 @@ def test_usage_errors(instance):
                        (["key", "create", "a", "--length"], "needs a value"),
                        (["key", "create", "a", "--length", "1", "--length", "2"], "stands twice"),
                        (["key", "create", "a", "--pre-active=yes"], "takes no value"),
+                       (["key", "create", "a", "--json=yes"], "takes no value"),
                        (["key", "create", "-x"], "no option -x")):
         done = instance.run(*args, check=False)
         assert done.returncode == EXIT["usage"] and part in done.stderr, (args, done.stderr)

@@ -291,12 +291,12 @@ def test_sealed_until_the_passphrase_is_given(sealed):
     wrong = sealed.secret.parent / "wrong"
     wrong.write_text("incorrect\n")
     wrong.chmod(0o600)
-    refused = sealed.run("server", "unseal", "--passphrase-file", wrong, check=False)
+    refused = sealed.run("unseal", "--passphrase-file", wrong, check=False)
     assert refused.returncode not in (0, -11), refused.stdout
-    assert sealed.run("server", "status", check=False).returncode == 6
+    assert sealed.run("status", check=False).returncode == 6
     time.sleep(1.1)  # one attempt a second
-    sealed.run("server", "unseal", "--passphrase-file", sealed.secret)
-    assert sealed.run("server", "status", "--json").stdout.startswith("{")
+    sealed.run("unseal", "--passphrase-file", sealed.secret)
+    assert sealed.run("status", "--json").stdout.startswith("{")
     with sealed.connect() as sock:
         uid = create(sock)
     sealed.stop()

@@ -107,6 +107,22 @@ def test_a_file_that_is_not_there():
     assert b"/nonexistent/message" in done.stderr
 
 
+def test_digits_on_standard_input():
+    for flag in ("--hex", "-x"):
+        assert good("--to", "outline", flag, data=HELLO.encode()) == b'CompromiseDate: "Hello World"\n'
+    assert b"even number" in run("--hex", data=b"hello").stderr
+
+
+def test_what_is_taken_for_a_message_by_mistake():
+    import base64
+    message = base64.b64encode(bytes.fromhex(HELLO))
+    for arguments, data in (([], message), (["--hex", message.decode()], b"")):
+        done = run(*arguments, data=data)
+        assert done.returncode == 65 and b"base64 -d" in done.stderr
+    done = run(HELLO)
+    assert done.returncode == 3 and b"--hex" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_help():
     text = good("--help").decode()
     assert "Examples:" in text
