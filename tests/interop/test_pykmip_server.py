@@ -11,7 +11,7 @@ import time
 import pytest
 
 from certificates import Authority
-from conftest import free_port, run
+from instance import free_port, run
 
 pytest.importorskip("kmip.services.server")
 

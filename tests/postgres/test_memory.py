@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from conftest import WATCHDOG, psycopg2, refused, sql, value, wait_until
+from cluster import WATCHDOG, psycopg2, refused, sql, value, wait_until
 
 STRUCTURE, INTEGER, ENUMERATION, TEXT, BYTES = 1, 2, 5, 7, 8
 RESPONSE_DATA, RESULT_STATUS = 0x4200C2, 0x42007F

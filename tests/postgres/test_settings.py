@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from conftest import refused, sql, value
+from cluster import refused, sql, value
 
 FILES = ["config_file", "ca_file", "certificate_file", "key_file"]
 ALL = FILES + ["servers", "connect_timeout", "request_timeout", "data_key_cache_ttl"]

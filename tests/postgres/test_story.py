@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from conftest import WATCHDOG, free_port, psycopg2, refused, sql, value, wait_until
+from cluster import WATCHDOG, free_port, psycopg2, refused, sql, value, wait_until
 
 CARD = b"4111 1111 1111 1111"
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from conftest import WATCHDOG, SilentPeer, free_port, psycopg2, refused, sql, value
+from cluster import WATCHDOG, SilentPeer, free_port, psycopg2, refused, sql, value
 
 KEY = "00112233-4455-4677-8899-aabbccddeeff"
 
@@ -111,7 +111,7 @@ def test_error_can_be_caught_in_plpgsql(cluster, certificates):
 
 def test_server_of_another_authority(cluster, certificates, work):
     """A server that shows a certificate of a CA that is not ours gets no request."""
-    from conftest import Certificates
+    from cluster import Certificates
     peer = SilentPeer(Certificates(work / "other-certificates"))
     try:
         with database(cluster, certificates, peer.port) as connection:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import Cluster, WATCHDOG, as_postgres, free_port, sql
+from cluster import Cluster, WATCHDOG, as_postgres, free_port, sql
 
 STATEMENTS = """
 SELECT keystead.create_key('{0}-a')

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import KEYSTEAD, SOURCE, Instance, free_port, run
+from instance import KEYSTEAD, SOURCE, Instance, free_port, run
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 EXIT = {"usage": 64, "refused": 1, "not found": 3, "exists": 4, "denied": 5, "sealed": 6, "timeout": 75, "connect": 69,

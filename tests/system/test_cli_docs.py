@@ -5,7 +5,7 @@ import pathlib
 import re
 import subprocess
 
-from conftest import KEYSTEAD, SOURCE, run
+from instance import KEYSTEAD, SOURCE, run
 
 PAGE = (SOURCE / "docs" / "cli.md").read_text()
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import KEYSTEAD, Instance, free_port, run
+from instance import KEYSTEAD, Instance, free_port, run
 
 
 def refused(folder, status, *parts):

@@ -14,7 +14,7 @@ import time
 import pytest
 
 import certificates
-from conftest import Instance
+from instance import Instance
 from ttlv import (QUERY_OPERATIONS, ask, batch_item, create_aes, get, header, op, parse, receive, receive_exactly, request,
                   struct_, tag)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import Instance, run
+from instance import Instance, run
 from ttlv import QUERY_OPERATIONS, Refused, ask, create_aes, op, request
 
 

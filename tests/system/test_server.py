@@ -11,7 +11,7 @@ import time
 import pytest
 
 import certificates
-from conftest import Instance, free_port, run
+from instance import Instance, free_port, run
 from ttlv import (QUERY_OPERATIONS, Refused, ask, attribute, create_aes, enum, get, integer, octets, op, receive, request,
                   struct_, tag)
 
