@@ -137,8 +137,11 @@ conn_exchange(struct conn *conn, struct ks_span request, size_t max_response, co
     int rc = tls_write(conn->tls, request, wait, &all_sent, error);
     if (rc == 0)
         rc = read_response(conn, max_response, wait, ret, error);
-    /* An alert before the first answer says that the server did not take the connection (TLS 1.3). */
-    *ret_processed = all_sent && !(rc == KS_E_TLS && !conn->used);
+    /*
+     * An alert about this client before the first answer says that the server did not take the connection (TLS 1.3).
+     * Nothing else does: whoever is on the way can spoil the answer to a request that was carried out.
+     */
+    *ret_processed = all_sent && !(rc == KS_E_TLS && !conn->used && tls_was_refused(conn->tls));
     conn->used = true;
     return rc;
 }

@@ -30,6 +30,7 @@ struct tls {
     SSL *ssl;
     int fd;
     const struct tls_context *context;
+    bool refused; /* by an alert about who we are */
 };
 
 /* ---- The socket, as a BIO whose data is the file descriptor ---- */
@@ -110,9 +111,10 @@ peer_alert(void)
 }
 
 static int
-fail_alert(const struct tls *tls, int alert, struct ks_error *error)
+fail_alert(struct tls *tls, int alert, struct ks_error *error)
 {
     const char *hint = "";
+    tls->refused = true;
     switch (alert) {
     case SSL_AD_BAD_CERTIFICATE:
     case SSL_AD_UNSUPPORTED_CERTIFICATE:
@@ -132,6 +134,7 @@ fail_alert(const struct tls *tls, int alert, struct ks_error *error)
         hint = tls->context->has_certificate ? "" : "; no client certificate is configured (certificate, key)";
         break;
     default:
+        tls->refused = false;
         break;
     }
     ERR_clear_error();
@@ -501,6 +504,12 @@ tls_read(struct tls *tls, void *data, size_t len, const struct client_wait *wait
         }
         KS_TRY(after(tls, 0, wait, "waiting for the answer", error));
     }
+}
+
+bool
+tls_was_refused(const struct tls *tls)
+{
+    return tls->refused;
 }
 
 bool

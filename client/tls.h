@@ -46,5 +46,8 @@ int tls_write(struct tls *tls, struct ks_span data, const struct client_wait *wa
 int tls_read(struct tls *tls, void *data, size_t len, const struct client_wait *wait, size_t *ret_len,
              struct ks_error *error) KS_MUST_CHECK;
 
+/* Whether the peer broke off with an alert that says that it does not take this client. */
+bool tls_was_refused(const struct tls *tls);
+
 /* Whether an idle connection can still be used: open, and nothing unasked for has come. Does not wait. */
 bool tls_is_fresh(struct tls *tls);

@@ -247,7 +247,7 @@ read_all(SSL *ssl, uint8_t *data, size_t len)
 }
 
 static bool
-send_reply(SSL *ssl, enum peer_action action, struct ks_buf *answer, const struct peer_reply *reply)
+send_reply(SSL *ssl, int fd, enum peer_action action, struct ks_buf *answer, const struct peer_reply *reply)
 {
     size_t n;
     switch (action) {
@@ -266,6 +266,9 @@ send_reply(SSL *ssl, enum peer_action action, struct ks_buf *answer, const struc
             if (SSL_write_ex(ssl, answer->data + i, 1, &n) != 1)
                 return false;
         return true;
+    case PEER_SPOILT:
+        (void)!write(fd, "\x17\x03\x03\x00\x20 this is no record of this session", 37);
+        break;
     case PEER_CLOSE:
     case PEER_SILENT:
         break;
@@ -319,7 +322,7 @@ serve_one(struct peer *peer, SSL *ssl, int fd)
         KS_CLEANUP(ks_buf_done) struct ks_buf answer = KS_BUF(1 << 20);
         if (action != PEER_BYTES && action != PEER_CLOSE)
             encode(peer, message, &reply, &answer);
-        more = send_reply(ssl, action, &answer, &reply);
+        more = send_reply(ssl, fd, action, &answer, &reply);
     }
     ks_buf_done(&reply.raw);
     return more;

@@ -37,6 +37,7 @@ enum peer_action {
     PEER_BYTES,  /* what the script put into raw */
     PEER_DRIP,   /* the answer a byte at a time */
     PEER_LAST,   /* the answer, then close */
+    PEER_SPOILT, /* carried out, but what comes back is no TLS: somebody on the way, say */
 };
 
 struct peer_request {

@@ -355,6 +355,34 @@ a_broken_connection_is_never_papered_over(void **state)
     }
 }
 
+static enum peer_action
+spoil_the_second(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)peer;
+    (void)reply;
+    return request->n == 0 ? PEER_LAST : PEER_SPOILT;
+}
+
+static void
+a_create_whose_answer_was_spoilt_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct peer peer = good_peer(spoil_the_second), other = good_peer(NULL);
+    peer_start(&peer);
+    peer_start(&other);
+    struct ks_client *client = CLIENT(&world, "", &peer, &other);
+    struct ks_error error = {0};
+    assert_int_equal(get(client, NULL, &error), 0); /* the version is known now */
+    usleep(100000);                                 /* and the connection gone */
+    assert_int_equal(create(client, NULL, &error), KS_E_TLS);
+    assert_true(error.maybe_done);
+    assert_int_equal(peer.n_requests, 2);
+    assert_int_equal(other.n_requests, 0);
+    ks_client_free(client);
+    peer_stop(&peer);
+    peer_stop(&other);
+}
+
 static void
 what_may_be_repeated_is_repeated_once_on_a_used_connection(void **state)
 {
@@ -811,6 +839,7 @@ main(void)
         cmocka_unit_test(a_call_can_be_interrupted),
         cmocka_unit_test(a_waiting_call_can_be_interrupted),
         cmocka_unit_test(a_broken_connection_is_never_papered_over),
+        cmocka_unit_test(a_create_whose_answer_was_spoilt_is_not_sent_again),
         cmocka_unit_test(what_may_be_repeated_is_repeated_once_on_a_used_connection),
         cmocka_unit_test(a_stale_connection_is_noticed_before_a_create_goes_into_it),
         cmocka_unit_test(lying_answers_are_refused),
