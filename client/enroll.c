@@ -102,7 +102,14 @@ ks_client_enroll(const struct ks_enroll *params, const struct ks_call *options, 
     }
     if (op.code != 0)
         return message_refuse(&op, "cannot enrol", error);
-    rc = take(op.response, ret);
+    /* Who answers for the server has its TLS key, but perhaps not the authority's: no other one is to be trusted. */
+    const struct kmip_enroll_response *response = op.response;
+    if (!tls_pin_fits(pin, response->ca_certificate))
+        return client_fail(
+            error, KS_E_INTEGRITY,
+            "%s answered with another authority than the token names: it may be compromised; report this",
+            address.text);
+    rc = take(response, ret);
     return rc == 0 ? 0 : client_fail(error, rc, "%s", ks_err_text(rc));
 }
 

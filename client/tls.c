@@ -507,6 +507,16 @@ tls_read(struct tls *tls, void *data, size_t len, const struct client_wait *wait
 }
 
 bool
+tls_pin_fits(const uint8_t ca_pin[TLS_CA_PIN_LEN], struct ks_span der)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    const int rc = EVP_Digest(der.data, der.len, digest, &len, EVP_sha256(), NULL);
+    ERR_clear_error();
+    return rc == 1 && len >= TLS_CA_PIN_LEN && CRYPTO_memcmp(digest, ca_pin, TLS_CA_PIN_LEN) == 0;
+}
+
+bool
 tls_was_refused(const struct tls *tls)
 {
     return tls->refused;

@@ -22,6 +22,8 @@ enum { TLS_CA_PIN_LEN = 16 };
 int tls_context_new_enroll(const uint8_t ca_pin[TLS_CA_PIN_LEN], struct tls_context **ret,
                            struct ks_error *error) KS_MUST_CHECK;
 void tls_context_free(struct tls_context *context); /* accepts NULL */
+/* Whether it is the fingerprint of that certificate. */
+bool tls_pin_fits(const uint8_t ca_pin[TLS_CA_PIN_LEN], struct ks_span der);
 
 struct tls;
 

@@ -733,14 +733,17 @@ a_raw_message_goes_as_it_is(void **state)
 static enum peer_action
 enroll(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
 {
-    (void)peer;
     assert_true(request->operation == (uint32_t)KMIP_OPERATION_ENROLL);
     const struct kmip_enroll_request *asked = request->message->batch_item[0]->payload;
     assert_true(ks_span_is(asked->certificate_signing_request, "a request"));
     struct kmip_enroll_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
     payload->client_name = KS_LIT("db1");
     payload->issued_certificate = KS_LIT("a certificate");
-    payload->ca_certificate = KS_LIT("a CA certificate");
+    uint8_t *der = NULL;
+    const struct pki *ca = peer->arg;
+    const int len = i2d_X509(ca->cert, &der);
+    assert_true(len > 0 && ks_arena_span(reply->arena, KS_SPAN(der, (size_t)len), &payload->ca_certificate) == 0);
+    OPENSSL_free(der);
     reply->payload[0] = payload;
     return PEER_ANSWER;
 }
@@ -768,7 +771,7 @@ try_to_enroll(struct peer *peer, const char *token, struct ks_error *error)
     if (rc == 0) {
         assert_string_equal(result->name, "db1");
         assert_int_equal(result->certificate.len, 13);
-        assert_memory_equal(result->ca.data, "a CA certificate", 16);
+        assert_true(result->ca.len > 100);
     }
     ks_enroll_result_free(result);
     return rc;
@@ -783,6 +786,7 @@ a_token_says_which_server_to_trust(void **state)
     token_for(&world.ca, good);
     token_for(&world.foreign_ca, bad);
     struct peer peer = good_peer(enroll);
+    peer.arg = &world.ca;
     peer.send_ca = true;
     peer.no_client_certificate = true;
     peer_start(&peer);
@@ -795,6 +799,15 @@ a_token_says_which_server_to_trust(void **state)
     assert_int_equal(try_to_enroll(&peer, "ks1-00-1234", &error), KS_E_INVALID);
     assert_int_equal(peer.n_requests, 1); /* the token went nowhere */
     peer_stop(&peer);
+    /* The server's key in wrong hands: another authority to be trusted from now on. */
+    struct peer taken = good_peer(enroll);
+    taken.arg = &world.foreign_ca;
+    taken.send_ca = true;
+    taken.no_client_certificate = true;
+    peer_start(&taken);
+    assert_int_equal(try_to_enroll(&taken, good, &error), KS_E_INTEGRITY);
+    assert_message(error, "another authority than the token names");
+    peer_stop(&taken);
     /* An impostor that shows the right CA certificate beside a certificate of its own. */
     struct peer impostor = good_peer(enroll);
     impostor.cert = &world.foreign_server;
