@@ -12,7 +12,11 @@
 #include "server/engine/op/op.h"
 #include "server/engine/tick.h"
 
-enum { MAX_ITEMS = 1024, NEWEST = KMIP_V2_1 };
+enum {
+    MAX_ITEMS = 1024,
+    NEWEST = KMIP_V2_1,
+    ALONE_RESPONSE = 32768, /* more than any answer of an operation that can not be undone */
+};
 
 enum { OP_SEALED = 1, OP_ALONE = 2 };
 
@@ -95,6 +99,16 @@ close_record(struct ctx *ctx, struct record *record, const char *status)
 
 /* Items */
 
+static size_t
+response_limit(const struct ctx *ctx)
+{
+    const size_t own = ctx->engine->config.max_response;
+    const struct kmip_request_header *h = ctx->header;
+    if (h->has_maximum_response_size && h->maximum_response_size > 0 && (size_t)h->maximum_response_size < own)
+        return (size_t)h->maximum_response_size;
+    return own;
+}
+
 static int
 check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const struct engine_op **ret)
 {
@@ -132,6 +146,12 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
     if ((row->flags & OP_ALONE) != 0 && ctx->n_items > 1)
         return engine_fail(ctx, COND_NO_SUCH_FEATURE, "%s can not be undone and has to be the one item of its batch",
                            op->name);
+    if ((row->flags & OP_ALONE) != 0 && response_limit(ctx) < ALONE_RESPONSE)
+        return engine_fail(
+            ctx, COND_TOO_LARGE,
+            "%s can not be undone if its answer is too large; ask without Maximum Response Size, or with "
+            "%d at least",
+            op->name, ALONE_RESPONSE);
     *ret = row;
     return 0;
 }
@@ -300,16 +320,6 @@ refuse(struct ctx *ctx, enum condition condition, const char *message)
     response->batch_item = items;
     response->n_batch_item = 1;
     return encode(ctx, response);
-}
-
-static size_t
-response_limit(const struct ctx *ctx)
-{
-    const size_t own = ctx->engine->config.max_response;
-    const struct kmip_request_header *h = ctx->header;
-    if (h->has_maximum_response_size && h->maximum_response_size > 0 && (size_t)h->maximum_response_size < own)
-        return (size_t)h->maximum_response_size;
-    return own;
 }
 
 /* An answer that is larger than the client takes: nothing of the request counts, and each item says so. */

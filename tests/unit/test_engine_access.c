@@ -138,9 +138,16 @@ a_machine_enrolls(void **unused)
     const struct kmip_client_list_response *clients = talk_do(&t, KMIP_OPERATION_CLIENT_LIST, &list);
     assert_int_equal(clients->n_client_entry, 3);
     const struct kmip_client_revoke_request revocation = {.client_name = KS_LIT("db1")};
+    /* An answer that would be too large says that nothing was carried out, and nothing was. */
+    const struct kmip_get_request get = {.unique_identifier = uid(id)};
+    t.max_response = 50;
+    talk_refused(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation, KMIP_RESULT_REASON_RESPONSE_TOO_LARGE);
+    t.max_response = 0;
+    t.who = &db1;
+    talk_do(&t, KMIP_OPERATION_GET, &get);
+    t.who = &t.rig.admin;
     talk_do(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation);
     t.who = &db1;
-    const struct kmip_get_request get = {.unique_identifier = uid(id)};
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
     assert_int_equal(rig_reload(&t.rig, NULL), 0);
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
