@@ -142,6 +142,9 @@ worker_main(const struct generation *g, unsigned number, pid_t parent, int vault
     struct net_worker *worker = NULL;
     int keep[LISTENERS_MAX + 2] = {vault, say};
     reset_signals();
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC); /* standard input may be the terminal, or a passphrase */
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        _exit(70);
     for (size_t i = 0; i < g->listeners.n; i++)
         keep[2 + i] = g->listeners.fds[i];
     close_all_but(keep, 2 + g->listeners.n);
@@ -320,6 +323,8 @@ start_workers(struct supervisor *s, const struct generation *g)
     return n == g->n_workers ? 0 : KS_E_LIMIT;
 }
 
+static void abandon_reload(struct supervisor *s);
+
 static void
 reload(struct supervisor *s)
 {
@@ -334,7 +339,7 @@ reload(struct supervisor *s)
     }
     ks_log_notice("reload: starting fresh network processes");
     if (start_workers(s, s->next) != 0)
-        signal_workers(s, SIGKILL, of_next); /* their end ends the reload */
+        abandon_reload(s); /* at once: if none was started there is none whose end would end the reload */
 }
 
 static void

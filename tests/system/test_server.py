@@ -135,6 +135,14 @@ def test_sandbox(instance):
             assert os.listdir("/proc/%d/root" % pid) == []
 
 
+def test_network_processes_do_not_have_the_standard_input(fresh, tmp_path):
+    (tmp_path / "input").write_text("perhaps a passphrase\n")
+    with open(tmp_path / "input") as given:
+        fresh.start(stdin=given)
+    for pid in fresh.roles()[1]:
+        assert os.readlink("/proc/%d/fd/0" % pid) == "/dev/null"
+
+
 def test_sigterm_finishes_what_is_in_flight(fresh):
     fresh.start()
     with fresh.connect(timeout=60) as sock:
