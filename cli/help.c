@@ -32,7 +32,7 @@ print_overview(FILE *to)
             fprintf(to, "  %-22s %s\n", command->name, command->help);
     }
     fprintf(to, "\n'keystead COMMAND --help' says more. 'keystead --version' prints the version.\n"
-                "KEYSTEAD_DIR names the instance for every command; clients are configured by KEYSTEAD_CONFIG.\n");
+                "KEYSTEAD_DIR names the instance for every command, KEYSTEAD_CONFIG a client.\n");
 }
 
 /* The statuses of the codes (base/err.h) in words; docs/cli.md has the same table. */

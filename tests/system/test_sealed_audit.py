@@ -39,7 +39,7 @@ def sealed(tmp_path):
 
 def unseal(made, secret, check=True):
     time.sleep(1.1)  # one attempt a second
-    return made.run("server", "unseal", "--passphrase-file", secret, check=check)
+    return made.run("unseal", "--passphrase-file", secret, check=check)
 
 
 def refuse(made, message):
