@@ -21,22 +21,48 @@ KS_SQL_FUNCTION(keystead_key_changed);
 
 /*
  * A KEK made for a transaction that is rolled back keeps its name at the KMS, so the next create_key with that name
- * would be refused. Such KEKs are remembered until the commit, and removed when this backend makes the next key.
+ * would be refused. Such KEKs are remembered, and removed when this backend makes the next key.
+ *
+ * Not before its own subtransaction was rolled back: a KEK that no row names now, because a rotation has replaced it,
+ * comes back when a savepoint undoes that rotation.
  */
 enum { UNCERTAIN_MAX = 16 };
 
 static struct {
     bool registered;
     size_t n;
-    char kek[UNCERTAIN_MAX][KS_UID_SIZE];
+    struct {
+        SubTransactionId made_in; /* InvalidSubTransactionId: that was rolled back */
+        char kek[KS_UID_SIZE];
+    } v[UNCERTAIN_MAX];
 } uncertain;
+
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+    (void)arg;
+    if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+        return;
+    for (size_t i = 0; i < uncertain.n; i++)
+        if (uncertain.v[i].made_in == id)
+            uncertain.v[i].made_in = event == SUBXACT_EVENT_COMMIT_SUB ? parent : InvalidSubTransactionId;
+}
 
 static void
 transaction_ended(XactEvent event, void *arg)
 {
     (void)arg;
-    if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-        uncertain.n = 0;
+    const bool kept = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE;
+    if (!kept && event != XACT_EVENT_ABORT)
+        return;
+    size_t n = 0;
+    for (size_t i = 0; i < uncertain.n; i++) {
+        if (kept && uncertain.v[i].made_in != InvalidSubTransactionId)
+            continue;
+        uncertain.v[n] = uncertain.v[i];
+        uncertain.v[n++].made_in = InvalidSubTransactionId;
+    }
+    uncertain.n = n;
 }
 
 static void
@@ -44,10 +70,13 @@ remember_kek(const char *kek)
 {
     if (!uncertain.registered) {
         RegisterXactCallback(transaction_ended, NULL);
+        RegisterSubXactCallback(subtransaction_ended, NULL);
         uncertain.registered = true;
     }
-    if (uncertain.n < UNCERTAIN_MAX)
-        (void)strlcpy(uncertain.kek[uncertain.n++], kek, KS_UID_SIZE);
+    if (uncertain.n == UNCERTAIN_MAX)
+        return;
+    uncertain.v[uncertain.n].made_in = GetCurrentSubTransactionId();
+    (void)strlcpy(uncertain.v[uncertain.n++].kek, kek, KS_UID_SIZE);
 }
 
 /* What cannot be removed is tried again the next time; until then its name is taken, and create_key says so. */
@@ -57,9 +86,11 @@ discard_left_keks(struct ks_kms *kms)
     size_t kept = 0;
     for (size_t i = 0; i < uncertain.n; i++) {
         struct ks_error ignored = {0};
-        /* In use: made by this transaction, and not undone. */
-        if (ks_key_table_uses(uncertain.kek[i]) || ks_kms_discard(kms, uncertain.kek[i], &ignored) != 0)
-            memmove(uncertain.kek[kept++], uncertain.kek[i], KS_UID_SIZE);
+        const char *kek = uncertain.v[i].kek;
+        /* That none is in use is certain; but what is destroyed does not come back, so look all the same. */
+        if (uncertain.v[i].made_in != InvalidSubTransactionId || ks_key_table_uses(kek) ||
+            ks_kms_discard(kms, kek, &ignored) != 0)
+            uncertain.v[kept++] = uncertain.v[i];
     }
     uncertain.n = kept;
 }
