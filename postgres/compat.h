@@ -42,6 +42,13 @@
 #define ks_guc_prefix_reserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* Whether a timer runs; 13 does not tell, and "no" is the answer that is safe for its one user (session.c). */
+#if PG_VERSION_NUM >= 140000
+#define ks_timeout_active(id) get_timeout_active(id)
+#else
+#define ks_timeout_active(id) ((void)(id), false)
+#endif
+
 /* ProcessUtility's hook got an argument in 14. */
 #if PG_VERSION_NUM >= 140000
 #define KS_UTILITY_PARAMS                                                                                              \

@@ -44,13 +44,38 @@ arm_timer(void)
     enable_timeout_after(session.timeout, left > 1 ? (int)Min(left, INT_MAX) : 1);
 }
 
-/* PostgreSQL disables all timers when a statement fails. */
+/*
+ * PostgreSQL disables all timers when an error reaches the client, and ends the transaction or subtransaction then.
+ * In a transaction block that stays failed the next error would disable them again and call nobody, so the keys go
+ * now: there is no use for them before the block is rolled back.
+ */
+static void
+failed(void)
+{
+    if (session.cache == NULL || ks_key_cache_count(session.cache) == 0 || ks_timeout_active(session.timeout))
+        return;
+    if (IsTransactionBlock())
+        ks_key_cache_clear(session.cache);
+    else
+        arm_timer();
+}
+
 static void
 transaction_ended(XactEvent event, void *arg)
 {
     (void)arg;
     if (event == XACT_EVENT_ABORT)
-        arm_timer();
+        failed();
+}
+
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+    (void)id;
+    (void)parent;
+    (void)arg;
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        failed();
 }
 
 static void
@@ -68,6 +93,7 @@ register_once(void)
         return;
     session.timeout = RegisterTimeout(USER_TIMEOUT, time_is_up);
     RegisterXactCallback(transaction_ended, NULL);
+    RegisterSubXactCallback(subtransaction_ended, NULL);
     on_proc_exit(at_exit, 0);
     session.registered = true;
 }
