@@ -238,7 +238,9 @@ ks_key_table_find(const char *name, struct ks_value_key *ret)
     const uint64_t generation = tables.generation;
     if (strlen(name) >= KS_KEY_NAME_SIZE || !select_key(name, false, ret))
         no_such_key(name);
-    remember(name, ret, generation);
+    /* What a parallel query sees may be older than invalidations that were obeyed already: see begin. */
+    if (!IsInParallelMode())
+        remember(name, ret, generation);
 }
 
 void
