@@ -2,6 +2,7 @@
 
 #include "access/xlog.h"
 #include "base/text.h"
+#include "crypto/kdf.h"
 #include "crypto/random.h"
 #include "postgres/report.h"
 #include "postgres/session.h"
@@ -34,15 +35,43 @@ out_of_memory(struct ks_error *error)
     return KS_E_NOMEM;
 }
 
+/*
+ * What stands behind the wrapped form: 16 bytes that follow from the key in the clear and what it is bound to (SP
+ * 800-108), and tell nothing of the key. A KMS that gives another key, or looks at no associated data, is found out
+ * before anything is encrypted that could not be read again.
+ */
+static int
+check_of(const struct ks_key32 *key, const struct ks_buf *aad, uint8_t ret[KS_DATA_KEY_CHECK], struct ks_error *error)
+{
+    struct ks_diag diag = {0};
+    const int rc = ks_kdf_subkey(KS_SPAN(key->b, sizeof(key->b)), KS_LIT("keystead data key check v1"),
+                                 ks_buf_span(aad), ret, KS_DATA_KEY_CHECK, &diag);
+    if (rc != 0) {
+        *error = (struct ks_error){.code = rc};
+        (void)strlcpy(error->message, ks_diag_text(&diag), sizeof(error->message));
+    }
+    return rc;
+}
+
 static int
 unwrap(struct ks_kms *kms, const struct ks_data_key *data_key, struct ks_key32 *ret, uint32_t *ret_state,
        struct ks_error *error)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf aad = KS_BUF(512);
+    KS_KEY32 key = {{0}};
+    uint8_t check[KS_DATA_KEY_CHECK];
     if (associated_data(data_key, &aad) != 0)
         return out_of_memory(error);
-    return ks_kms_unwrap(kms, data_key->kek, ks_buf_span(&aad), KS_SPAN(data_key->wrapped, sizeof(data_key->wrapped)),
-                         ret, ret_state, error);
+    KS_TRY(ks_kms_unwrap(kms, data_key->kek, ks_buf_span(&aad), KS_SPAN(data_key->wrapped, KS_KMS_WRAPPED), &key,
+                         ret_state, error));
+    KS_TRY(check_of(&key, &aad, check, error));
+    if (!ks_equal_secret(check, data_key->wrapped + KS_KMS_WRAPPED, sizeof(check))) {
+        *error = (struct ks_error){
+            .code = KS_E_CORRUPT, .message = "the key management server gave another data key than the one it wrapped"};
+        return KS_E_CORRUPT;
+    }
+    *ret = key;
+    return 0;
 }
 
 /* Wraps key for this database. */
@@ -58,6 +87,7 @@ wrap(struct ks_kms *kms, struct ks_data_key *data_key, const char *kek, const st
     if (associated_data(&made, &aad) != 0)
         return out_of_memory(error);
     KS_TRY(ks_kms_wrap(kms, kek, ks_buf_span(&aad), key, made.wrapped, error));
+    KS_TRY(check_of(key, &aad, made.wrapped + KS_KMS_WRAPPED, error));
     *data_key = made;
     return 0;
 }

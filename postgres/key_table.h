@@ -15,7 +15,11 @@
 #include "postgres/kms.h"
 #include "postgres/value.h"
 
-enum { KS_KEY_NAME_SIZE = 128 };
+enum {
+    KS_KEY_NAME_SIZE = 128,
+    KS_DATA_KEY_CHECK = 16,
+    KS_DATA_KEY_WRAPPED = KS_KMS_WRAPPED + KS_DATA_KEY_CHECK, /* what the KMS made | check: see data_key.c */
+};
 
 struct ks_data_key {
     struct ks_value_key which;
@@ -23,7 +27,7 @@ struct ks_data_key {
     char kek[KS_UID_SIZE];      /* the KMS's identifier of the key that wraps it */
     uint64_t system_identifier; /* the cluster and database that it was wrapped for */
     Oid database;
-    uint8_t wrapped[KS_KMS_WRAPPED];
+    uint8_t wrapped[KS_DATA_KEY_WRAPPED];
 };
 
 /* The key of that name, with its current version. Reports an unknown name. */

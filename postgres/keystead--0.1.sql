@@ -33,7 +33,7 @@ CREATE TABLE keystead.data_key (
     kms_identifier text NOT NULL,               -- the key at the KMS that wraps it
     system_identifier bigint NOT NULL,          -- the cluster and the database that it was wrapped for
     database oid NOT NULL,
-    wrapped bytea NOT NULL,                     -- IV, ciphertext, tag
+    wrapped bytea NOT NULL,                     -- IV, ciphertext, tag; check of the key in the clear
     created timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (key, version)
 );

@@ -28,7 +28,8 @@ static const struct row {
      "Take another name, or destroy that key at the key management server if it was left by a create_key that was "
      "rolled back."},
     {KS_E_CONFIG, ERRCODE_CONFIG_FILE_ERROR, "Check the settings whose names begin with \"keystead.\"."},
-    {KS_E_CORRUPT, ERRCODE_DATA_CORRUPTED, NULL},
+    {KS_E_CORRUPT, ERRCODE_DATA_CORRUPTED,
+     "The key management server gave a wrong key, or the row in keystead.data_key was changed: compare with a backup."},
     {KS_E_NOMEM, ERRCODE_OUT_OF_MEMORY, NULL},
     {KS_E_UNSUPPORTED, ERRCODE_FEATURE_NOT_SUPPORTED,
      "The key management server has to offer KMIP 1.4 or later with Encrypt and Decrypt (AES-GCM)."},

@@ -14,7 +14,7 @@ import pytest
 from cluster import WATCHDOG, psycopg2, refused, sql, value, wait_until
 
 STRUCTURE, INTEGER, ENUMERATION, TEXT, BYTES = 1, 2, 5, 7, 8
-RESPONSE_DATA, RESULT_STATUS = 0x4200C2, 0x42007F
+DATA, IV, AAD, TAG, RESULT_STATUS = 0x4200C2, 0x42003D, 0x4200FE, 0x4200FF, 0x42007F
 
 
 def item(tag, kind, content):
@@ -44,22 +44,19 @@ def find(data, tag):
     return None
 
 
-def decrypt(kms, uid, wrapped, aad):
-    """KMIP 1.4 Decrypt (4.30) with AES-GCM, as the database's client."""
+def ask(kms, operation, uid, fields):
+    """The answer to a KMIP 1.4 request with AES-GCM, as the database's client."""
     request = item(0x420078, STRUCTURE, [
         item(0x420077, STRUCTURE, [
             item(0x420069, STRUCTURE, [item(0x42006A, INTEGER, 1), item(0x42006B, INTEGER, 4)]),
             item(0x42000D, INTEGER, 1)]),
         item(0x42000F, STRUCTURE, [
-            item(0x42005C, ENUMERATION, 0x20),
+            item(0x42005C, ENUMERATION, operation),
             item(0x420079, STRUCTURE, [
                 item(0x420094, TEXT, uid),
                 item(0x42002B, STRUCTURE, [item(0x420011, ENUMERATION, 9), item(0x420028, ENUMERATION, 3),
                                            item(0x4200CE, INTEGER, 16)]),
-                item(0x4200C2, BYTES, wrapped[12:44]),
-                item(0x42003D, BYTES, wrapped[:12]),
-                item(0x4200FE, BYTES, aad),
-                item(0x4200FF, BYTES, wrapped[44:])])])])
+                *fields])])])
     tls = ssl.create_default_context(cafile=kms.client / "ca.pem")
     tls.load_cert_chain(kms.client / "client.pem", kms.client / "client.key")
     with socket.create_connection(("127.0.0.1", kms.port), timeout=WATCHDOG) as plain:
@@ -70,7 +67,22 @@ def decrypt(kms, uid, wrapped, aad):
                 part = connection.recv(65536)
                 assert part, "the server closed the connection"
                 response += part
-    return find(response, RESULT_STATUS), find(response, RESPONSE_DATA)
+    return response
+
+
+def decrypt(kms, uid, wrapped, aad):
+    """KMIP 1.4 Decrypt (4.30)."""
+    response = ask(kms, 0x20, uid, [item(DATA, BYTES, wrapped[12:44]), item(IV, BYTES, wrapped[:12]),
+                                    item(AAD, BYTES, aad), item(TAG, BYTES, wrapped[44:60])])
+    return find(response, RESULT_STATUS), find(response, DATA)
+
+
+def encrypt(kms, uid, data_key, aad):
+    """KMIP 1.4 Encrypt (4.29); IV, ciphertext and tag."""
+    iv = bytes(range(12))
+    response = ask(kms, 0x1F, uid, [item(DATA, BYTES, data_key), item(IV, BYTES, iv), item(AAD, BYTES, aad)])
+    assert find(response, RESULT_STATUS) == bytes(4)
+    return iv + find(response, DATA) + find(response, TAG)
 
 
 def associated_data(db):
@@ -116,6 +128,21 @@ def test_the_binding_is_checked(db, kms, key):
         status, data_key = decrypt(kms, uid, bytes(wrapped), wrong)
         assert status != bytes(4) and data_key is None
     assert aad.endswith(name.encode())
+
+
+def test_another_key_from_the_kms_is_refused(db, kms, key):
+    """Were a wrong key used, what it encrypts could not be read again."""
+    name, _ = key
+    sql(db, "SELECT keystead.forget_keys()")
+    uid, wrapped = sql(db, "SELECT kms_identifier, wrapped FROM keystead.data_key")[0]
+    wrapped = bytes(wrapped)
+    wrong = encrypt(kms, uid, b"k" * 32, associated_data(db)) + wrapped[60:]
+    sql(db, "UPDATE keystead.data_key SET wrapped = %s", psycopg2.Binary(wrong))
+    for statement in ("SELECT keystead.encrypt(%s, 'x'::bytea)", "SELECT keystead.rotate(%s)"):
+        with refused("XX001", "another data key", name):
+            sql(db, statement, name)
+    sql(db, "UPDATE keystead.data_key SET wrapped = %s", psycopg2.Binary(wrapped))
+    sql(db, "SELECT keystead.encrypt(%s, 'x'::bytea)", name)
 
 
 def test_never_there_before_it_is_needed(db, key):

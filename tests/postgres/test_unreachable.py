@@ -16,7 +16,7 @@ def database(cluster, certificates, port, **settings):
     with cluster.database("unreachable", **certificates.settings(port), **settings) as connection:
         sql(connection, "INSERT INTO keystead.key VALUES (%s, 'cards', 1)", KEY)
         sql(connection, """INSERT INTO keystead.data_key SELECT %s, 1, 'kek-1', system_identifier, d.oid,
-                           decode(repeat('00', 60), 'hex') FROM pg_control_system(), pg_database d
+                           decode(repeat('00', 76), 'hex') FROM pg_control_system(), pg_database d
                            WHERE datname = current_database()""", KEY)
         yield connection
 
@@ -152,7 +152,7 @@ def test_keys_of_another_database(cluster, certificates):
 def test_damaged_rows(cluster, certificates):
     with database(cluster, certificates, free_port()) as connection:
         sql(connection, "UPDATE keystead.data_key SET wrapped = 'short'")
-        with refused("XX001", "has 5 bytes instead of 60"):
+        with refused("XX001", "has 5 bytes instead of 76"):
             sql(connection, STATEMENTS["encrypt"])
         sql(connection, "DELETE FROM keystead.data_key")
         with refused("42704", 'version 1 of key "cards" does not exist'):
