@@ -8,6 +8,9 @@
 
 enum { RSA_BYTES_MAX = 16384 / 8, EC_BYTES_MAX = 66 };
 
+/* The search for primes costs the third power of the modulus, and a peer chooses the numbers. FIPS 186-5, A.1.1. */
+enum { SEARCH_BITS_MAX = 4096, SEARCH_EXPONENT_BITS_MAX = 256, SEARCH_TRIES = 32 };
+
 /* Big numbers of one computation, in order of RSA's components. All are wiped. */
 enum number { N, E, D, P, Q, DP, DQ, QI, NUMBERS };
 struct numbers {
@@ -88,11 +91,18 @@ from_span(struct ks_span span, BIGNUM **ret, struct ks_diag *diag)
 
 /*
  * The primes of n from e and d: SP 800-56B rev. 2, appendix C.1. e * d - 1 = 2^t * r with r odd; for random g, some
- * square in the series g^r, g^2r, ... is a root of 1 that is neither 1 nor -1, and shares a factor with n.
+ * square in the series g^r, g^2r, ... is a root of 1 that is neither 1 nor -1, and shares a factor with n. That is so
+ * for every second g at least. A series that does not end in 1 says that e and d are no pair.
  */
 static int
 recover_primes(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
 {
+    if (BN_num_bits(x->b[N]) > SEARCH_BITS_MAX)
+        return ks_fail(diag, KS_E_INVALID, "RSA: a private key of %d bits is not taken without its primes",
+                       BN_num_bits(x->b[N]));
+    if (BN_num_bits(x->b[E]) > SEARCH_EXPONENT_BITS_MAX)
+        return ks_fail(diag, KS_E_INVALID, "RSA: a public exponent of %d bits; %d at most", BN_num_bits(x->b[E]),
+                       SEARCH_EXPONENT_BITS_MAX);
     KS_CLEANUP(BN_clear_freep) BIGNUM *r = BN_new();
     KS_CLEANUP(BN_clear_freep) BIGNUM *g = BN_new();
     KS_CLEANUP(BN_clear_freep) BIGNUM *y = BN_new();
@@ -110,11 +120,10 @@ recover_primes(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
     }
     if (t == 0)
         return ks_fail(diag, KS_E_INVALID, "RSA: the exponents do not belong together");
-    enum { TRIES = 100 };
-    for (int i = 0; i < TRIES; i++) {
+    for (int i = 0, k = 0; i < SEARCH_TRIES && k < t; i++) {
         if (BN_priv_rand_range(g, x->b[N]) != 1 || BN_mod_exp(y, g, r, x->b[N], ctx) != 1)
             return ks_ossl_fail(diag, KS_E_INVALID, "RSA: finding the primes");
-        for (int k = 0; k < t && !BN_is_one(y) && BN_cmp(y, less) != 0; k++) {
+        for (k = 0; k < t && !BN_is_one(y) && BN_cmp(y, less) != 0; k++) {
             if (BN_mod_sqr(g, y, x->b[N], ctx) != 1)
                 return no_memory(diag);
             if (BN_is_one(g)) {
