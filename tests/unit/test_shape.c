@@ -411,6 +411,18 @@ the_outline_hides_secrets_alone(void **state)
                                            "  Password: (secret, 2 bytes)\n"
                                            "  0x54FFFF\n"
                                            "    BatchCount: (secret)\n");
+    /* What a vendor extends messages with, nobody else knows; and a hash of a password is a password to guess. */
+    transcode(KMIP_ENCODING_XML,
+              ks_span_str("<MessageExtension><VendorIdentification type='TextString' value='acme'/><VendorExtension>"
+                          "<TTLV tag='0x54FFFF' type='TextString' value='pw'/></VendorExtension></MessageExtension>"),
+              KMIP_ENCODING_OUTLINE, &out);
+    assert_string_equal(ks_buf_cstr(&out), "MessageExtension\n"
+                                           "  VendorIdentification: \"acme\"\n"
+                                           "  VendorExtension\n"
+                                           "    0x54FFFF: (secret, 2 bytes)\n");
+    transcode(KMIP_ENCODING_XML, ks_span_str("<ServerHashedPassword type='ByteString' value='5ec5e7'/>"),
+              KMIP_ENCODING_OUTLINE, &out);
+    assert_string_equal(ks_buf_cstr(&out), "ServerHashedPassword: (secret, 3 bytes)\n");
 }
 
 int
