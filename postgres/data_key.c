@@ -74,12 +74,17 @@ unwrap(struct ks_kms *kms, const struct ks_data_key *data_key, struct ks_key32 *
     return 0;
 }
 
-/* Wraps key for this database. */
+/*
+ * Wraps key for this database, and unwraps what came of it: it may take the place of the only form that can be
+ * unwrapped.
+ */
 static int
 wrap(struct ks_kms *kms, struct ks_data_key *data_key, const char *kek, const struct ks_key32 *key,
      struct ks_error *error)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf aad = KS_BUF(512);
+    KS_KEY32 again = {{0}};
+    uint32_t ignored = 0;
     struct ks_data_key made = *data_key;
     made.system_identifier = GetSystemIdentifier();
     made.database = MyDatabaseId;
@@ -88,6 +93,7 @@ wrap(struct ks_kms *kms, struct ks_data_key *data_key, const char *kek, const st
         return out_of_memory(error);
     KS_TRY(ks_kms_wrap(kms, kek, ks_buf_span(&aad), key, made.wrapped, error));
     KS_TRY(check_of(key, &aad, made.wrapped + KS_KMS_WRAPPED, error));
+    KS_TRY(unwrap(kms, &made, &again, &ignored, error));
     *data_key = made;
     return 0;
 }
