@@ -5,6 +5,7 @@
 #include "access/xlog.h"
 #include "commands/trigger.h"
 #include "crypto/random.h"
+#include "mb/pg_wchar.h"
 #include "postgres/data_key.h"
 #include "postgres/report.h"
 #include "postgres/session.h"
@@ -105,9 +106,14 @@ check_name(const char *name)
         ereport(ERROR, errcode(ERRCODE_INVALID_NAME),
                 errmsg("the name of a key has 1 to %d bytes", KS_KEY_NAME_SIZE - 1),
                 errdetail("This one has %zu.", len));
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
             ereport(ERROR, errcode(ERRCODE_INVALID_NAME), errmsg("the name of a key has no control characters"));
+        /* It goes to the KMS as UTF-8 and is part of what a data key is bound to, in whatever database that is. */
+        if (IS_HIGHBIT_SET(name[i]) && GetDatabaseEncoding() != PG_UTF8)
+            ereport(ERROR, errcode(ERRCODE_INVALID_NAME),
+                    errmsg("the name of a key is ASCII in a database whose encoding is not UTF8"));
+    }
 }
 
 static void

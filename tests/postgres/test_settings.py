@@ -184,6 +184,24 @@ def test_impossible_names(database, name):
         sql(database, "SELECT keystead.create_key(%s)", name)
 
 
+def test_names_are_the_same_in_every_encoding(cluster, database):
+    """KMIP and the binding of a data key have UTF-8; a name that other databases write otherwise is none."""
+    with contextlib.closing(cluster.connect()) as admin:
+        sql(admin, "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            with contextlib.closing(cluster.connect("latin1")) as latin1:
+                latin1.set_client_encoding("UTF8")
+                sql(latin1, "CREATE EXTENSION keystead")
+                with refused("42602", "UTF8"):
+                    sql(latin1, "SELECT keystead.create_key('schl\u00fcssel')")
+                with refused("F0000", "no key management server"):
+                    sql(latin1, "SELECT keystead.create_key('key')")
+        finally:
+            sql(admin, "DROP DATABASE latin1 WITH (FORCE)")
+    with refused("F0000", "no key management server"):
+        sql(database, "SELECT keystead.create_key('schl\u00fcssel')")
+
+
 def test_null_in_null_out(database):
     assert value(database, "SELECT keystead.encrypt('a', NULL)") is None
     assert value(database, "SELECT keystead.encrypt(NULL, 'x')") is None
