@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import WATCHDOG, refused, sql, value
+from cluster import WATCHDOG, refused, sql, value
 from test_story import CARD, decrypt, encrypt, fresh
 
 ENCRYPT, DECRYPT = 0x1F, 0x20

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import WATCHDOG, psycopg2, sql, value, wait_until
+from cluster import WATCHDOG, psycopg2, sql, value, wait_until
 from test_story import CARD, decrypt, encrypt, fresh, key, version_of  # noqa: F401 (key is a fixture)
 
 
