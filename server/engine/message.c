@@ -450,7 +450,8 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
         engine_reply_reset(reply);
         reply->drop = true;
     }
-    if (!who->authenticated && ctx.failed)
+    /* Whom nobody knows, or no longer, has one try a connection: what is refused costs a record each time. */
+    if (ctx.failed && (!who->authenticated || (ctx.client == NULL && !engine_sealed(engine))))
         reply->drop = true;
 }
 

@@ -148,7 +148,9 @@ a_machine_enrolls(void **unused)
     t.who = &t.rig.admin;
     talk_do(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation);
     t.who = &db1;
+    assert_false(t.rig.reply.drop);
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
+    assert_true(t.rig.reply.drop); /* its connection ends */
     assert_int_equal(rig_reload(&t.rig, NULL), 0);
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
     /* Enrolling again under the name brings the client back to what is his; the old certificate stays out. */
