@@ -273,6 +273,8 @@ reload(struct vault *v)
         ks_log_error("%s", ks_diag_text(&diag)); /* the supervisor says that the old one stays in force */
     else
         ks_log_init("vault", (enum ks_log_level)server_config_log_level(&fresh));
+    if (v->state == VAULT_SEALED && record_sealed(v, "reload", &diag) != 0)
+        ks_log_error("%s", ks_diag_text(&diag));
     struct job *job = v->state == VAULT_OPEN && !v->failing ? vault_job(v) : NULL;
     if (job == NULL)
         return;

@@ -1,6 +1,7 @@
 """What is asked of a sealed server, and what is tried on it, is in the audit trail once the trail can be written."""
 
 import json
+import signal
 import time
 
 import pytest
@@ -83,12 +84,14 @@ def test_they_outlive_a_crash_and_a_torn_end(sealed, tmp_path):
 
 def test_a_start_with_the_passphrase_takes_them_over(sealed):
     refuse(sealed, create_aes())
+    sealed.signal(signal.SIGHUP)
+    sealed.wait_for_log("reloaded")
     sealed.stop()
-    assert [r["event"] for r in waiting(sealed)] == ["start", "kmip", "stop"]
+    assert [r["event"] for r in waiting(sealed)] == ["start", "kmip", "reload", "stop"]
     sealed.start("--passphrase-file", sealed.secret)
     assert not (sealed.dir / "audit" / "sealed.jsonl").exists()
-    assert [r["event"] for r in records(sealed) if r["event"] in ("start", "kmip", "stop")] == [
-        "start", "kmip", "stop", "start"]
+    assert [r["event"] for r in records(sealed) if r["event"] in ("start", "kmip", "reload", "stop")] == [
+        "start", "kmip", "reload", "stop", "start"]
 
 
 def test_what_cannot_be_put_on_record_is_not_answered_with_anything_but_that(sealed):
