@@ -392,6 +392,9 @@ handle(struct ctx *ctx, struct ks_span bytes)
     KS_TRY(encode(ctx, response));
     if (ctx->reply->response.len > response_limit(ctx))
         KS_TRY(too_large(ctx, &mark, response));
+    /* Identifiers of items and what is wrong with each may be too large by themselves: one item says it for all. */
+    if (ctx->reply->response.len > response_limit(ctx))
+        return refuse(ctx, COND_TOO_LARGE, "the answers to the items are too large together; split the batch");
     return 0;
 }
 
