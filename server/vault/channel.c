@@ -269,8 +269,11 @@ channel_answer(struct channel *c, const struct job *job)
                                  .sequence = job->sequence,
                                  .body = ks_buf_span(&reply->response)};
     const struct frame drop = {.type = FRAME_DROP, .connection = job->connection, .sequence = job->sequence};
-    int rc = answer.body.len != 0 ? frame_add(&c->out, &answer) : 0;
-    if (rc == 0 && (reply->drop || answer.body.len == 0))
+    const bool fits = answer.body.len != 0 && answer.body.len <= FRAME_BODY_MAX;
+    if (answer.body.len > FRAME_BODY_MAX) /* the engine's limit is lower; if it fails, one connection ends, not all */
+        ks_log_error("an answer of %zu bytes is too large; the connection is closed", answer.body.len);
+    int rc = fits ? frame_add(&c->out, &answer) : 0;
+    if (rc == 0 && (reply->drop || !fits))
         rc = frame_add(&c->out, &drop);
     if (rc != 0) {
         ks_log_error("an answer of %zu bytes cannot be passed on (%s)", answer.body.len, ks_err_text(rc));

@@ -15,8 +15,8 @@ import pytest
 
 import certificates
 from instance import Instance
-from ttlv import (QUERY_OPERATIONS, ask, batch_item, create_aes, get, header, op, parse, receive, receive_exactly, request,
-                  struct_, tag)
+from ttlv import (QUERY_OPERATIONS, ask, batch_item, create_aes, enum, get, header, octets, op, parse, receive, receive_exactly, request,
+                  struct_, tag, text)
 
 BOUND = 8  # seconds: the limits below, and as much again for a busy machine
 MEMORY_KIB = 96 * 1024  # how much all processes together may grow in a test
@@ -419,6 +419,19 @@ def test_strangers_are_few_at_a_time_and_in_a_minute(tmp_path):
 
 
 # Too much
+
+def test_an_answer_larger_than_any_may_be_ends_nobody_else(target, bystander):
+    """Identifiers of items are repeated in the answer, and what is wrong with each item comes to that."""
+    n, size = 1000, 944
+    items = [struct_(tag.BATCH_ITEM, enum(tag.OPERATION, op.GET), octets(tag.UNIQUE_BATCH_ITEM_ID, b"x" * size),
+                     struct_(tag.REQUEST_PAYLOAD, text(tag.UNIQUE_IDENTIFIER, "x"))) for _ in range(n)]
+    head = header((1, 4), n, enum(0x42000E, 1))  # Batch Error Continuation Option: Continue
+    workers = target.roles()[1]
+    with target.connect() as sock:
+        sock.sendall(struct_(tag.REQUEST_MESSAGE, head, *items))
+        assert_kmip_error(sock)
+    assert target.roles()[1] == workers
+
 
 def test_a_thousand_idle_connections(target):
     needed = 1200

@@ -176,12 +176,39 @@ an_answer_that_cannot_be_passed_on_ends_the_channel(void **state)
     assert_int_equal(c->bytes, 0);
 }
 
+static void
+an_answer_that_is_too_large_ends_its_connection_alone(void **state)
+{
+    struct rig *rig = *state;
+    struct channel *c = rig->vault.channels;
+    open_connection(rig);
+    struct job *job = vault_job(&rig->vault);
+    assert_non_null(job);
+    job->channel = c;
+    job->connection = CONNECTION;
+    c->under_way++;
+    assert_int_equal(ks_buf_reserve(&job->reply.response, (size_t)FRAME_BODY_MAX + 1), 0);
+    memset(job->reply.response.data, 'x', (size_t)FRAME_BODY_MAX + 1);
+    job->reply.response.len = (size_t)FRAME_BODY_MAX + 1;
+    channel_answer(c, job);
+    job->next_free = rig->vault.free_jobs;
+    rig->vault.free_jobs = job;
+    assert_true(c->fd >= 0);
+    struct frame frame;
+    size_t used;
+    assert_int_equal(frame_take(ks_buf_span(&c->out), &frame, &used), 0);
+    assert_int_equal(used, c->out.len);
+    assert_int_equal(frame.type, FRAME_DROP);
+    assert_int_equal(frame.connection, CONNECTION);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(requests_behind_a_slow_one_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_closed_connection_gives_back_what_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_that_is_too_large_ends_its_connection_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_answer_that_cannot_be_passed_on_ends_the_channel, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
