@@ -67,6 +67,10 @@ op_unseal(struct ctx *ctx, const void *request, void **ret_response)
         if (rc == KS_E_BUSY)
             return engine_fail(ctx, COND_INTERNAL,
                                "the last attempt was a moment ago, and guessing is slowed down; try again in a second");
+        if (rc == KS_E_SEALED)
+            return engine_fail(ctx, COND_INTERNAL,
+                               "no passphrase opens this store: put its root key file back, the log says where, and "
+                               "start the server again");
         if (rc != 0)
             return engine_fail(ctx, COND_INTERNAL, "the server can not be unsealed: %s; see its log", ks_err_text(rc));
     }
