@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/mem.h"
 
 /*
  * Runs a command: argv[0] is its name, as in main. Returns the exit status: 0, 64 for wrong usage, and otherwise that
@@ -37,6 +38,9 @@ int command_report(const char *command, int code, const char *message);
 
 /* Where help is; returns EXIT_USAGE. For wrong usage that somebody else described, as getopt does. */
 int command_try_help(const char *command);
+
+/* As ks_file_read; where "-" is a terminal it says what it waits for. */
+int command_read(const char *path, struct ks_buf *buf, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* "keystead COMMAND: message" and where help is; returns EXIT_USAGE. */
 int command_usage(const char *command, const char *fmt, ...) KS_PRINTF(2, 3);

@@ -94,12 +94,13 @@ explain(const struct options *o)
         printf("  give the passphrase       keystead unseal --dir %s\n", dir);
     printf("  look at it                keystead status --dir %s\n", dir);
     printf("  let a client in           keystead client token create NAME --dir %s\n", dir);
-    printf("  use another KMIP client   certificate %s/admin.pem, key %s/admin.key, authority %s/ca.pem\n\n", dir, dir,
-           dir);
+    printf("  use another KMIP client   with admin.pem, admin.key and ca.pem in %s\n\n", dir);
     if (sealed)
-        printf("Without the passphrase nothing in the store can ever be read again. Nobody can give it back to you.\n");
+        printf("Without the passphrase nothing in the store can ever be read again.\n"
+               "Nobody can give it back to you.\n");
     else
-        printf("%s/root.key opens the store: keep a copy of it in a safe place, apart from copies of the store.\n",
+        printf("%s/root.key opens the store: keep a copy of it in a safe place,\n"
+               "apart from copies of the store.\n",
                dir);
 }
 

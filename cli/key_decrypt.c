@@ -1,5 +1,5 @@
 /* keystead key decrypt */
-#include "base/file.h"
+#include "cli/command.h"
 #include "cli/envelope.h"
 #include "cli/key.h"
 
@@ -18,7 +18,7 @@ run(struct cli *cli)
     const char *aad = cli_value(cli, "aad");
     KS_CLEANUP(envelope_done) struct envelope envelope = ENVELOPE;
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(32 << 20);
-    if (ks_file_read(in != NULL ? in : "-", &text, &diag) != 0 ||
+    if (command_read(in != NULL ? in : "-", &text, &diag) != 0 ||
         envelope_read(ks_buf_span(&text), &envelope, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     if (cli->n_args > 0)

@@ -1,5 +1,5 @@
 /* keystead key encrypt: data that is encrypted by the server. */
-#include "base/file.h"
+#include "cli/command.h"
 #include "cli/envelope.h"
 #include "cli/key.h"
 
@@ -21,7 +21,7 @@ run(struct cli *cli)
     const char *aad = cli_value(cli, "aad");
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ENVELOPE_DATA_MAX);
     KS_TRY(key_word(cli, "mode", WORDS_BLOCK_CIPHER_MODE, KMIP_BLOCK_CIPHER_MODE_GCM, &crypto.block_cipher_mode));
-    if (ks_file_read(in != NULL ? in : "-", &plain, &diag) != 0)
+    if (command_read(in != NULL ? in : "-", &plain, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     if (crypto.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_GCM) {
         crypto.iv_length = GCM_IV_BITS;

@@ -1,8 +1,8 @@
 /* keystead key register: an object that exists already, from a file. */
 #include <string.h>
 
-#include "base/file.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/key.h"
 #include "crypto/cert.h"
 #include "crypto/keyformat.h"
@@ -67,7 +67,7 @@ read_material(struct cli *cli, struct ks_register *params, struct ks_buf *materi
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(TEXT_MAX);
     if (path == NULL)
         return cli_fail(cli, KS_E_INVALID, "give the file with --file FILE (- is standard input)");
-    if (ks_file_read(path, &text, &diag) != 0)
+    if (command_read(path, &text, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     if (encoding == NULL)
         encoding = looks_like_pem(ks_buf_span(&text)) ? "pem" : "raw";

@@ -2,7 +2,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/output.h"
 
@@ -52,6 +54,14 @@ command_usage(const char *command, const char *fmt, ...)
     va_end(args);
     (void)command_report(command, KS_E_INVALID, message);
     return command_try_help(command);
+}
+
+int
+command_read(const char *path, struct ks_buf *buf, struct ks_diag *diag)
+{
+    if (strcmp(path, "-") == 0 && isatty(STDIN_FILENO) == 1)
+        fprintf(stderr, "Reading from the terminal; end with Ctrl-D at the beginning of a line.\n");
+    return ks_file_read(path, buf, diag);
 }
 
 int

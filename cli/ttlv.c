@@ -116,7 +116,7 @@ read_input(const struct options *o, struct ks_buf *in, enum kmip_encoding *ret, 
     *ret = KMIP_ENCODING_TTLV;
     if (o->hex != NULL)
         return decode_hex(ks_span_str(o->hex), in, diag);
-    const int rc = ks_file_read(o->file, in, diag);
+    const int rc = command_read(o->file, in, diag);
     if (rc == KS_E_NOT_FOUND && is_hex(ks_span_str(o->file))) {
         *diag = (struct ks_diag){0};
         return ks_fail(diag, rc, "there is no file %.80s; if that is the message itself, say --hex before it", o->file);

@@ -179,6 +179,13 @@ def test_a_terminal_does_not_show_material(instance, name):
     assert status == 0 and hexadecimal in out
 
 
+def test_who_waits_for_a_terminal_says_so(instance, name):
+    create(instance, name)
+    for args in (["key", "encrypt", name], ["ttlv"]):
+        status, out = on_terminal(instance, args, b"hello\n\x04")
+        assert status == (65 if args == ["ttlv"] else 0) and "end with Ctrl-D" in out
+
+
 def test_public_things_are_shown_on_a_terminal(instance, name):
     instance.run("key", "register", name, "--file", instance.dir / "ca.pem")
     status, out = on_terminal(instance, ["key", "get", name])
