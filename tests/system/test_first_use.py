@@ -62,11 +62,15 @@ def test_another_root_key(fresh, tmp_path):
     refused(fresh.dir, 76, "store.db does not open", "root key")
 
 
-def test_a_missing_root_key_is_no_question_of_a_passphrase(fresh):
+def test_a_missing_root_key_is_no_question_of_a_passphrase(fresh, tmp_path):
     (fresh.dir / "root.key").rename(fresh.dir / "aside")
     fresh.start()
     assert "sealed" in fresh.ready_line and "unseal" not in fresh.ready_line
     assert "root.key is missing; put it back" in fresh.log
+    (tmp_path / "any").write_text("any")
+    (tmp_path / "any").chmod(0o600)
+    done = fresh.run("unseal", "--passphrase-file", tmp_path / "any", check=False)
+    assert done.returncode == 1 and "put its root key file back" in done.stderr
 
 
 def test_guessing_too_fast(tmp_path):
