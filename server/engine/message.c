@@ -421,6 +421,31 @@ set_correlation(struct ctx *ctx)
         ctx->correlation = KS_SPAN_NONE;
 }
 
+/* Not even the records fit (into memory, or into one group of the trail): nothing was carried out, and one says so. */
+static void
+record_alone(const struct ctx *ctx)
+{
+    struct engine_reply *reply = ctx->reply;
+    const struct audit_event event = {
+        .event = KS_LIT("kmip"),
+        .who = ctx->who,
+        .client = ks_span_str(ctx->client != NULL ? ctx->client->name : NULL),
+        .role = ctx->client != NULL ? role_name(ctx->client->role) : NULL,
+        .batch_item = -1,
+        .status = "failed",
+        .message =
+            KS_LIT("the records of this request are too large, or memory ran out: nothing of it was carried out"),
+    };
+    struct ks_span *record = ks_arena_alloc(&reply->arena, sizeof(*record));
+    if (record == NULL || audit_event_format(&event, &reply->audit) != 0) {
+        engine_reply_reset(reply);
+        return;
+    }
+    *record = ks_buf_span(&reply->audit);
+    reply->job.records = record;
+    reply->job.n_records = 1;
+}
+
 void
 engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
                        struct engine_prepared *prepared, struct engine_reply *reply)
@@ -448,9 +473,11 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
         ks_buf_reset(&reply->response);
         reply->drop = true;
     }
-    if (tx_finish(&ctx) != 0) {
+    const bool on_record = ctx.tx.n_records > settled.n_records;
+    if (!on_record || tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);
+        record_alone(&ctx);
         reply->drop = true;
     }
     /* Whom nobody knows, or no longer, has one try a connection: what is refused costs a record each time. */

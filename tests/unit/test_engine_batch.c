@@ -273,6 +273,49 @@ operations_of_other_versions_are_refused(void **unused)
     talk_close(&t);
 }
 
+static void
+records_that_do_not_fit_leave_one_that_says_so(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    enum { N = 1000 };
+    static struct talk_item items[N];
+    static char odd[1025];
+    memset(odd, 1, sizeof(odd) - 1); /* six characters each in a record */
+    struct identity who = t.rig.admin;
+    who.subject = who.serial = who.tls = ks_span_str(odd);
+    t.who = &who;
+    t.correlation = odd;
+    const struct kmip_discover_versions_request ask = {0};
+    for (size_t i = 0; i < N; i++)
+        items[i] = (struct talk_item){KMIP_OPERATION_DISCOVER_VERSIONS, &ask};
+    assert_null(talk_batch(&t, items, N));
+    assert_true(t.rig.reply.drop);
+    assert_int_equal(t.rig.reply.job.n_changes, 0);
+    assert_int_equal(t.rig.reply.job.n_records, 1);
+    const struct ks_span record = t.rig.reply.job.records[0];
+    assert_non_null(memmem(record.data, record.len, "\"status\":\"failed\"", 17));
+    assert_non_null(memmem(record.data, record.len, "nothing of it was carried out", 29));
+
+    /* The same where memory ends before anything is known of the request. */
+    t.who = &t.rig.admin;
+    t.correlation = NULL;
+    const size_t limit = t.rig.reply.arena.limit;
+    size_t unanswered = 0;
+    for (size_t few = 100; few < 4000; few += 100) {
+        t.rig.reply.arena.limit = few;
+        const bool answered = talk_batch(&t, items, 2) != NULL;
+        assert_int_equal(t.rig.reply.drop, !answered);
+        assert_true(t.rig.reply.job.n_records >= 1);
+        unanswered += !answered;
+    }
+    assert_true(unanswered > 1);
+    t.rig.reply.arena.limit = limit;
+    assert_non_null(talk_batch(&t, items, 2));
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -286,6 +329,7 @@ main(void)
         cmocka_unit_test(versions_and_damage),
         cmocka_unit_test(correlation_values_are_for_those_who_use_them),
         cmocka_unit_test(operations_of_other_versions_are_refused),
+        cmocka_unit_test(records_that_do_not_fit_leave_one_that_says_so),
     };
     return cmocka_run_group_tests_name("engine: batches", tests, NULL, NULL);
 }
