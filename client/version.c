@@ -84,6 +84,8 @@ client_negotiate(struct ks_client *client, struct conn *conn, const struct clien
             *ret_sure = true;
             return 0;
         }
+        if (op.reason == KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL) /* some servers hear nothing more then */
+            return message_refuse(&op, "not let in", error);
         if (!means_unknown(&op) || op.code == KS_E_SEALED) {
             /* Refused for another reason, which the call itself will hear: the server does understand this version. */
             *ret = tries[i] < client->config->oldest ? client->config->oldest : tries[i];
