@@ -424,7 +424,9 @@ after(struct tls *tls, int rc, const struct client_wait *wait, const char *doing
         ERR_clear_error();
         return client_fail(error, KS_E_CLOSED, "%s: the server closed the connection", doing);
     }
-    return client_fail(error, KS_E_TLS, "%s: TLS error: %s", doing, openssl_text(text));
+    const bool no_tls = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER;
+    return client_fail(error, KS_E_TLS, "%s: TLS error: %s%s", doing, openssl_text(text),
+                       no_tls ? " (what answers there does not speak TLS: is this the right port?)" : "");
 }
 
 /* The server's certificate did not convince: why, and what to do. */
@@ -436,13 +438,15 @@ fail_verify(const struct tls *tls, const char *host, long result, struct ks_erro
         return client_fail(error, KS_E_TLS,
                            "the server's certificate is not for \"%s\"; correct the server's name, or its certificate",
                            host);
-    if (tls->context->enroll &&
-        (result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
-         result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT))
+    const bool other_ca = result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+                          result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+                          result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
+    if (tls->context->enroll && other_ca)
         return client_fail(error, KS_E_TLS,
                            "this is not the server that the token was made by: its CA has another fingerprint");
-    return client_fail(error, KS_E_TLS, "the server's certificate was refused: %s",
-                       X509_verify_cert_error_string(result));
+    return client_fail(error, KS_E_TLS, "the server's certificate was refused: %s%s",
+                       X509_verify_cert_error_string(result),
+                       other_ca ? " (is this another server than the configured authority is for?)" : "");
 }
 
 int
