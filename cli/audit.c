@@ -482,21 +482,23 @@ run(bool is_verify, const struct options *o)
     return command_failed("audit", &diag);
 }
 
+const struct option audit_verify_options[] = {{"dir", required_argument, NULL, 'd'},
+                                              {"json", no_argument, NULL, 'j'},
+                                              {"head", required_argument, NULL, 'H'},
+                                              {"help", no_argument, NULL, HELP},
+                                              {0}};
+
+const struct option audit_show_options[] = {
+    {"dir", required_argument, NULL, 'd'},       {"json", no_argument, NULL, 'j'},
+    {"last", required_argument, NULL, 'n'},      {"follow", no_argument, NULL, 'f'},
+    {"object", required_argument, NULL, 'o'},    {"client", required_argument, NULL, 'c'},
+    {"operation", required_argument, NULL, 'w'}, {"failed", no_argument, NULL, 'x'},
+    {"since", required_argument, NULL, SINCE},   {"until", required_argument, NULL, UNTIL},
+    {"help", no_argument, NULL, HELP},           {0}};
+
 int
 cmd_audit(int argc, char **argv)
 {
-    static const struct option verify_options[] = {{"dir", required_argument, NULL, 'd'},
-                                                   {"json", no_argument, NULL, 'j'},
-                                                   {"head", required_argument, NULL, 'H'},
-                                                   {"help", no_argument, NULL, HELP},
-                                                   {0}};
-    static const struct option show_options[] = {
-        {"dir", required_argument, NULL, 'd'},       {"json", no_argument, NULL, 'j'},
-        {"last", required_argument, NULL, 'n'},      {"follow", no_argument, NULL, 'f'},
-        {"object", required_argument, NULL, 'o'},    {"client", required_argument, NULL, 'c'},
-        {"operation", required_argument, NULL, 'w'}, {"failed", no_argument, NULL, 'x'},
-        {"since", required_argument, NULL, SINCE},   {"until", required_argument, NULL, UNTIL},
-        {"help", no_argument, NULL, HELP},           {0}};
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
         return 0;
@@ -508,7 +510,7 @@ cmd_audit(int argc, char **argv)
     struct options o = {.last = 20};
     optind = 2;
     for (int c; (c = getopt_long(argc, argv, is_verify ? "d:jH:" : "d:jn:fo:c:w:x",
-                                 is_verify ? verify_options : show_options, NULL)) != -1;) {
+                                 is_verify ? audit_verify_options : audit_show_options, NULL)) != -1;) {
         if (c == HELP) {
             fputs(help, stdout);
             return 0;

@@ -1,6 +1,8 @@
 /* The commands of keystead: one file each, a row each in cli/main.c. */
 #pragma once
 
+#include <getopt.h>
+
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -17,10 +19,16 @@ command_fn cmd_server;
 command_fn cmd_ttlv;
 command_fn cli_main; /* commands that are tables: cli/cli.h */
 
+extern const struct option audit_show_options[], audit_verify_options[], init_options[], server_options[],
+    ttlv_options[];
+
 struct command {
     const char *group; /* heading in the overview */
     const char *name, *help;
     command_fn *run;
+    /* For completion, of commands that getopt_long takes apart: what may stand behind the name, and the options. */
+    const char *words;
+    const struct option *options[2];
 };
 extern const struct command command_table[];
 extern const size_t command_table_n;

@@ -77,16 +77,38 @@ print_next_words(const char *path, size_t len)
     }
 }
 
-/* Commands that are not tables of options: their names alone are known. */
+/* Commands that getopt_long takes apart. */
+typedef void other_fn(const struct command *command);
+
 static void
-print_other_commands(void)
+each_other_command(other_fn *fn)
 {
-    for (size_t i = 0; i < command_table_n; i++) {
-        bool known = false;
-        for (size_t k = 0; k < cli_n_commands; k++)
-            known = known || same_start(cli_commands[k]->name, command_table[i].name, strlen(command_table[i].name));
-        if (!known)
-            printf(" %s", command_table[i].name);
+    for (size_t i = 0; i < command_table_n; i++)
+        if (command_table[i].run != cli_main)
+            fn(&command_table[i]);
+}
+
+static void
+print_name(const struct command *command)
+{
+    printf(" %s", command->name);
+}
+
+static void
+print_all_names(void)
+{
+    print_next_words("", 0);
+    each_other_command(print_name);
+}
+
+/* What may stand behind the name: 'help' is followed by any of the names, too. */
+static void
+print_words(const struct command *command)
+{
+    printf("%s", command->words);
+    if (command->run == cmd_help) {
+        (void)putchar(' ');
+        print_all_names();
     }
 }
 
@@ -162,6 +184,24 @@ bash_command(const struct cli_command *command)
 }
 
 static void
+bash_other_path(const struct command *command)
+{
+    printf("        \" %s\") path=\" %s\" ;;\n", command->name, command->name);
+}
+
+static void
+bash_other(const struct command *command)
+{
+    printf("    \" %s\")\n        if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"", command->name);
+    for (size_t i = 0; i < KS_ARRAY_LEN(command->options); i++)
+        for (const struct option *o = command->options[i]; o != NULL && o->name != NULL; o++)
+            printf("--%s ", o->name);
+    printf("\" -- \"$cur\"))\n        elif ((COMP_CWORD == 2)); then COMPREPLY=($(compgen -W \"");
+    print_words(command);
+    printf("\" -- \"$cur\"))\n        fi ;;\n");
+}
+
+static void
 print_bash(void)
 {
     printf("_keystead() {\n"
@@ -171,6 +211,7 @@ print_bash(void)
            "        word=\"$path ${COMP_WORDS[i]}\"\n"
            "        case \"$word\" in\n");
     each_path(bash_path);
+    each_other_command(bash_other_path);
     printf("        esac\n"
            "    done\n"
            "    case \"$path ${COMP_WORDS[COMP_CWORD - 1]}\" in\n");
@@ -179,12 +220,12 @@ print_bash(void)
     printf("    esac\n"
            "    case \"$path\" in\n"
            "    '') COMPREPLY=($(compgen -W \"");
-    print_next_words("", 0);
-    print_other_commands();
+    print_all_names();
     printf("\" -- \"$cur\")) ;;\n");
     each_path(bash_words);
     for (size_t i = 0; i < cli_n_commands; i++)
         bash_command(cli_commands[i]);
+    each_other_command(bash_other);
     printf("    esac\n"
            "}\n"
            "complete -o default -F _keystead keystead\n");
@@ -231,6 +272,18 @@ fish_words(const char *path, size_t len, size_t first)
 }
 
 static void
+fish_other(const struct command *command)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(command->options); i++)
+        for (const struct option *o = command->options[i]; o != NULL && o->name != NULL; o++)
+            printf("complete -c keystead -n '__keystead_at \"%s\"' -l %s%s\n", command->name, o->name,
+                   o->has_arg == required_argument ? " -r" : "");
+    printf("complete -c keystead -n '__keystead_at \"%s\"' -a '", command->name);
+    print_words(command);
+    printf("'\n");
+}
+
+static void
 print_fish(void)
 {
     printf("# The words on the line that are no options, but for the last one, begin with and end in this path?\n"
@@ -241,10 +294,10 @@ print_fish(void)
            "    test (count $words) -gt $n; and test \"$words[2..(math $n + 1)]\" = \"$argv[1]\"\n"
            "end\n"
            "complete -c keystead -f -n 'test (count (commandline -opc)) -eq 1' -a '");
-    print_next_words("", 0);
-    print_other_commands();
+    print_all_names();
     printf("'\n");
     each_path(fish_words);
+    each_other_command(fish_other);
     for (size_t i = 0; i < cli_n_commands; i++) {
         const struct cli_command *command = cli_commands[i];
         each_option(command, fish_option);

@@ -36,19 +36,20 @@ struct options {
     bool ask;
 };
 
+const struct option init_options[] = {
+    {"kmip", required_argument, NULL, 'k'},
+    {"san", required_argument, NULL, 's'},
+    {"name", required_argument, NULL, 'n'},
+    {"passphrase", no_argument, NULL, 'p'},
+    {"passphrase-file", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'H'},
+    {NULL, 0, NULL, 0},
+};
+
 static int
 parse(int argc, char **argv, struct options *o)
 {
-    static const struct option options[] = {
-        {"kmip", required_argument, NULL, 'k'},
-        {"san", required_argument, NULL, 's'},
-        {"name", required_argument, NULL, 'n'},
-        {"passphrase", no_argument, NULL, 'p'},
-        {"passphrase-file", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'H'},
-        {NULL, 0, NULL, 0},
-    };
-    for (int c; (c = getopt_long(argc, argv, "k:s:n:pf:", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "k:s:n:pf:", init_options, NULL)) != -1;) {
         switch (c) {
         case 'k':
             o->instance.listen = optarg;

@@ -9,16 +9,21 @@
 #include "cli/output.h"
 
 const struct command command_table[] = {
-    {"Server", "init", "make a server's instance: certificates, root key, store", cmd_init},
-    {"Server", "server", "run an instance's server", cmd_server},
-    {"Server", "status", "show whether the server answers, and how it is", cli_main},
-    {"Server", "unseal", "give the server the passphrase of its store", cli_main},
-    {"Keys", "key", "create, use, rotate, revoke and destroy keys", cli_main},
-    {"Clients", "client", "let machines and people in, and out", cli_main},
-    {"Audit", "audit", "show and verify the audit trail, from its files alone", cmd_audit},
-    {"Tools", "ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv},
-    {"Tools", "completion", "print the script that completes commands in a shell", cli_main},
-    {"Tools", "help", "this; 'help COMMAND', 'help exit-codes'", cmd_help},
+    {"Server", "init", "make a server's instance: certificates, root key, store", cmd_init, "", {init_options}},
+    {"Server", "server", "run an instance's server", cmd_server, "", {server_options}},
+    {"Server", "status", "show whether the server answers, and how it is", cli_main, NULL, {0}},
+    {"Server", "unseal", "give the server the passphrase of its store", cli_main, NULL, {0}},
+    {"Keys", "key", "create, use, rotate, revoke and destroy keys", cli_main, NULL, {0}},
+    {"Clients", "client", "let machines and people in, and out", cli_main, NULL, {0}},
+    {"Audit",
+     "audit",
+     "show and verify the audit trail, from its files alone",
+     cmd_audit,
+     "show verify",
+     {audit_show_options, audit_verify_options}},
+    {"Tools", "ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv, "", {ttlv_options}},
+    {"Tools", "completion", "print the script that completes commands in a shell", cli_main, NULL, {0}},
+    {"Tools", "help", "this; 'help COMMAND', 'help exit-codes'", cmd_help, "exit-codes", {0}},
 };
 const size_t command_table_n = KS_ARRAY_LEN(command_table);
 

@@ -30,17 +30,18 @@ struct options {
     const char *dir, *passphrase_file;
 };
 
+const struct option server_options[] = {
+    {"dir", required_argument, NULL, 'd'},
+    {"passphrase-file", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'H'},
+    {NULL, 0, NULL, 0},
+};
+
 static int
 parse(int argc, char **argv, struct options *o)
 {
-    static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},
-        {"passphrase-file", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'H'},
-        {NULL, 0, NULL, 0},
-    };
     o->dir = getenv("KEYSTEAD_DIR");
-    for (int c; (c = getopt_long(argc, argv, "d:f:", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "d:f:", server_options, NULL)) != -1;) {
         switch (c) {
         case 'd':
             o->dir = optarg;

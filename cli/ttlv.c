@@ -191,21 +191,23 @@ print_all(const struct options *o, struct ks_diag *diag)
     }
 }
 
+enum { SHOW_SECRETS = 256, HELP };
+
+const struct option ttlv_options[] = {
+    {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
+    {"hex", required_argument, NULL, 'x'},  {"show-secrets", no_argument, NULL, SHOW_SECRETS},
+    {"help", no_argument, NULL, HELP},      {0}};
+
 int
 cmd_ttlv(int argc, char **argv)
 {
-    enum { SHOW_SECRETS = 256, HELP };
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
-        {"hex", required_argument, NULL, 'x'},  {"show-secrets", no_argument, NULL, SHOW_SECRETS},
-        {"help", no_argument, NULL, HELP},      {0}};
     struct options o = {.file = "-", .to = find_form("outline")};
     /* Digits may come on standard input: --hex at the end needs none. */
     if (argc > 1 && (strcmp(argv[argc - 1], "--hex") == 0 || strcmp(argv[argc - 1], "-x") == 0)) {
         o.from = find_form("hex");
         argc--;
     }
-    for (int c; (c = getopt_long(argc, argv, "f:t:x:", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "f:t:x:", ttlv_options, NULL)) != -1;) {
         switch (c) {
         case 'f':
             o.from = find_form(optarg);
