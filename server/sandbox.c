@@ -149,8 +149,8 @@ sandbox_follow_parent(int parent)
     return getppid() == parent ? 0 : KS_E_CLOSED; /* it may have died before the call */
 }
 
-static int
-give_up_privileges(struct ks_diag *diag)
+int
+sandbox_all(struct ks_diag *diag)
 {
     const struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 ||
@@ -233,7 +233,7 @@ int
 sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
 {
     KS_TRY(change_user(user, dir, diag));
-    KS_TRY(give_up_privileges(diag));
+    KS_TRY(sandbox_all(diag));
     KS_TRY(sandbox_follow_parent(parent));
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
@@ -249,7 +249,7 @@ sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
 int
 sandbox_vault(bool *ret_locked, struct ks_diag *diag)
 {
-    KS_TRY(give_up_privileges(diag));
+    KS_TRY(sandbox_all(diag));
     /* Under a limit, locking what comes later would make allocations fail at some later time: all or nothing. */
     struct rlimit limit;
     const bool may = geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY);

@@ -1,7 +1,7 @@
 /*
  * What the server's processes give up once they are set up. Nothing here can be taken back.
  *
- * Both: no core dumps, not traceable or readable by others of the same user, no new privileges.
+ * All: no core dumps, not traceable or readable by others of the same user, no new privileges.
  * Net worker: as root, another user in an empty folder; system calls from an allow-list: no file is opened, no socket
  * made, no program run, no process signalled.
  * Vault: memory locked; no program run, no socket made, no other process looked at.
@@ -11,6 +11,9 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+
+/* What holds for all of them; the supervisor has no more than this. The others do it themselves. */
+int sandbox_all(struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Dies with the parent, whose process number was `parent`. KS_E_CLOSED: it is dead already. */
 int sandbox_follow_parent(int parent) KS_MUST_CHECK;

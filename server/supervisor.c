@@ -622,7 +622,9 @@ supervisor_run(const struct supervisor_options *options)
     for (size_t i = 0; i < PROCESSES_MAX; i++)
         s.processes[i].said = -1;
     ks_log_init(NULL, KS_LOG_INFO);
-    int rc = check_folder(options->dir, &diag);
+    int rc = sandbox_all(&diag); /* before any key is read, also by a child that is being set up */
+    if (rc == 0)
+        rc = check_folder(options->dir, &diag);
     if (rc == 0)
         rc = generation_new(&s, &s.current, &diag);
     if (rc != 0) {
