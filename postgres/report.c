@@ -1,6 +1,8 @@
 #include "postgres/report.h"
 
 #include "base/err.h"
+#include "base/text.h"
+#include "mb/pg_wchar.h"
 
 /* What a failure is in SQL. Programs that want to try again later look for class 08. */
 static const struct row {
@@ -85,6 +87,18 @@ circumstances(const struct ks_error *error)
                     reason != NULL ? reason : "");
 }
 
+const char *
+ks_report_text(const char *message)
+{
+    char *text = pstrdup(message);
+    if (GetDatabaseEncoding() == PG_UTF8 && ks_utf8_valid(ks_span_str(text)))
+        return text;
+    for (char *p = text; *p != '\0'; p++)
+        if (IS_HIGHBIT_SET(*p))
+            *p = '?';
+    return text;
+}
+
 void
 ks_report_kms(const struct ks_error *error, const char *what, ...)
 {
@@ -99,7 +113,8 @@ ks_report_kms(const struct ks_error *error, const char *what, ...)
     va_end(args);
     const struct row row = look_up(error);
     const char *message = error->message[0] != '\0' ? error->message : ks_client_error_text(error->code);
-    ereport(ERROR, errcode(row.sqlstate), errmsg("%s", sentence), errdetail("%s%s.", message, circumstances(error)),
+    ereport(ERROR, errcode(row.sqlstate), errmsg("%s", sentence),
+            errdetail("%s%s.", ks_report_text(message), circumstances(error)),
             row.hint != NULL ? errhint("%s", row.hint) : 0);
     pg_unreachable();
 }

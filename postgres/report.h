@@ -17,6 +17,12 @@
  */
 KS_NORETURN void ks_report_kms(const struct ks_error *error, const char *what, ...) KS_PRINTF(2, 3);
 
+/*
+ * An error's message as text in the database's encoding: the library's is UTF-8, and may be cut within a character. In
+ * the current memory context.
+ */
+const char *ks_report_text(const char *message);
+
 /* A failure that has nothing to do with a server: memory, libcrypto. */
 KS_NORETURN void ks_report_local(int code, const char *detail, const char *what);
 

@@ -108,7 +108,7 @@ describe(const struct ks_data_key *keys, size_t n)
     if (error.code == KS_E_CANCELLED)
         ks_report_kms(&error, "cancelled");
     ereport(WARNING, errmsg("the key management server could not be asked about keys"),
-            errdetail("%s%s%s.", error.message, error.server[0] != '\0' ? " " : "", error.server));
+            errdetail("%s%s%s.", ks_report_text(error.message), error.server[0] != '\0' ? " " : "", error.server));
     for (size_t i = 0; i < n; i++)
         info[i].code = error.code;
     return info;

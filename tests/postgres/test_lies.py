@@ -16,10 +16,14 @@ ENCRYPT, DECRYPT = 0x1F, 0x20
 
 
 class Liar:
-    """Stands before a Keystead server and changes the first byte of Data in the answers to one operation."""
+    """
+    Stands before a Keystead server and changes the first byte of Data in the answers to one operation, or the
+    beginning of all Result Messages.
+    """
 
     def __init__(self, certificates, kms):
         self.operation = None  # None: passes everything on
+        self.text = None
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificates.folder / "server.pem", certificates.folder / "server.key")
         self.tls.load_verify_locations(certificates.ca)
@@ -52,6 +56,9 @@ class Liar:
                         client.sendall(self.changed(message(server)))
 
     def changed(self, response):
+        at = response.find(struct.pack(">I", 0x42007D07))
+        if self.text is not None and at != -1:
+            return response[:at + 8] + self.text + response[at + 8 + len(self.text):]
         at = response.find(struct.pack(">II", 0x4200C208, 32))
         operation = self.operation and struct.pack(">III", 0x42005C05, 4, self.operation)
         if at == -1 or operation is None or operation not in response:
@@ -118,3 +125,24 @@ def test_wrong_data_key_encrypts_nothing(liar, lied_to):
     assert value(lied_to, "SELECT keystead.forget_keys()") == 0
     liar.operation = None
     assert decrypt(lied_to, name, encrypted) == CARD
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+def test_what_the_server_says_is_text(cluster, liar, lied_to, encoding):
+    """Errors go to logs and terminals, and to clients that expect text in their encoding."""
+    name = fresh()
+    sql(lied_to, "SELECT keystead.create_key(%s)", name)
+    with contextlib.closing(cluster.connect()) as admin:
+        settings = sql(admin, "SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setdatabase = "
+                              "(SELECT oid FROM pg_database WHERE datname = 'lied_to')")
+        sql(admin, "CREATE DATABASE told ENCODING '%s' LOCALE 'C' TEMPLATE template0" % encoding)
+        try:
+            for (setting,) in settings:
+                sql(admin, "ALTER DATABASE told SET %s = %%s" % setting.split("=")[0], setting.split("=")[1])
+            with contextlib.closing(cluster.connect("told")) as told:
+                sql(told, "CREATE EXTENSION keystead")
+                liar.text = "\x1b[2J\n\u00e9".encode()
+                with refused("42710", " [2J " + ("\u00e9" if encoding == "UTF8" else "??")):
+                    sql(told, "SELECT keystead.create_key(%s)", name)
+        finally:
+            sql(admin, "DROP DATABASE told WITH (FORCE)")
