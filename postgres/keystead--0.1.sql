@@ -3,9 +3,21 @@
 -- Not taken over if it exists: somebody else's schema could hold, or later be given, objects of his under our names.
 CREATE SCHEMA keystead;
 
--- Roles belong to the cluster: another database's extension may have made them.
+-- Roles belong to the cluster: another database's extension may have made them, or somebody who may make roles and
+-- wants to be in them. Whoever is in them already is named.
 DO $$
+DECLARE
+    members text;
 BEGIN
+    SELECT pg_catalog.string_agg(pg_catalog.format('%I in %I', m.rolname, g.rolname), ', ') INTO members
+        FROM pg_catalog.pg_auth_members a
+        JOIN pg_catalog.pg_roles g ON g.oid OPERATOR(pg_catalog.=) a.roleid
+        JOIN pg_catalog.pg_roles m ON m.oid OPERATOR(pg_catalog.=) a.member
+        WHERE g.rolname OPERATOR(pg_catalog.=) ANY (ARRAY['keystead_user', 'keystead_admin']::pg_catalog.name[])
+            AND m.rolname OPERATOR(pg_catalog.<>) current_user;
+    IF members IS NOT NULL THEN
+        RAISE WARNING 'roles that existed already have rights to the keys of this database: %', members;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'keystead_user') THEN
         CREATE ROLE keystead_user NOLOGIN;
     END IF;

@@ -184,6 +184,18 @@ def test_impossible_names(database, name):
         sql(database, "SELECT keystead.create_key(%s)", name)
 
 
+def test_members_of_roles_that_were_there_before_are_named(cluster):
+    """Who may make roles could have made ours, with himself in them, before the extension came."""
+    with contextlib.closing(cluster.connect()) as admin:
+        sql(admin, "DROP ROLE IF EXISTS early_bird")
+        sql(admin, "CREATE ROLE early_bird")
+        with cluster.database("early"):  # makes the roles, if this is the first
+            sql(admin, "GRANT keystead_user TO early_bird")
+        with cluster.database("late") as connection:
+            assert any("keystead_user" in notice and "early_bird" in notice for notice in connection.notices)
+        sql(admin, "DROP ROLE early_bird")
+
+
 def test_names_are_the_same_in_every_encoding(cluster, database):
     """KMIP and the binding of a data key have UTF-8; a name that other databases write otherwise is none."""
     with contextlib.closing(cluster.connect()) as admin:
