@@ -34,8 +34,9 @@ def run(*args, check=True, **kwargs):
 
 
 def group_is_alive(group):
-    """Whether a process of the group runs still; one that nobody has reaped does not."""
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    """Whether a thread of the group runs still; one that nobody has reaped does not. A process whose first thread is
+    gone keeps its files until the others, which may be waiting for the disk, are gone too."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
         try:
             fields = path.read_text().rsplit(")", 1)[1].split()
         except OSError:
