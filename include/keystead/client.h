@@ -316,9 +316,9 @@ KS_API_MUST_CHECK int ks_client_locate(struct ks_client *client, const struct ks
 KS_API void ks_uids_free(struct ks_uids *uids);
 
 /*
- * The one object that a person means: ref is a Name or a Unique Identifier. What has the form of a UUID is looked for as
- * an identifier first, everything else as a name first. KS_E_NOT_FOUND: neither; KS_E_INVALID: several objects have that
- * name, and the message lists them. Two round trips at most.
+ * The one object that a person means: ref is a Name or a Unique Identifier. What has the form of a UUID is looked for
+ * as an identifier first, everything else as a name first. KS_E_NOT_FOUND: neither; KS_E_INVALID: several objects have
+ * that name, and the message lists them. Two round trips at most.
  */
 KS_API_MUST_CHECK int ks_client_find(struct ks_client *client, const struct ks_call *call, const char *ref,
                                      char ret_uid[KS_UID_SIZE], struct ks_error *error);
