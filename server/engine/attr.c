@@ -100,11 +100,21 @@ collect_core(struct ctx *ctx, const struct object *object, uint32_t tag, struct 
     return 0;
 }
 
+/* Secrets that people choose can be guessed from a Digest: it is for those who may read them. */
+bool
+attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t tag)
+{
+    const uint32_t type = object_type(object);
+    return tag == KMIP_TAG_DIGEST &&
+           (type == KMIP_OBJECT_TYPE_SECRET_DATA || type == KMIP_OBJECT_TYPE_OPAQUE_OBJECT) &&
+           !policy_may(ctx->client, RIGHT_READ, object);
+}
+
 static int
 collect_listed(struct ctx *ctx, const struct object *object, const struct kmip_attr *which, struct kmip_attrs *ret)
 {
     for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next) {
-        if (a->value == NULL || !known(ctx, a->tag) ||
+        if (a->value == NULL || !known(ctx, a->tag) || attr_is_hidden(ctx, object, a->tag) ||
             (which != NULL && (!attr_same(a, which->tag, which->vendor, which->name) ||
                                (which->index >= 0 && which->index != a->index))))
             continue;

@@ -22,6 +22,9 @@ int attr_values(struct ctx *ctx, const struct object *object, const struct kmip_
 /* Whether the attribute is put together from others when it is asked for. */
 bool attr_is_computed(uint32_t tag);
 
+/* Whether the client, who sees the object, may not know this attribute of it. */
+bool attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t tag);
+
 /* Whether both are about the same attribute. */
 bool attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct ks_span name);
 

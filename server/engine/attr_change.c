@@ -71,6 +71,15 @@ check_value(struct ctx *ctx, const struct kmip_attr *attr, const struct kmip_att
     return 0;
 }
 
+/* Else deleting and adding them anew would be the way around them. */
+static int
+check_unused(struct ctx *ctx, const struct core *core)
+{
+    if (core_has(core, CORE_USAGE_TOTAL) && core_get(core, CORE_USAGE_COUNT) != core_get(core, CORE_USAGE_TOTAL))
+        return engine_fail(ctx, COND_NOT_PERMITTED, "Usage Limits of which some is used can not be changed");
+    return 0;
+}
+
 static int
 set_usage_limits(struct ctx *ctx, struct core *core, const struct kmip_attr *attr)
 {
@@ -79,8 +88,7 @@ set_usage_limits(struct ctx *ctx, struct core *core, const struct kmip_attr *att
     int64_t n, u;
     if (core_from_item(CORE_USAGE_TOTAL, total, &n) != 0 || core_from_item(CORE_USAGE_UNIT, unit, &u) != 0 || n < 0)
         return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "Usage Limits need a Total that is not negative, and a Unit");
-    if (core_has(core, CORE_USAGE_TOTAL) && core_get(core, CORE_USAGE_COUNT) != core_get(core, CORE_USAGE_TOTAL))
-        return engine_fail(ctx, COND_NOT_PERMITTED, "Usage Limits of which some is used can not be changed");
+    KS_TRY(check_unused(ctx, core));
     core_set(core, CORE_USAGE_TOTAL, n);
     core_set(core, CORE_USAGE_COUNT, n);
     core_set(core, CORE_USAGE_UNIT, u);
@@ -260,12 +268,25 @@ same_name(const struct rev *a, struct ks_span name)
     return n > 1;
 }
 
+/* Revoke may leave a Protect Stop Date behind the end of the object: that is no reason to refuse other changes. */
+static bool
+dates_changed(const struct core *a, const struct core *b)
+{
+    static const enum core_id dates[] = {CORE_ACTIVATION_DATE, CORE_PROCESS_START_DATE, CORE_PROTECT_STOP_DATE,
+                                         CORE_DEACTIVATION_DATE};
+    bool changed = false;
+    for (size_t i = 0; i < KS_ARRAY_LEN(dates); i++)
+        changed = changed || core_has(a, dates[i]) != core_has(b, dates[i]) ||
+                  core_get(a, dates[i]) != core_get(b, dates[i]);
+    return changed;
+}
+
 int
 attr_check(struct ctx *ctx, const struct client *owner, const struct rev *draft, const struct object *self,
            bool changing)
 {
     const char *what;
-    if (!state_dates_fit(&draft->core, &what))
+    if ((self == NULL || dates_changed(&self->rev->core, &draft->core)) && !state_dates_fit(&draft->core, &what))
         return engine_fail(ctx, changing ? COND_WRONG_STATE : COND_ATTRIBUTE_VALUE, "the dates do not fit: %s", what);
     for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
         if (a->tag != KMIP_TAG_NAME || a->value == NULL)
@@ -486,6 +507,8 @@ attr_delete(struct ctx *ctx, const struct object *object, struct rev *draft, con
         if (before.first == NULL)
             return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s has no %s", object->uid, LABEL(which));
         *ret = before.first;
+        if (which->tag == KMIP_TAG_USAGE_LIMITS)
+            KS_TRY(check_unused(ctx, &draft->core));
         core_clear(&draft->core, id);
         if (which->tag == KMIP_TAG_USAGE_LIMITS) {
             core_clear(&draft->core, CORE_USAGE_COUNT);

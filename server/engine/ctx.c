@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "server/engine/ctx.h"
 
 /* The columns of the reason tables. */
@@ -43,6 +44,10 @@ engine_say(struct ctx *ctx, enum condition condition, const char *fmt, ...)
     const int n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     const size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    /* What was quoted may have been cut in the middle of a character. */
+    for (size_t i = 0; i < len && !ks_utf8_valid(KS_SPAN((const uint8_t *)text, len)); i++)
+        if ((text[i] & 0x80) != 0)
+            text[i] = '?';
     const char *message = ks_arena_dup(ctx->arena, text, len);
     ctx->failed = true;
     ctx->reason = condition_reason(condition, ctx->version);
@@ -133,8 +138,11 @@ static int
 check_state(struct ctx *ctx, const struct object *object, const struct use *use)
 {
     const struct state_row *row = &state_rows[use->use];
-    const enum state_column at = state_column(&object->rev->core, use->use, ctx->now);
-    const char *state = kmip_enum_name(KMIP_TAG_STATE, object_state(object));
+    struct core core = object->rev->core;
+    if (state_next_due(&core) <= ctx->now)
+        (void)state_settle(&core, ctx->now); /* a transition that is due and not yet carried out */
+    const enum state_column at = state_column(&core, use->use, ctx->now);
+    const char *state = kmip_enum_name(KMIP_TAG_STATE, (uint32_t)core_get(&core, CORE_STATE));
     char cell = row->cell[at];
     if (cell == 'O')
         cell = ctx->version < KMIP_V2_0 ? 'A' : 'Y';
@@ -228,6 +236,21 @@ engine_about(struct ctx *ctx, const struct object *object)
     e->length = (int)core_get(core, CORE_LENGTH);
     e->state_before = state_name((uint32_t)core_get(core, CORE_STATE));
     e->state_after = NULL;
+}
+
+void
+engine_note(struct ctx *ctx, const char *fmt, ...)
+{
+    char text[128];
+    va_list args;
+    va_start(args, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): started just above */
+    const int n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    const size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    const char *copy = ks_arena_dup(ctx->arena, text, len);
+    if (ctx->record != NULL && copy != NULL)
+        ctx->record->event.message = KS_SPAN((const uint8_t *)copy, len);
 }
 
 void

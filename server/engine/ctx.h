@@ -83,6 +83,8 @@ struct ctx {
     /* of the batch */
     struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
     size_t n_items;
+    size_t n_slow;   /* RSA keys that were made in the engine's thread */
+    size_t searched; /* objects that Locate has looked at */
     struct ks_span correlation; /* Server Correlation Value */
 
     /* of the item */
@@ -138,6 +140,8 @@ int engine_used(struct ctx *ctx, struct object *object, const struct use *use) K
 
 /* What the audit record says about the object of the item. */
 void engine_about(struct ctx *ctx, const struct object *object);
+/* Something that the record of a success says besides: another object that took part. */
+void engine_note(struct ctx *ctx, const char *fmt, ...) KS_PRINTF(2, 3);
 void engine_attribute_named(struct ctx *ctx, uint32_t tag, struct ks_span vendor, struct ks_span name);
 
 /* Unique Identifier of an object as payloads carry it. */

@@ -38,6 +38,10 @@ set_defaults(struct engine *engine)
         c->max_response = 1 << 20;
     if (c->default_lease_s == 0)
         c->default_lease_s = 3600;
+    if (c->batch_us == 0)
+        c->batch_us = 1000000;
+    if (c->search_most == 0)
+        c->search_most = 1 << 20;
     if (c->token_s == 0)
         c->token_s = 3600;
     if (c->certificate_s == 0)

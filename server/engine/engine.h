@@ -28,6 +28,8 @@ struct engine_config {
     int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
     bool refuse_legacy;          /* no new keys for 3DES and other algorithms that are not to be used any more */
+    size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
+    int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
     int64_t token_s;             /* validity of an enrolment token; 0: 3600 */
     int64_t certificate_s;       /* validity of a client's certificate; 0: 365 days */
     /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered.

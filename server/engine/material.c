@@ -166,6 +166,10 @@ int
 material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span *ret)
 {
     struct material material;
+    /* What was registered wrapped (No Encoding leaves it Key Material) is no key: anyone may know it. */
+    if (object->rev->wrapping != NULL)
+        return engine_fail(ctx, COND_KEY_FORMAT, "object %s was registered wrapped: it can not be used here",
+                           object->uid);
     KS_TRY(material_open(ctx, object, &material));
     if (material.kind == MATERIAL_BYTES) {
         *ret = material.bytes;
@@ -181,7 +185,7 @@ material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span 
         }
     }
     return engine_fail(ctx, COND_KEY_FORMAT,
-                       "the key material of object %s is wrapped or no symmetric key: it can not be used here",
+                       "the key material of object %s is no symmetric key: it can not be used here",
                        object->uid);
 }
 

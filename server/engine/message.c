@@ -18,7 +18,7 @@ enum {
     ALONE_RESPONSE = 32768, /* more than any answer of an operation that can not be undone */
 };
 
-enum { OP_SEALED = 1, OP_ALONE = 2 };
+enum { OP_SEALED = 1, OP_ALONE = 2, OP_HANDS_OUT = 4 };
 
 struct engine_op {
     uint32_t operation;
@@ -156,6 +156,16 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
     return 0;
 }
 
+/* One thread serves all: a batch of a thousand costly items must not keep the others waiting. */
+static int
+check_time(struct ctx *ctx)
+{
+    const struct engine *engine = ctx->engine;
+    if (ctx->item == 0 || engine->env.now_us(engine->env.arg) - ctx->now_us < engine->config.batch_us)
+        return 0;
+    return engine_fail(ctx, COND_SERVER_LIMIT, "the batch has taken too long; send the rest in another request");
+}
+
 /* Mandatory (2.x) asks for what this server does not do; true (1.x) and Optional only allow it. */
 static int
 check_asynchronous(struct ctx *ctx)
@@ -172,6 +182,7 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
 {
     const struct engine_op *row;
     KS_TRY(check_item(ctx, item, &row));
+    KS_TRY(check_time(ctx));
     KS_TRY(check_asynchronous(ctx));
     return row->run(ctx, item->payload, ret_payload);
 }
@@ -221,13 +232,18 @@ static void
 undo_batch(struct ctx *ctx, const struct tx *mark, struct kmip_response_batch_item **items, size_t n)
 {
     tx_rollback(ctx, mark);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct engine_op *row = find_op(items[i]->operation);
         if (items[i]->result_status == KMIP_RESULT_STATUS_SUCCESS)
             items[i]->result_status = KMIP_RESULT_STATUS_OPERATION_UNDONE;
+        if (row != NULL && (row->flags & OP_HANDS_OUT) != 0)
+            items[i]->payload = NULL;
+    }
     for (struct record *r = ctx->tx.first_record; r != NULL; r = r->next)
         if (r->event.batch_item >= 0 && r->event.status != NULL && r->event.reason == NULL) {
             r->event.status = "undone";
             r->event.state_after = NULL;
+            r->event.form = NULL;
         }
 }
 
@@ -389,13 +405,13 @@ handle(struct ctx *ctx, struct ks_span bytes)
     const struct tx mark = ctx->tx;
     KS_TRY(make_response(ctx, &response));
     KS_TRY(run_batch(ctx, request, response));
-    KS_TRY(encode(ctx, response));
-    if (ctx->reply->response.len > response_limit(ctx))
-        KS_TRY(too_large(ctx, &mark, response));
+    int encoded = encode(ctx, response);
+    if (encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx)))
+        encoded = too_large(ctx, &mark, response);
     /* Identifiers of items and what is wrong with each may be too large by themselves: one item says it for all. */
-    if (ctx->reply->response.len > response_limit(ctx))
+    if (encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx)))
         return refuse(ctx, COND_TOO_LARGE, "the answers to the items are too large together; split the batch");
-    return 0;
+    return encoded;
 }
 
 void

@@ -101,6 +101,7 @@ struct object {
     struct object *older, *newer; /* all objects in the order in which they were made */
     struct client *owner;
     struct rev *rev;
+    int64_t queued; /* the last time that was put into the heap for it; STATE_NEVER: none */
     uint32_t hash;
     char uid[37];
 };

@@ -126,10 +126,14 @@ static void
 due_compact(struct objects *objects)
 {
     size_t n = 0;
+    for (size_t i = 0; i < objects->n_due; i++)
+        objects->due[i].object->queued = STATE_NEVER;
     for (size_t i = 0; i < objects->n_due; i++) {
         const struct due d = objects->due[i];
-        if (state_next_due(&d.object->rev->core) == d.at)
-            objects->due[n++] = d;
+        if (d.object->queued == d.at || state_next_due(&d.object->rev->core) != d.at)
+            continue;
+        d.object->queued = d.at;
+        objects->due[n++] = d;
     }
     objects->n_due = n;
     for (size_t i = n / 2 + 1; i-- > 0;)
@@ -165,6 +169,8 @@ objects_due(struct objects *objects, int64_t now)
         const struct due d = objects->due[0];
         objects->due[0] = objects->due[--objects->n_due];
         due_down(objects, 0);
+        if (d.object->queued == d.at)
+            d.object->queued = STATE_NEVER;
         if (d.object->rev != NULL && state_next_due(&d.object->rev->core) <= now)
             return d.object;
     }
@@ -177,6 +183,7 @@ void
 objects_add(struct objects *objects, struct object *object)
 {
     object->hash = span_hash(object_uid(object));
+    object->queued = STATE_NEVER;
     struct object **bucket = &objects->by_uid[object->hash & (objects->n_buckets - 1)];
     object->hash_next = *bucket;
     *bucket = object;
@@ -243,7 +250,8 @@ objects_set(struct objects *objects, struct object *object, struct rev *rev)
         return;
     link_names(objects, rev);
     const int64_t at = state_next_due(&rev->core);
-    if (at != STATE_NEVER && objects->n_due < objects->cap_due) {
+    if (at != STATE_NEVER && at != object->queued && objects->n_due < objects->cap_due) {
+        object->queued = at;
         objects->due[objects->n_due] = (struct due){at, object};
         due_up(objects, objects->n_due++);
     }

@@ -13,6 +13,13 @@
 
 enum { ROW_FORMAT = 1, METADATA_FORMAT = 1, ROW_MAX = 4 << 20, CONTEXT_MAX = 64 + 12 * CORE_COUNT };
 
+/*
+ * What can be written can be read: an item takes 8 bytes at least in the row, and as an item of memory 48 at most, so
+ * LOAD_MAX holds whatever fits into METADATA_MAX. A row that did not load would keep the server from starting.
+ */
+enum { METADATA_MAX = 2 << 20, LOAD_MAX = 2 * ROW_MAX + 6 * METADATA_MAX };
+_Static_assert(sizeof(struct kmip_item) <= 48, "LOAD_MAX counts on it");
+
 /* AAD of a part. facts: those that may not be exchanged, for key material; NULL for metadata. */
 static int
 context(struct ks_span uid, uint64_t version, char part, const struct core *facts, struct ks_buf *ret)
@@ -120,7 +127,7 @@ row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
     uint8_t text[CONTEXT_MAX];
     if (draft->new_material)
         KS_TRY(seal_material(engine, arena, uid, draft));
-    KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ROW_MAX);
+    KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(METADATA_MAX);
     KS_TRY(put_metadata(&plain, owner, draft));
     struct ks_buf aad = {text, 0, sizeof(text), sizeof(text), 0};
     KS_TRY(context(uid, draft->version, 'm', NULL, &aad));
@@ -225,7 +232,7 @@ row_open(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
 int
 row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA((size_t)4 * ROW_MAX);
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(LOAD_MAX);
     struct rev draft = {0};
     struct ks_span owner;
     struct object *object = calloc(1, sizeof(*object));

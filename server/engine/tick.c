@@ -23,13 +23,23 @@ settle_one(struct ctx *ctx, struct object *object)
     return tx_put(ctx, object, &draft, true);
 }
 
+/*
+ * What one call settles. The rest follows with the next call, and meanwhile is treated as what it is about to be
+ * (engine_use): a hundred thousand keys, or a few huge ones, may end in the same second, and all of it has to fit into
+ * one reply.
+ */
+enum { SETTLE_MOST = 4096, SETTLE_BYTES = 16 << 20 };
+
 int
 engine_settle(struct ctx *ctx)
 {
     struct objects *objects = &ctx->engine->objects;
     if (engine_sealed(ctx->engine))
         return 0;
-    for (struct object *o = objects_due(objects, ctx->now); o != NULL; o = objects_due(objects, ctx->now)) {
+    for (unsigned n = 0; n < SETTLE_MOST && ctx->arena->used < SETTLE_BYTES; n++) {
+        struct object *o = objects_due(objects, ctx->now);
+        if (o == NULL)
+            return 0;
         const int rc = settle_one(ctx, o);
         if (rc == 0)
             continue;

@@ -134,6 +134,9 @@ wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_k
     KS_TRY(parameters_of(ctx, key, how->encryption_key_information->cryptographic_parameters, &p));
     KS_TRY(wrap_method(ctx, key, p, &method));
     KS_TRY(wrap_input(ctx, object, how, material, raw, &input));
+    const struct use use = {
+        .use = USE_PROTECT, .mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY, .bytes = (int64_t)input.len};
+    KS_TRY(engine_use(ctx, key, &use));
     KS_TRY(material_symmetric(ctx, key, &kek));
     KS_CLEANUP(ks_buf_done) struct ks_buf wrapped = KS_BUF(1 << 20);
     const int rc = ks_keywrap(method, kek, input, &wrapped, &diag);
@@ -142,6 +145,6 @@ wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_k
                                   : engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag);
     KS_TRY(wrapping_data(ctx, key, how, raw, &block->key_wrapping_data));
     KS_TRY(put_wrapped(ctx, ks_buf_span(&wrapped), block));
-    const struct use use = {.use = USE_PROTECT, .bytes = (int64_t)input.len};
+    engine_note(ctx, "wrapped with %s", key->uid);
     return engine_used(ctx, key, &use);
 }

@@ -18,6 +18,7 @@ static int64_t
 rig_now(void *arg)
 {
     struct rig *rig = arg;
+    rig->now_us += rig->step_us;
     return rig->real_time ? ks_clock_us() : rig->now_us;
 }
 

@@ -79,6 +79,11 @@ make_pair(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
     *ret = take_prepared(ctx, &params);
     if (*ret != NULL)
         return 0;
+    /* One whose parameters a template names could not be made beforehand; more would keep all others waiting. */
+    if (params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && ctx->n_slow++ != 0)
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "a request makes %d RSA key pairs at most, one where a template says which; send another",
+                           PREPARED_MOST);
     const int rc = ks_keygen_pair(&params, ret, &diag);
     if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
         return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
@@ -140,6 +145,7 @@ op_create_key_pair(struct ctx *ctx, const void *request, void **ret_response)
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PUBLIC_KEY, object_uid(public.object));
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR, object_uid(private.object));
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PRIVATE_KEY, object_uid(private.object));
+    engine_note(ctx, "with the public key %s", public.object->uid);
     response->private_key_unique_identifier = uid_of(private.object);
     response->public_key_unique_identifier = uid_of(public.object);
     *ret_response = response;

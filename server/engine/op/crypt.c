@@ -25,7 +25,11 @@ cipher_params(struct ctx *ctx, const struct object *key, const struct kmip_crypt
     ret->algorithm = (uint32_t)core_get(core, CORE_ALGORITHM);
     ret->mode = p->has_block_cipher_mode ? p->block_cipher_mode : 0;
     ret->padding = p->has_padding_method ? p->padding_method : 0;
-    ret->allow_legacy = !ctx->engine->config.refuse_legacy;
+    /* Modes are computed the one way that libcrypto has: what would make another one of them is not passed over. */
+    if (p->has_counter_length || p->has_fixed_field_length || p->has_invocation_field_length ||
+        p->has_initial_counter_value)
+        return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED,
+                           "the parts of a counter are not for this server to choose: send the whole as the IV");
     if (p->has_tag_length && (p->tag_length <= 0 || p->tag_length > KS_CIPHER_TAG_MAX))
         return engine_fail(ctx, COND_BAD_PARAMETERS, "a Tag Length of %d bytes is not possible", (int)p->tag_length);
     ret->tag_len = p->has_tag_length ? (size_t)p->tag_length : 0;
@@ -102,6 +106,7 @@ op_encrypt(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(parameters_of(ctx, key, r->cryptographic_parameters, &p));
     KS_TRY(cipher_params(ctx, key, p, &params));
     KS_TRY(material_symmetric(ctx, key, &bytes));
+    params.allow_legacy = false; /* what is old is read, nothing new is made with it */
     KS_TRY(encrypt_iv(ctx, p, r->has_iv_counter_nonce, r->iv_counter_nonce, bytes.len, &params, &made));
     if (r->has_authenticated_encryption_additional_data)
         params.aad = r->authenticated_encryption_additional_data;
@@ -147,6 +152,7 @@ op_decrypt(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(material_symmetric(ctx, key, &bytes));
     if (r->has_iv_counter_nonce)
         params.iv = r->iv_counter_nonce;
+    params.allow_legacy = true;
     int rc = ks_cipher_iv_len(&params, bytes.len, &iv_len, &diag);
     if (rc != 0)
         return fail_cipher(ctx, rc, &diag);

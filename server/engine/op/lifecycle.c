@@ -67,6 +67,9 @@ op_revoke(struct ctx *ctx, const void *request, void **ret_response)
                                                                                              : USE_REVOKE};
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
     KS_TRY(engine_use(ctx, object, &use));
+    const uint32_t code = r->revocation_reason->revocation_reason_code;
+    if (r->has_compromise_occurrence_date && !compromises(code))
+        return engine_fail(ctx, COND_BAD_FIELD, "a Compromise Occurrence Date goes with a compromise alone");
     if (r->has_compromise_occurrence_date && r->compromise_occurrence_date > ctx->now)
         return engine_fail(ctx, COND_BAD_FIELD, "the Compromise Occurrence Date is in the future");
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));

@@ -53,10 +53,24 @@ make_filters(struct ctx *ctx, const struct kmip_attrs *attrs, struct query *q)
     return 0;
 }
 
+/* No attribute of KMIP has more fields; more would be a client's structure that takes the square of its size. */
+enum { FIELDS_MOST = 64 };
+
+static bool
+has_few_fields(const struct kmip_item *item)
+{
+    size_t n = 0;
+    for (const struct kmip_item *field = item->first; field != NULL && n <= FIELDS_MOST; field = field->next)
+        n++;
+    return n <= FIELDS_MOST;
+}
+
 /* A structure matches if every field that the filter has is there and equal. */
 static bool
 value_matches(const struct kmip_item *value, const struct kmip_item *want)
 {
+    if (want->type == KMIP_TYPE_STRUCTURE && !has_few_fields(want))
+        return kmip_item_equal(value, want);
     if (want->type != KMIP_TYPE_STRUCTURE || value->type != KMIP_TYPE_STRUCTURE)
         return value->type == want->type && kmip_item_equal(value, want);
     for (const struct kmip_item *field = want->first; field != NULL; field = field->next) {
@@ -121,7 +135,7 @@ filter_matches(struct ctx *ctx, const struct object *object, const struct filter
         return 0;
     }
     if (!attr_is_computed(tag)) {
-        *ret = listed_matches(object->rev, f);
+        *ret = !attr_is_hidden(ctx, object, tag) && listed_matches(object->rev, f);
         return 0;
     }
     *ret = false;
@@ -201,7 +215,13 @@ search(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struc
 {
     struct candidates c = {.q = q};
     bool match;
+    /* The first search of a request looks at all there is; a batch of a thousand would stop the server for others. */
+    if (ctx->searched >= ctx->engine->config.search_most)
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "the searches of this request have looked at %zu objects; send the rest in another request",
+                           ctx->searched);
     for (struct object *o = candidate(ctx, &c, true); o != NULL; o = candidate(ctx, &c, false)) {
+        ctx->searched++;
         if (found->n != 0 && found->v[found->n - 1] == o)
             continue; /* two of its names hash alike */
         KS_TRY(matches(ctx, o, q, &match));

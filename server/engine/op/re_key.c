@@ -10,10 +10,11 @@ new_dates(struct ctx *ctx, const struct kmip_re_key_request *r, struct core *cor
         return 0;
     const int64_t activation = ctx->now + r->offset;
     for (size_t i = 0; i < KS_ARRAY_LEN(along); i++) {
-        int64_t moved;
+        int64_t by, moved;
         if (!core_has(core, along[i]) || !core_has(core, CORE_ACTIVATION_DATE))
             continue;
-        if (__builtin_add_overflow(core_get(core, along[i]), activation - core_get(core, CORE_ACTIVATION_DATE), &moved))
+        if (__builtin_sub_overflow(activation, core_get(core, CORE_ACTIVATION_DATE), &by) ||
+            __builtin_add_overflow(core_get(core, along[i]), by, &moved))
             return engine_fail(ctx, COND_BAD_FIELD, "the Offset moves a date beyond what a date can be");
         core_set(core, along[i], moved);
     }
@@ -57,6 +58,19 @@ override(struct ctx *ctx, const struct kmip_attrs *attrs, struct rev *draft)
     return attr_new(ctx, attrs, draft);
 }
 
+/* A key that was replaced is not replaced again: there would be two that took its place. */
+static bool
+replaced(const struct object *object)
+{
+    for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next) {
+        const struct kmip_item *type =
+            a->tag == KMIP_TAG_LINK && a->value != NULL ? kmip_item_child(a->value, KMIP_TAG_LINK_TYPE) : NULL;
+        if (type != NULL && type->type == KMIP_TYPE_ENUMERATION && type->u32 == KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK)
+            return true;
+    }
+    return false;
+}
+
 int
 op_re_key(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -69,6 +83,8 @@ op_re_key(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(engine_use(ctx, old, &use));
     if (object_type(old) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
         return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no symmetric key", old->uid);
+    if (replaced(old))
+        return engine_fail(ctx, COND_NOT_PERMITTED, "object %s has a replacement already; re-key that one", old->uid);
     KS_TRY(inherit(ctx, old, &draft));
     KS_TRY(new_dates(ctx, r, &draft.core));
     KS_TRY(override(ctx, &r->attributes, &draft));
@@ -82,6 +98,7 @@ op_re_key(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(rev_draft(ctx->arena, old->rev, &old_draft));
     KS_TRY(attr_link(ctx, &old_draft, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, object_uid(made)));
     KS_TRY(tx_put(ctx, old, &old_draft, true));
+    engine_note(ctx, "replaces %s", old->uid);
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_RE_KEY, object_uid(made));
     response->unique_identifier = uid_of(made);
     *ret_response = response;
