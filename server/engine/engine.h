@@ -27,7 +27,7 @@ struct engine_config {
     size_t max_response;         /* bytes; 0: 1 MiB */
     int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
-    bool refuse_legacy;          /* no new keys for 3DES and other algorithms that are not to be used any more */
+    bool refuse_legacy;          /* makes no keys for 3DES and other algorithms that are not to be used any more */
     size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
     int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
     int64_t token_s;             /* validity of an enrolment token; 0: 3600 */

@@ -414,8 +414,11 @@ set_up(struct vault *v, struct ks_diag *diag)
         (void)snprintf(v->node, sizeof(v->node), "keystead");
     KS_TRY(ks_crypto_init(diag));
     const struct engine_env env = {.now_us = env_now, .random = env_random};
-    const struct engine_config config = {
-        .node = ks_span_str(v->node), .max_response = FRAME_BODY_MAX - 4096, .unseal = vault_unseal, .unseal_arg = v};
+    const struct engine_config config = {.node = ks_span_str(v->node),
+                                         .max_response = FRAME_BODY_MAX - 4096,
+                                         .refuse_legacy = strcmp(v->config->policy_legacy_algorithms, "refuse") == 0,
+                                         .unseal = vault_unseal,
+                                         .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);
     rc = rc != 0 ? rc : prepare_pool_new(PREPARE_THREADS, &v->pool);
     if (rc != 0)
