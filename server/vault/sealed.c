@@ -23,7 +23,7 @@ path_of(const char *audit_dir, struct ks_buf *ret, struct ks_diag *diag)
 static size_t
 whole(struct ks_span text)
 {
-    const uint8_t *last = text.len != 0 ? memrchr(text.data, '\n', text.len) : NULL;
+    const uint8_t *last = text.data != NULL ? memrchr(text.data, '\n', text.len) : NULL;
     return last != NULL ? (size_t)(last - text.data) + 1 : 0;
 }
 
