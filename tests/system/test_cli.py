@@ -262,10 +262,12 @@ def test_using_a_name_leaves_no_failure_in_the_audit_trail(fresh):
     uid = create(fresh, "invoices")
     for key in ("invoices", uid):
         fresh.run("key", "show", key)
-        fresh.run("key", "rotate", key)
+    fresh.run("key", "rotate", "invoices")
     assert fresh.run("audit", "show", "--failed", "--json").stdout == ""
+    assert "has a replacement already" in fails(fresh, "denied", "key", "rotate", uid)
     fails(fresh, "not found", "key", "show", "nothing")
-    assert json.loads(fresh.run("audit", "show", "--failed", "--json").stdout)["object"] == "nothing"
+    lines = fresh.run("audit", "show", "--failed", "--json").stdout.splitlines()
+    assert [json.loads(line)["object"] for line in lines] == [uid, "nothing"]
 
 
 def test_names_cannot_play_with_the_terminal(instance, name):

@@ -382,3 +382,15 @@ def test_a_full_disk_fails_closed_and_recovers(tmp_path):
         if made is not None:
             made.stop()
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_old_algorithms_are_a_matter_of_configuration(fresh):
+    make = ("key", "create", "old", "--algorithm", "3des", "--length", "168")
+    fresh.start()
+    assert fresh.run(*make).returncode == 0
+    fresh.stop()
+    fresh.configure("policy", legacy_algorithms="refuse")
+    fresh.start()
+    assert fresh.run("key", "get", "old").returncode == 0  # what there is stays
+    done = fresh.run(*make[:2], "older", *make[3:], check=False)
+    assert done.returncode != 0 and "legacy" in done.stderr
