@@ -105,8 +105,7 @@ bool
 attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t tag)
 {
     const uint32_t type = object_type(object);
-    return tag == KMIP_TAG_DIGEST &&
-           (type == KMIP_OBJECT_TYPE_SECRET_DATA || type == KMIP_OBJECT_TYPE_OPAQUE_OBJECT) &&
+    return tag == KMIP_TAG_DIGEST && (type == KMIP_OBJECT_TYPE_SECRET_DATA || type == KMIP_OBJECT_TYPE_OPAQUE_OBJECT) &&
            !policy_may(ctx->client, RIGHT_READ, object);
 }
 

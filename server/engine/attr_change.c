@@ -276,8 +276,8 @@ dates_changed(const struct core *a, const struct core *b)
                                          CORE_DEACTIVATION_DATE};
     bool changed = false;
     for (size_t i = 0; i < KS_ARRAY_LEN(dates); i++)
-        changed = changed || core_has(a, dates[i]) != core_has(b, dates[i]) ||
-                  core_get(a, dates[i]) != core_get(b, dates[i]);
+        changed =
+            changed || core_has(a, dates[i]) != core_has(b, dates[i]) || core_get(a, dates[i]) != core_get(b, dates[i]);
     return changed;
 }
 

@@ -185,8 +185,7 @@ material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span 
         }
     }
     return engine_fail(ctx, COND_KEY_FORMAT,
-                       "the key material of object %s is no symmetric key: it can not be used here",
-                       object->uid);
+                       "the key material of object %s is no symmetric key: it can not be used here", object->uid);
 }
 
 /* Writing keys */

@@ -460,10 +460,8 @@ old_ciphers_protect_nothing(void **unused)
     talk_refused(&t, KMIP_OPERATION_GET, wrapped_get(&t, other, id),
                  KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
     /* Old data can still be read. */
-    const struct kmip_decrypt_request d = {.unique_identifier = uid(id),
-                                           .cryptographic_parameters = &p,
-                                           .data = KS_LIT("12345678"),
-                                           .has_data = true};
+    const struct kmip_decrypt_request d = {
+        .unique_identifier = uid(id), .cryptographic_parameters = &p, .data = KS_LIT("12345678"), .has_data = true};
     talk_do(&t, KMIP_OPERATION_DECRYPT, &d);
     talk_close(&t);
 }
