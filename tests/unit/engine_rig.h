@@ -18,7 +18,7 @@ struct rig {
     struct engine *engine;
     struct engine_reply reply;
     struct identity admin, client, stranger, nobody;
-    int64_t now_us; /* the clock, unless it is the system's */
+    int64_t now_us;  /* the clock, unless it is the system's */
     int64_t step_us; /* by which each reading puts it on */
     bool real_time;
     bool predictable; /* random numbers count: the same requests get the same identifiers */
