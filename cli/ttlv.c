@@ -84,7 +84,7 @@ is_base64(struct ks_span in)
     if (in.len < 8 || (memcmp(in.data, "Qg", 2) != 0 && memcmp(in.data, "VA", 2) != 0))
         return false;
     for (size_t i = 0; i < in.len; i++)
-        if (isalnum(in.data[i]) == 0 && memchr("+/=\r\n", in.data[i], 5) == NULL)
+        if (isalnum(in.data[i]) == 0 && (in.data[i] == 0 || strchr("+/=\r\n", in.data[i]) == NULL))
             return false;
     return true;
 }
