@@ -635,7 +635,9 @@ def test_ctrl_c_ends_a_waiting_command(fresh):
         os.kill(pid, signal.SIGSTOP)
     try:
         waiting = subprocess.Popen([KEYSTEAD, "status", "--dir", str(fresh.dir)], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+                                   stderr=subprocess.PIPE,
+                                   # Tests in the background inherit an ignored SIGINT; a command at a terminal does not.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(0.3)
         waiting.send_signal(signal.SIGINT)
         waiting.communicate(timeout=20)
