@@ -72,7 +72,7 @@ static int
 encode_message(const struct kmip_schema *schema, const struct kmip_protocol_version *number, const void *msg,
                struct kmip_writer *w, struct ks_diag *diag)
 {
-    struct kmip_encoder e = {.w = w, .diag = diag};
+    struct kmip_encoder e = {.w = w, .request = schema == &kmip_schema_request_message, .diag = diag};
     if (number == NULL ||
         kmip_version_find(number->protocol_version_major, number->protocol_version_minor, &e.version) != 0)
         return ks_fail(diag, KS_E_UNSUPPORTED, "the header of the message has no protocol version that is supported");

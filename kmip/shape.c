@@ -504,6 +504,11 @@ kmip_refs_decode(struct kmip_decoder *d, const struct kmip_field *field, const s
         return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "%s or %s is expected, not %s",
                            kmip_type_name(KMIP_TYPE_ENUMERATION), kmip_type_name(KMIP_TYPE_STRUCTURE),
                            kmip_type_name(event->item.type));
+    /* In memory these two mean a name of 1.x that is none, and a vendor's attribute, which only a structure names. */
+    if (event->item.type == KMIP_TYPE_ENUMERATION && (ref.tag == 0 || ref.tag == KMIP_TAG_ATTRIBUTE))
+        return d->strict ? kmip_misfit(d, KMIP_MISFIT_ATTRIBUTE, "%s 0x%08X names no attribute",
+                                       kmip_tag_xml_name(field->tag), ref.tag)
+                         : 0;
     KS_TRY(kmip_decode_grow(d, (void **)&refs->v, refs->n, sizeof(*refs->v)));
     refs->v[refs->n++] = ref;
     return 0;
@@ -514,16 +519,16 @@ kmip_refs_encode(struct kmip_encoder *e, const struct kmip_field *field, const s
 {
     for (size_t i = 0; i < refs->n; i++) {
         const struct kmip_attr_ref *ref = &refs->v[i];
-        const bool known = has_ref(ref->tag, ref->vendor, (int)e->version);
+        const bool wanted = e->request || has_ref(ref->tag, ref->vendor, (int)e->version);
         if (field->kind == KMIP_KIND_REFS_1) {
-            if (known || ref->tag == 0)
+            if (wanted || ref->tag == 0)
                 KS_TRY(put_name(e, ref->tag, ref->vendor, ref->name));
         } else if (ref->tag == KMIP_TAG_ATTRIBUTE) {
             KS_TRY(kmip_writer_begin(e->w, field->tag));
             KS_TRY(put_text(e, KMIP_TAG_VENDOR_IDENTIFICATION, ref->vendor));
             KS_TRY(put_text(e, KMIP_TAG_ATTRIBUTE_NAME, ref->name));
             KS_TRY(kmip_writer_end(e->w));
-        } else if (ref->tag != 0 && (known || kmip_attr_rule_find(ref->tag) == NULL)) {
+        } else if (ref->tag != 0 && (wanted || kmip_attr_rule_find(ref->tag) == NULL)) {
             /* What is no attribute at all goes out as it came in: the answer to it is the server's. */
             const struct kmip_item item = {.tag = field->tag, .type = KMIP_TYPE_ENUMERATION, .u32 = ref->tag};
             KS_TRY(kmip_writer_leaf(e->w, &item));

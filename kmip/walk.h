@@ -48,6 +48,7 @@ int kmip_decode_grow(struct kmip_decoder *d, void **array, size_t n, size_t size
 struct kmip_encoder {
     struct kmip_writer *w;
     enum kmip_version version;
+    bool request; /* references go out as they came in: left out, a question for one attribute would be for all */
     struct ks_diag *diag;
 };
 

@@ -159,6 +159,18 @@ what_a_version_lacks_is_left_out(void **state)
     }
 }
 
+/* A question for what the version lacks is not turned into one without names, which asks for everything. */
+static void
+a_reference_in_a_request_is_never_left_out(void **state)
+{
+    (void)state;
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 20);
+    struct kmip_request_message *m = decode(
+        request("2.1", "GetAttributes", UID "<AttributeReference type='Enumeration' value='RotateInterval'/>"), &arena);
+    assert_string_equal(encode_as(m, "2.0"), UID "<AttributeReference type='Enumeration' value='RotateInterval'/>");
+    assert_string_equal(encode_as(m, "1.4"), UID "<AttributeName type='TextString' value='Rotate Interval'/>");
+}
+
 static void
 a_custom_attribute_is_one_of_a_vendor(void **state)
 {
@@ -243,6 +255,10 @@ static const struct {
      UID "<Attribute><AttributeName type='TextString' value='x-a'/><AttributeIndex type='Integer' "
          "value='-1'/></Attribute>",
      KS_E_MALFORMED, KMIP_RESULT_REASON_INVALID_MESSAGE, "not negative"},
+    {"2.1", "DeleteAttribute", UID "<AttributeReference type='Enumeration' value='0x00000000'/>", KS_E_MALFORMED,
+     KMIP_RESULT_REASON_INVALID_ATTRIBUTE, "AttributeReference 0x00000000 names no attribute"},
+    {"2.1", "DeleteAttribute", UID "<AttributeReference type='Enumeration' value='0x00420008'/>", KS_E_MALFORMED,
+     KMIP_RESULT_REASON_INVALID_ATTRIBUTE, "AttributeReference 0x00420008 names no attribute"},
     {"1.4", "0x80001234", UID, KS_E_UNSUPPORTED, KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED,
      "RequestPayload at offset 277: the operation 0x80001234 is not supported"},
     {"1.1", "Encrypt", UID, KS_E_UNSUPPORTED, KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED,
@@ -431,6 +447,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_attribute_is_the_same_in_every_version),
         cmocka_unit_test(what_a_version_lacks_is_left_out),
+        cmocka_unit_test(a_reference_in_a_request_is_never_left_out),
         cmocka_unit_test(a_custom_attribute_is_one_of_a_vendor),
         cmocka_unit_test(a_fault_is_that_of_its_batch_item),
         cmocka_unit_test(the_other_batch_items_are_whole),
