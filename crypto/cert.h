@@ -59,6 +59,7 @@ struct ks_cert_info {
     bool is_ca;
     struct ks_span subject_der, issuer_der, serial_der; /* for KMIP's certificate attributes */
     struct ks_span public_key;                          /* SubjectPublicKeyInfo, DER */
+    uint32_t signature;                                 /* KMIP Digital Signature Algorithm; 0: another one */
     struct ks_pkey_info key;                            /* algorithm 0: a kind of key that crypto/ does not offer */
 };
 

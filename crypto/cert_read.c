@@ -1,5 +1,6 @@
 /* Reading certificates and requests (crypto/cert.h). */
 #include <arpa/inet.h>
+#include <keystead/kmip.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <time.h>
@@ -226,6 +227,41 @@ key_info(const X509 *cert, struct ks_cert_info *info)
     ERR_clear_error(); /* of a kind of key that is not offered */
 }
 
+/* How the certificate is signed, in KMIP's words. */
+static uint32_t
+signature_of(const X509 *cert)
+{
+    static const struct {
+        int nid;
+        uint32_t algorithm;
+    } rows[] = {
+        {NID_md2WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_MD2_WITH_RSA_ENCRYPTION},
+        {NID_md5WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_MD5_WITH_RSA_ENCRYPTION},
+        {NID_sha1WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_1_WITH_RSA_ENCRYPTION},
+        {NID_sha224WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_224_WITH_RSA_ENCRYPTION},
+        {NID_sha256WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_256_WITH_RSA_ENCRYPTION},
+        {NID_sha384WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_384_WITH_RSA_ENCRYPTION},
+        {NID_sha512WithRSAEncryption, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_512_WITH_RSA_ENCRYPTION},
+        {NID_rsassaPss, KMIP_DIGITAL_SIGNATURE_ALGORITHM_RSASSA_PSS},
+        {NID_dsaWithSHA1, KMIP_DIGITAL_SIGNATURE_ALGORITHM_DSA_WITH_SHA_1},
+        {NID_dsa_with_SHA224, KMIP_DIGITAL_SIGNATURE_ALGORITHM_DSA_WITH_SHA224},
+        {NID_dsa_with_SHA256, KMIP_DIGITAL_SIGNATURE_ALGORITHM_DSA_WITH_SHA256},
+        {NID_ecdsa_with_SHA1, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA_1},
+        {NID_ecdsa_with_SHA224, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA224},
+        {NID_ecdsa_with_SHA256, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256},
+        {NID_ecdsa_with_SHA384, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA384},
+        {NID_ecdsa_with_SHA512, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA512},
+        {NID_RSA_SHA3_256, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA3_256_WITH_RSA_ENCRYPTION},
+        {NID_RSA_SHA3_384, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA3_384_WITH_RSA_ENCRYPTION},
+        {NID_RSA_SHA3_512, KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA3_512_WITH_RSA_ENCRYPTION},
+    };
+    const int nid = X509_get_signature_nid(cert);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].nid == nid)
+            return rows[i].algorithm;
+    return 0;
+}
+
 static int
 parse(X509 *cert, struct ks_arena *arena, struct ks_cert_info *info, struct ks_diag *diag)
 {
@@ -252,6 +288,7 @@ parse(X509 *cert, struct ks_arena *arena, struct ks_cert_info *info, struct ks_d
     len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
     KS_TRY(take_der(der, len, arena, &info->public_key, diag));
     key_info(cert, info);
+    info->signature = signature_of(cert);
     return 0;
 }
 

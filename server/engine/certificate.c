@@ -108,9 +108,17 @@ put_identifiers(struct ctx *ctx, struct rev *draft, const struct ks_cert_info *i
                       KMIP_V2_1));
     KS_TRY(put_struct(ctx, draft, KMIP_TAG_X_509_CERTIFICATE_ISSUER, &kmip_schema_x_509_certificate_issuer, &issuer,
                       KMIP_V2_1));
-    /* The text forms of 1.0, which 1.1 to 1.4 still know. */
+    /* The text forms of 1.0, which 1.1 to 1.4 still know; the serial number in capitals, as the published cases have
+     * it.
+     */
+    char *serial = ks_arena_dup(ctx->arena, info->serial, strlen(info->serial));
+    if (serial == NULL)
+        return KS_E_NOMEM;
+    for (char *c = serial; *c != '\0'; c++)
+        if (*c >= 'a' && *c <= 'f')
+            *c = (char)(*c - 'a' + 'A');
     const struct kmip_certificate_identifier id1 = {
-        .issuer = ks_span_str(info->issuer), .serial_number = ks_span_str(info->serial), .has_serial_number = true};
+        .issuer = ks_span_str(info->issuer), .serial_number = ks_span_str(serial), .has_serial_number = true};
     const struct kmip_certificate_subject subject1 = {.certificate_subject_distinguished_name =
                                                           ks_span_str(info->subject)};
     const struct kmip_certificate_issuer issuer1 = {.certificate_issuer_distinguished_name = ks_span_str(info->issuer)};
@@ -119,6 +127,17 @@ put_identifiers(struct ctx *ctx, struct rev *draft, const struct ks_cert_info *i
     KS_TRY(
         put_struct(ctx, draft, KMIP_TAG_CERTIFICATE_SUBJECT, &kmip_schema_certificate_subject, &subject1, KMIP_V1_4));
     return put_struct(ctx, draft, KMIP_TAG_CERTIFICATE_ISSUER, &kmip_schema_certificate_issuer, &issuer1, KMIP_V1_4);
+}
+
+static int
+put_signature(struct ctx *ctx, struct rev *draft, uint32_t algorithm)
+{
+    struct kmip_item *item = kmip_item_new(ctx->arena, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM, KMIP_TYPE_ENUMERATION);
+    if (item == NULL)
+        return KS_E_NOMEM;
+    item->u32 = algorithm;
+    attr_drop(draft, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM);
+    return attr_put(ctx, draft, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM, item);
 }
 
 int
@@ -134,6 +153,10 @@ certificate_facts(struct ctx *ctx, struct ks_span der, struct rev *draft)
         core_set(&draft->core, CORE_ALGORITHM, info.key.algorithm);
     if (info.key.bits != 0 && !core_has(&draft->core, CORE_LENGTH))
         core_set(&draft->core, CORE_LENGTH, info.key.bits);
+    /* 2.x wants one of every object and has none for certificates: the published cases have Raw. */
+    core_set(&draft->core, CORE_KEY_FORMAT_TYPE, KMIP_KEY_FORMAT_TYPE_RAW);
+    if (info.signature != 0)
+        KS_TRY(put_signature(ctx, draft, info.signature));
     KS_TRY(put_name_parts(ctx, draft, info.subject, false));
     KS_TRY(put_name_parts(ctx, draft, info.issuer, true));
     return put_identifiers(ctx, draft, &info);

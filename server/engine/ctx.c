@@ -85,8 +85,9 @@ uid_resolve(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
     if (slot == 0 || slot >= PLACEHOLDERS)
         return engine_fail(ctx, COND_BAD_FIELD, "the Unique Identifier enumeration has no value 0x%x", (unsigned)slot);
     if (ctx->placeholder[slot].len == 0)
-        return engine_fail(ctx, slot == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER ? COND_MISSING : COND_UNKNOWN_OBJECT,
-                           "the request names no object and no item before it in the batch has set one");
+        return engine_fail(
+            ctx, slot == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER && !ctx->found_none ? COND_MISSING : COND_UNKNOWN_OBJECT,
+            "the request names no object and no item before it in the batch has set one");
     *ret = ctx->placeholder[slot];
     return 0;
 }
@@ -283,6 +284,7 @@ engine_result(struct ctx *ctx, uint32_t slot, struct ks_span uid)
     if (ks_arena_span(ctx->arena, uid, &copy) != 0)
         copy = KS_SPAN_NONE;
     ctx->placeholder[KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER] = copy;
+    ctx->found_none = copy.len == 0;
     if (slot < PLACEHOLDERS)
         ctx->placeholder[slot] = copy;
 }

@@ -82,6 +82,7 @@ struct ctx {
 
     /* of the batch */
     struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
+    bool found_none; /* the last Locate has emptied the ID Placeholder */
     size_t n_items;
     size_t n_slow;              /* RSA keys that were made in the engine's thread */
     size_t searched;            /* objects that Locate has looked at */

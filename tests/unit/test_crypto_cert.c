@@ -91,6 +91,7 @@ issued_certificates_say_what_was_asked(void **state)
     assert_true(info.not_before == now && info.not_after == now + YEAR);
     assert_false(info.is_ca);
     assert_int_equal(info.key.curve, KMIP_RECOMMENDED_CURVE_P_256);
+    assert_int_equal(info.signature, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256);
     assert_true(strlen(info.serial) > 20 && strlen(info.serial) <= 40);
     KS_PKEY *same = NULL;
     assert_int_equal(ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_X_509, false, 0, 0, info.public_key, &same, NULL), 0);

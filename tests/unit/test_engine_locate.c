@@ -1,6 +1,8 @@
 /* Locate: filters one by one, ranges of dates, storage status, offset and maximum, groups. */
 #include "engine_talk.h"
 
+#include "kmip/schema.h"
+
 enum { MASK = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT };
 
 static const struct kmip_locate_response *
@@ -166,13 +168,157 @@ masks_names_and_groups(void **unused)
     talk_close(&t);
 }
 
+/* 2.x and the cases of 1.4 have the newest first, 1.1 to 1.3 the oldest; whether or not an index answers. */
+static void
+the_order_is_that_of_the_version(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *ids[3];
+    for (size_t i = 0; i < 3; i++) {
+        ids[i] = make_key(&t, NULL, MASK);
+        t.rig.now_us += 1000;
+    }
+    /* Of one name, which only templates and keys of several owners can have: an administrator sees them all. */
+    const char *mine = make_key(&t, "same", MASK);
+    t.rig.now_us += 1000000;
+    t.who = &t.rig.admin;
+    const char *theirs = make_key(&t, "same", MASK);
+    struct kmip_locate_request all = {.attributes = {.present = true}}, named = all;
+    put_name(&t, &named.attributes, "same");
+    for (enum kmip_version v = KMIP_V1_0; v <= KMIP_V2_1; v++) {
+        t.version = v;
+        const struct kmip_locate_response *r = locate(&t, &all);
+        const bool newest = v >= KMIP_V1_4;
+        assert_int_equal(r->n_unique_identifier, 5);
+        for (size_t i = 0; i < 3; i++)
+            assert_true(ks_span_is(r->unique_identifier[newest ? 4 - i : i].text, ids[i]));
+        r = locate(&t, &named);
+        assert_int_equal(r->n_unique_identifier, 2);
+        assert_true(ks_span_is(r->unique_identifier[newest ? 1 : 0].text, mine));
+        assert_true(ks_span_is(r->unique_identifier[newest ? 0 : 1].text, theirs));
+        named.has_maximum_items = true;
+        named.maximum_items = 1;
+        r = locate(&t, &named);
+        assert_int_equal(r->n_unique_identifier, 1);
+        assert_true(ks_span_is(r->unique_identifier[0].text, newest ? theirs : mine));
+        named.has_maximum_items = false;
+    }
+    talk_close(&t);
+}
+
+static void
+put_limits(struct talk *t, struct kmip_attrs *attrs, int64_t total, int64_t count)
+{
+    const struct kmip_usage_limits limits = {.usage_limits_total = total,
+                                             .usage_limits_count = count,
+                                             .has_usage_limits_count = count >= 0,
+                                             .usage_limits_unit = KMIP_USAGE_LIMITS_UNIT_OBJECT};
+    struct kmip_item *item;
+    assert_int_equal(kmip_item_encode(&kmip_schema_usage_limits, KMIP_V2_1, &limits, &t->arena, &item), 0);
+    item->tag = KMIP_TAG_USAGE_LIMITS;
+    attrs->present = true;
+    assert_non_null(kmip_attrs_add(&t->arena, attrs, KMIP_TAG_USAGE_LIMITS, item));
+}
+
+/* At least so many units (2.1: 6.1.28). */
+static void
+usage_limits_are_a_least(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, NULL, MASK);
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(id)};
+    put_limits(&t, &add.new_attribute, 100, -1);
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    static const struct {
+        int64_t total, count;
+        bool found;
+    } rows[] = {{100, -1, true}, {99, 99, true}, {1, 100, true}, {101, -1, false}, {100, 101, false}};
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        struct kmip_locate_request r = {.attributes = {.present = true}};
+        put_limits(&t, &r.attributes, rows[i].total, rows[i].count);
+        assert_int_equal(finds(&t, &r, id), rows[i].found);
+    }
+    talk_close(&t);
+}
+
+/* "If a Date attribute is set to its largest possible value, then it is equivalent to an undefined attribute." */
+static void
+the_largest_date_is_none(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *without = make_key(&t, NULL, MASK), *with = make_key(&t, NULL, MASK);
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(with)};
+    put_number(&t, &add.new_attribute, KMIP_TAG_DEACTIVATION_DATE, RIG_START_S + 100);
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    struct kmip_locate_request none = {.attributes = {.present = true}}, after = none;
+    put_number(&t, &none.attributes, KMIP_TAG_DEACTIVATION_DATE, INT64_MAX);
+    assert_true(finds(&t, &none, without));
+    assert_false(finds(&t, &none, with));
+    put_number(&t, &after.attributes, KMIP_TAG_DEACTIVATION_DATE, RIG_START_S + 50);
+    put_number(&t, &after.attributes, KMIP_TAG_DEACTIVATION_DATE, INT64_MAX);
+    assert_true(finds(&t, &after, without));
+    assert_true(finds(&t, &after, with));
+    talk_close(&t);
+}
+
+/* Fresh members come in the order in which they were put in (1.x); of the group "default" there always is one more. */
+static void
+members_of_groups(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.version = KMIP_V1_2;
+    struct kmip_locate_request fresh = {.attributes = {.present = true},
+                                        .has_object_group_member = true,
+                                        .object_group_member = KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH};
+    struct kmip_locate_request other = fresh;
+    put_text(&t, &fresh.attributes, KMIP_TAG_OBJECT_GROUP, "default");
+    put_text(&t, &other.attributes, KMIP_TAG_OBJECT_GROUP, "pool");
+    assert_int_equal(locate(&t, &other)->n_unique_identifier, 0);
+    const struct kmip_locate_response *r = locate(&t, &fresh);
+    assert_int_equal(r->n_unique_identifier, 1);
+    const char *first = uid_string(&t, &r->unique_identifier[0]);
+    assert_int_equal(locate(&t, &fresh)->n_unique_identifier, 1);
+    assert_true(finds(&t, &fresh, first)); /* still fresh: it was not handed out */
+    assert_int_equal(key_bytes(&t, first).len, 32);
+    r = locate(&t, &fresh);
+    assert_int_equal(r->n_unique_identifier, 1);
+    assert_false(ks_span_is(r->unique_identifier[0].text, first));
+    /* What a new key could not be is not made. */
+    put_name(&t, &fresh.attributes, "mine");
+    assert_int_equal(locate(&t, &fresh)->n_unique_identifier, 0);
+    /* After a search that found none the ID Placeholder names no object. */
+    const struct kmip_get_request get = {.unique_identifier = {0}};
+    const struct talk_item both[] = {{KMIP_OPERATION_LOCATE, &other}, {KMIP_OPERATION_GET, &get}};
+    const struct kmip_response_message *m = talk_batch(&t, both, 2);
+    assert_int_equal(m->batch_item[1]->result_reason, KMIP_RESULT_REASON_ITEM_NOT_FOUND);
+    talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_MISSING_DATA);
+    /* The member by default is one. */
+    make_key(&t, NULL, MASK);
+    struct kmip_locate_request one = {.attributes = {.present = true},
+                                      .has_object_group_member = true,
+                                      .object_group_member = KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_DEFAULT};
+    put_text(&t, &one.attributes, KMIP_TAG_OBJECT_GROUP, "default");
+    assert_int_equal(locate(&t, &one)->n_unique_identifier, 1);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_attribute_is_a_filter), cmocka_unit_test(a_date_given_twice_is_a_range),
         cmocka_unit_test(offset_and_maximum),          cmocka_unit_test(destroyed_objects_are_asked_for),
-        cmocka_unit_test(masks_names_and_groups),
+        cmocka_unit_test(masks_names_and_groups),      cmocka_unit_test(the_order_is_that_of_the_version),
+        cmocka_unit_test(usage_limits_are_a_least),    cmocka_unit_test(the_largest_date_is_none),
+        cmocka_unit_test(members_of_groups),
     };
     return cmocka_run_group_tests_name("engine: locate", tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
 /* Locate (KMIP 1.4: 4.9; 2.1: 6.1.32). */
+#include <stdlib.h>
+
 #include "server/engine/op/op.h"
 
 enum { LOCATE_MOST = 20000 };
@@ -83,12 +85,19 @@ value_matches(const struct kmip_item *value, const struct kmip_item *want)
     return true;
 }
 
+/* A date with the largest value there is stands for one that the object does not have. */
+static bool
+absent_matches(const struct filter *f)
+{
+    return f->range ? f->to == INT64_MAX : is_date(f->attr) && f->attr->value->i64 == INT64_MAX;
+}
+
 static bool
 fact_matches(const struct core *core, enum core_id id, const struct filter *f)
 {
     int64_t want;
     if (!core_has(core, id))
-        return false;
+        return absent_matches(f);
     const int64_t have = core_get(core, id);
     if (f->range)
         return f->from <= have && have <= f->to;
@@ -119,6 +128,31 @@ listed_matches(const struct rev *rev, const struct filter *f)
     return false;
 }
 
+/* At least so much, in total and left; the unit, if it is given, is the same. */
+static bool
+limits_match(const struct core *core, const struct kmip_item *want)
+{
+    static const struct {
+        uint32_t tag;
+        enum core_id id;
+    } parts[] = {{KMIP_TAG_USAGE_LIMITS_TOTAL, CORE_USAGE_TOTAL},
+                 {KMIP_TAG_USAGE_LIMITS_COUNT, CORE_USAGE_COUNT},
+                 {KMIP_TAG_USAGE_LIMITS_UNIT, CORE_USAGE_UNIT}};
+    if (!core_has(core, CORE_USAGE_TOTAL))
+        return false;
+    for (size_t i = 0; want != NULL && i < KS_ARRAY_LEN(parts); i++) {
+        const struct kmip_item *part = kmip_item_child(want, parts[i].tag);
+        int64_t n;
+        if (part == NULL)
+            continue;
+        if (core_from_item(parts[i].id, part, &n) != 0)
+            return false;
+        if (parts[i].id == CORE_USAGE_UNIT ? n != core_get(core, parts[i].id) : n > core_get(core, parts[i].id))
+            return false;
+    }
+    return want == NULL || want->type == KMIP_TYPE_STRUCTURE;
+}
+
 static int
 filter_matches(struct ctx *ctx, const struct object *object, const struct filter *f, bool *ret)
 {
@@ -128,6 +162,10 @@ filter_matches(struct ctx *ctx, const struct object *object, const struct filter
     if (tag == KMIP_TAG_UNIQUE_IDENTIFIER) {
         *ret = f->attr->value != NULL && f->attr->value->type == KMIP_TYPE_TEXT_STRING &&
                ks_span_equal(f->attr->value->s, object_uid(object));
+        return 0;
+    }
+    if (tag == KMIP_TAG_USAGE_LIMITS) {
+        *ret = limits_match(&object->rev->core, f->attr->value);
         return 0;
     }
     if (id != CORE_COUNT && (core_rows[id].flags & CORE_HIDDEN) == 0) {
@@ -167,7 +205,17 @@ matches(struct ctx *ctx, const struct object *object, const struct query *q, boo
     return 0;
 }
 
-/* The objects that can match, newest first: by identifier, by name, or all. */
+/*
+ * 2.x wants the newest first (2.1: 6.1.28), and so do the published cases of 1.4. Those of 1.1 to 1.3, whose text says
+ * nothing, want the oldest: what was put into a group first is handed out first.
+ */
+static bool
+is_oldest_first(const struct ctx *ctx)
+{
+    return ctx->version < KMIP_V1_4;
+}
+
+/* The objects that can match, in the order of the version: by identifier, by name (in no order), or all. */
 struct candidates {
     const struct query *q;
     struct object *next;
@@ -184,7 +232,10 @@ candidate(struct ctx *ctx, struct candidates *c, bool first)
         c->node = objects_named(objects, name_text(c->q->name->value), first ? NULL : c->node);
         return c->node != NULL ? c->node->object : NULL;
     }
-    c->next = first ? objects->newest : c->next->older;
+    if (is_oldest_first(ctx))
+        c->next = first ? objects->oldest : c->next->newer;
+    else
+        c->next = first ? objects->newest : c->next->older;
     return c->next;
 }
 
@@ -234,6 +285,110 @@ search(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struc
     return 0;
 }
 
+/* By the time at which they were made; identifiers made in the same second count up. */
+static int
+by_age(const void *a, const void *b)
+{
+    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
+    const int64_t s = core_get(&x->rev->core, CORE_INITIAL_DATE), t = core_get(&y->rev->core, CORE_INITIAL_DATE);
+    return s != t ? (s < t ? -1 : 1) : memcmp(x->uid, y->uid, sizeof(x->uid));
+}
+
+/* What an index gave, in the order of the version, and of it the part that was asked for. */
+static void
+arrange(const struct ctx *ctx, size_t offset, size_t most, struct found *found)
+{
+    if (found->n > 1)
+        qsort(found->v, found->n, sizeof(*found->v), by_age);
+    for (size_t i = 0; !is_oldest_first(ctx) && i < found->n / 2; i++) {
+        struct object *o = found->v[i];
+        found->v[i] = found->v[found->n - 1 - i];
+        found->v[found->n - 1 - i] = o;
+    }
+    if (offset > found->n)
+        offset = found->n;
+    found->v += offset;
+    found->n -= offset;
+    if (found->n > most)
+        found->n = most;
+}
+
+static int
+find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
+{
+    if (q->name == NULL)
+        return search(ctx, q, offset, most, found);
+    KS_TRY(search(ctx, q, 0, LOCATE_MOST, found));
+    if (found->v != NULL)
+        arrange(ctx, offset, most, found);
+    return 0;
+}
+
+/* Whether the request wants a fresh member of the group "default" and nothing that a new AES key could not be. */
+static bool
+wants_new_member(const struct query *q)
+{
+    bool of_default = false;
+    if (q->member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH)
+        return false;
+    for (size_t i = 0; i < q->n; i++) {
+        const struct kmip_item *value = q->filters[i].attr->value;
+        if (value == NULL || q->filters[i].range)
+            return false;
+        switch (q->filters[i].attr->tag) {
+        case KMIP_TAG_OBJECT_GROUP:
+            if (of_default || value->type != KMIP_TYPE_TEXT_STRING || !ks_span_is(value->s, "default"))
+                return false;
+            of_default = true;
+            break;
+        case KMIP_TAG_OBJECT_TYPE:
+            if (value->type != KMIP_TYPE_ENUMERATION || value->u32 != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
+                return false;
+            break;
+        case KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM:
+            if (value->type != KMIP_TYPE_ENUMERATION || value->u32 != KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
+                return false;
+            break;
+        case KMIP_TAG_CRYPTOGRAPHIC_LENGTH:
+        case KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK:
+            break;
+        default:
+            return false;
+        }
+    }
+    return of_default;
+}
+
+/* "If there are no more fresh objects in the group, the server may generate one" (2.1: 6.1.28): "default" never ends.
+ */
+static int
+new_member(struct ctx *ctx, const struct query *q, struct found *found)
+{
+    struct rev draft = {0};
+    struct object *object;
+    core_set(&draft.core, CORE_OBJECT_TYPE, KMIP_OBJECT_TYPE_SYMMETRIC_KEY);
+    core_set(&draft.core, CORE_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    core_set(&draft.core, CORE_LENGTH, 256);
+    core_set(&draft.core, CORE_USAGE_MASK,
+             KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT);
+    for (size_t i = 0; i < q->n; i++) {
+        const struct kmip_attr *attr = q->filters[i].attr;
+        int64_t n;
+        if (attr->tag == KMIP_TAG_OBJECT_GROUP) {
+            KS_TRY(attr_put(ctx, &draft, attr->tag, attr->value));
+        } else if (attr->tag == KMIP_TAG_CRYPTOGRAPHIC_LENGTH || attr->tag == KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK) {
+            if (core_from_item(core_find(attr->tag), attr->value, &n) != 0)
+                return engine_fail(ctx, COND_BAD_FIELD, "%s is of the wrong type", kmip_tag_name(attr->tag));
+            core_set(&draft.core, core_find(attr->tag), n);
+        }
+    }
+    KS_TRY(op_make_symmetric(ctx, &draft));
+    KS_TRY(op_new_object(ctx, ctx->client, &draft, true, &object));
+    engine_note(ctx, "made a key for the group default");
+    found->total = 1;
+    return keep(ctx, found, object);
+}
+
 int
 op_locate(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -249,7 +404,12 @@ op_locate(struct ctx *ctx, const void *request, void **ret_response)
     if (most > LOCATE_MOST)
         most = LOCATE_MOST;
     KS_TRY(make_filters(ctx, &r->attributes, &q));
-    KS_TRY(search(ctx, &q, r->has_offset_items ? (size_t)r->offset_items : 0, most, &found));
+    /* Of a group the member by default is the one that comes first. */
+    if (q.member == KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_DEFAULT && most > 1)
+        most = 1;
+    KS_TRY(find(ctx, &q, r->has_offset_items ? (size_t)r->offset_items : 0, most, &found));
+    if (found.total == 0 && most != 0 && wants_new_member(&q) && policy_may(ctx->client, RIGHT_CREATE, NULL))
+        KS_TRY(new_member(ctx, &q, &found));
     response->located_items = found.total > INT32_MAX ? INT32_MAX : (int32_t)found.total;
     response->has_located_items = found.total != 0; /* an empty payload says none */
     response->unique_identifier = ks_arena_array(ctx->arena, found.n, sizeof(*response->unique_identifier));
