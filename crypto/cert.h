@@ -57,10 +57,12 @@ struct ks_cert_info {
     int64_t not_before, not_after;
     uint8_t fingerprint[32]; /* SHA-256 of the DER */
     bool is_ca;
-    struct ks_span subject_der, issuer_der, serial_der; /* for KMIP's certificate attributes */
-    struct ks_span public_key;                          /* SubjectPublicKeyInfo, DER */
-    uint32_t signature;                                 /* KMIP Digital Signature Algorithm; 0: another one */
-    struct ks_pkey_info key;                            /* algorithm 0: a kind of key that crypto/ does not offer */
+    struct ks_span subject_der, issuer_der, serial_der;   /* for KMIP's certificate attributes */
+    struct ks_span *subject_names_der, *issuer_names_der; /* each alternative name as a DER GeneralName, all kinds */
+    size_t n_subject_names_der, n_issuer_names_der;
+    uint32_t signature;        /* KMIP Digital Signature Algorithm; 0: one that KMIP does not number */
+    struct ks_span public_key; /* SubjectPublicKeyInfo, DER */
+    struct ks_pkey_info key;   /* algorithm 0: a kind of key that crypto/ does not offer */
 };
 
 /* Everything in ret lies in the arena. A NUL inside a name is KS_E_MALFORMED, and so are bytes behind the end. */

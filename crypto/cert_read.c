@@ -179,16 +179,6 @@ alternative_names(const X509 *cert, struct ks_arena *arena, struct ks_cert_info 
     return 0;
 }
 
-static int
-to_seconds(const ASN1_TIME *time, int64_t *ret, struct ks_diag *diag)
-{
-    struct tm tm;
-    if (ASN1_TIME_to_tm(time, &tm) != 1)
-        return ks_ossl_fail(diag, KS_E_MALFORMED, "a date in the certificate");
-    *ret = timegm(&tm);
-    return 0;
-}
-
 /* DER that libcrypto allocated, into the arena. */
 static int
 take_der(unsigned char *der, int len, struct ks_arena *arena, struct ks_span *ret, struct ks_diag *diag)
@@ -198,6 +188,40 @@ take_der(unsigned char *der, int len, struct ks_arena *arena, struct ks_span *re
     const int rc = ks_arena_span(arena, KS_SPAN(der, (size_t)len), ret);
     OPENSSL_free(der);
     return rc == 0 ? 0 : no_memory(diag);
+}
+
+/* Alternative names of the subject or the issuer as they stand in the certificate. */
+static int
+names_der(const X509 *cert, int nid, struct ks_arena *arena, struct ks_span **ret, size_t *ret_n, struct ks_diag *diag)
+{
+    int critical = -1;
+    KS_CLEANUP(GENERAL_NAMES_freep) GENERAL_NAMES *names = X509_get_ext_d2i(cert, nid, &critical, NULL);
+    if (names == NULL && critical == -1)
+        return 0;
+    const int n = names != NULL ? sk_GENERAL_NAME_num(names) : -1;
+    if (n < 0 || n > NAMES_MAX)
+        return ks_ossl_fail(diag, KS_E_MALFORMED, "the certificate's alternative names");
+    struct ks_span *spans = ks_arena_array(arena, (size_t)n, sizeof(*spans));
+    if (spans == NULL)
+        return no_memory(diag);
+    for (int i = 0; i < n; i++) {
+        unsigned char *der = NULL;
+        const int len = i2d_GENERAL_NAME(sk_GENERAL_NAME_value(names, i), &der);
+        KS_TRY(take_der(der, len, arena, &spans[i], diag));
+    }
+    *ret = spans;
+    *ret_n = (size_t)n;
+    return 0;
+}
+
+static int
+to_seconds(const ASN1_TIME *time, int64_t *ret, struct ks_diag *diag)
+{
+    struct tm tm;
+    if (ASN1_TIME_to_tm(time, &tm) != 1)
+        return ks_ossl_fail(diag, KS_E_MALFORMED, "a date in the certificate");
+    *ret = timegm(&tm);
+    return 0;
 }
 
 static int
@@ -275,6 +299,8 @@ parse(X509 *cert, struct ks_arena *arena, struct ks_cert_info *info, struct ks_d
     KS_TRY(common_name(subject, arena, &info->common_name, diag));
     KS_TRY(serial(cert, arena, info, diag));
     KS_TRY(alternative_names(cert, arena, info, diag));
+    KS_TRY(names_der(cert, NID_subject_alt_name, arena, &info->subject_names_der, &info->n_subject_names_der, diag));
+    KS_TRY(names_der(cert, NID_issuer_alt_name, arena, &info->issuer_names_der, &info->n_issuer_names_der, diag));
     KS_TRY(to_seconds(X509_get0_notBefore(cert), &info->not_before, diag));
     KS_TRY(to_seconds(X509_get0_notAfter(cert), &info->not_after, diag));
 

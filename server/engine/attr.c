@@ -205,6 +205,21 @@ link_type(const struct kmip_item *link)
     return type != NULL && type->type == KMIP_TYPE_ENUMERATION ? type->u32 : 0;
 }
 
+bool
+attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret)
+{
+    for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next) {
+        const struct kmip_item *to = a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type
+                                         ? kmip_item_child(a->value, KMIP_TAG_LINKED_OBJECT_IDENTIFIER)
+                                         : NULL;
+        if (to != NULL && to->type == KMIP_TYPE_TEXT_STRING) {
+            *ret = to->s;
+            return true;
+        }
+    }
+    return false;
+}
+
 int
 attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
 {

@@ -95,32 +95,50 @@ put_struct(struct ctx *ctx, struct rev *draft, uint32_t tag, const struct kmip_s
     return attr_put(ctx, draft, tag, item);
 }
 
+/* Serial numbers are shown in capitals. */
+static int
+upper(struct ctx *ctx, const char *hex, struct ks_span *ret)
+{
+    char *copy = ks_arena_dup(ctx->arena, hex, strlen(hex));
+    if (copy == NULL)
+        return KS_E_NOMEM;
+    for (char *c = copy; *c != '\0'; c++)
+        if (*c >= 'a' && *c <= 'f')
+            *c = (char)(*c - 'a' + 'A');
+    *ret = ks_span_str(copy);
+    return 0;
+}
+
 static int
 put_identifiers(struct ctx *ctx, struct rev *draft, const struct ks_cert_info *info)
 {
     const struct kmip_x_509_certificate_identifier id = {.issuer_distinguished_name = info->issuer_der,
                                                          .certificate_serial_number = info->serial_der};
-    const struct kmip_x_509_certificate_subject subject = {.subject_distinguished_name = info->subject_der};
-    const struct kmip_x_509_certificate_issuer issuer = {.issuer_distinguished_name = info->issuer_der};
+    const struct kmip_x_509_certificate_subject subject = {.subject_distinguished_name = info->subject_der,
+                                                           .subject_alternative_name = info->subject_names_der,
+                                                           .n_subject_alternative_name = info->n_subject_names_der};
+    const struct kmip_x_509_certificate_issuer issuer = {.issuer_distinguished_name = info->issuer_der,
+                                                         .issuer_alternative_name = info->issuer_names_der,
+                                                         .n_issuer_alternative_name = info->n_issuer_names_der};
     KS_TRY(put_struct(ctx, draft, KMIP_TAG_X_509_CERTIFICATE_IDENTIFIER, &kmip_schema_x_509_certificate_identifier, &id,
                       KMIP_V2_1));
     KS_TRY(put_struct(ctx, draft, KMIP_TAG_X_509_CERTIFICATE_SUBJECT, &kmip_schema_x_509_certificate_subject, &subject,
                       KMIP_V2_1));
     KS_TRY(put_struct(ctx, draft, KMIP_TAG_X_509_CERTIFICATE_ISSUER, &kmip_schema_x_509_certificate_issuer, &issuer,
                       KMIP_V2_1));
-    /* The text forms of 1.0, which 1.1 to 1.4 still know; the serial number in capitals, as the published cases have
-     * it.
-     */
-    char *serial = ks_arena_dup(ctx->arena, info->serial, strlen(info->serial));
-    if (serial == NULL)
+    /* The text forms of 1.0, which 1.1 to 1.4 still know. */
+    struct ks_span serial, *names = ks_arena_array(ctx->arena, info->n_names, sizeof(*names));
+    KS_TRY(upper(ctx, info->serial, &serial));
+    if (names == NULL)
         return KS_E_NOMEM;
-    for (char *c = serial; *c != '\0'; c++)
-        if (*c >= 'a' && *c <= 'f')
-            *c = (char)(*c - 'a' + 'A');
+    for (size_t i = 0; i < info->n_names; i++)
+        names[i] = ks_span_str(info->names[i]);
     const struct kmip_certificate_identifier id1 = {
-        .issuer = ks_span_str(info->issuer), .serial_number = ks_span_str(serial), .has_serial_number = true};
+        .issuer = ks_span_str(info->issuer), .serial_number = serial, .has_serial_number = true};
     const struct kmip_certificate_subject subject1 = {.certificate_subject_distinguished_name =
-                                                          ks_span_str(info->subject)};
+                                                          ks_span_str(info->subject),
+                                                      .certificate_subject_alternative_name = names,
+                                                      .n_certificate_subject_alternative_name = info->n_names};
     const struct kmip_certificate_issuer issuer1 = {.certificate_issuer_distinguished_name = ks_span_str(info->issuer)};
     KS_TRY(
         put_struct(ctx, draft, KMIP_TAG_CERTIFICATE_IDENTIFIER, &kmip_schema_certificate_identifier, &id1, KMIP_V1_4));
@@ -129,13 +147,14 @@ put_identifiers(struct ctx *ctx, struct rev *draft, const struct ks_cert_info *i
     return put_struct(ctx, draft, KMIP_TAG_CERTIFICATE_ISSUER, &kmip_schema_certificate_issuer, &issuer1, KMIP_V1_4);
 }
 
+/* One that the client gave is overruled by what the certificate says. */
 static int
-put_signature(struct ctx *ctx, struct rev *draft, uint32_t algorithm)
+put_signature(struct ctx *ctx, struct rev *draft, uint32_t number)
 {
     struct kmip_item *item = kmip_item_new(ctx->arena, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM, KMIP_TYPE_ENUMERATION);
     if (item == NULL)
         return KS_E_NOMEM;
-    item->u32 = algorithm;
+    item->u32 = number;
     attr_drop(draft, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM);
     return attr_put(ctx, draft, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM, item);
 }

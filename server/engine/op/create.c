@@ -110,6 +110,27 @@ op_make_symmetric(struct ctx *ctx, struct rev *draft)
     return put_key(ctx, draft, key);
 }
 
+/* Secret data that the server makes: random bytes. Of what type they are no attribute can say: a password is. */
+static int
+make_secret(struct ctx *ctx, struct rev *draft)
+{
+    enum { USUAL_BITS = 256, MOST_BITS = 65536 };
+    struct core *core = &draft->core;
+    struct ks_span secret;
+    const int64_t bits = core_has(core, CORE_LENGTH) ? core_get(core, CORE_LENGTH) : USUAL_BITS;
+    if (bits <= 0 || bits > MOST_BITS || bits % 8 != 0)
+        return engine_fail(ctx, COND_AGAINST_POLICY,
+                           "secret data is made with a Cryptographic Length of 8 to %d bits, in steps of 8", MOST_BITS);
+    if (!core_has(core, CORE_KEY_FORMAT_TYPE))
+        core_set(core, CORE_KEY_FORMAT_TYPE, KMIP_KEY_FORMAT_TYPE_OPAQUE);
+    const int64_t format = core_get(core, CORE_KEY_FORMAT_TYPE);
+    if (format != KMIP_KEY_FORMAT_TYPE_OPAQUE && format != KMIP_KEY_FORMAT_TYPE_RAW)
+        return engine_fail(ctx, COND_KEY_FORMAT, "secret data is made in the formats Opaque and Raw");
+    core_set(core, CORE_SECRET_DATA_TYPE, KMIP_SECRET_DATA_TYPE_PASSWORD);
+    KS_TRY(random_key(ctx, (size_t)bits / 8, &secret));
+    return material_put(ctx, draft, MATERIAL_BYTES, secret);
+}
+
 int
 op_create(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -117,13 +138,16 @@ op_create(struct ctx *ctx, const void *request, void **ret_response)
     struct rev draft = {0};
     struct object *object;
     OP_RESPONSE(ctx, kmip_create_response, response);
-    if (r->object_type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
-        return engine_fail(ctx, COND_OBJECT_KIND, "Create makes symmetric keys; use Register for other objects");
+    /* 1.4 and later make secret data as well. */
+    const bool secret = r->object_type == KMIP_OBJECT_TYPE_SECRET_DATA && ctx->version >= KMIP_V1_4;
+    if (r->object_type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && !secret)
+        return engine_fail(ctx, COND_OBJECT_KIND,
+                           "Create makes symmetric keys and, from 1.4, secret data; use Register for other objects");
     core_set(&draft.core, CORE_OBJECT_TYPE, r->object_type);
     KS_TRY(attr_new(ctx, &r->attributes, &draft));
-    if (!core_has(&draft.core, CORE_ALGORITHM))
+    if (!secret && !core_has(&draft.core, CORE_ALGORITHM))
         return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic Algorithm");
-    KS_TRY(op_make_symmetric(ctx, &draft));
+    KS_TRY(secret ? make_secret(ctx, &draft) : op_make_symmetric(ctx, &draft));
     KS_TRY(op_new_object(ctx, ctx->client, &draft, true, &object));
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE, object_uid(object));
     response->object_type = r->object_type;

@@ -1,21 +1,11 @@
 /* Create Key Pair (KMIP 1.4: 4.2; 2.1: 6.1.9). */
 #include "crypto/keygen.h"
-#include "server/engine/op/op.h"
+#include "server/engine/op/pair.h"
 #include "server/engine/prepared.h"
 
-struct half {
-    struct rev draft;
-    struct object *object;
-    bool is_private;
-};
-
-static int
-start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_attrs *common,
-           const struct kmip_attrs *own)
+int
+pair_common(struct ctx *ctx, const struct kmip_attrs *common, const struct kmip_attrs *own, struct kmip_attrs *ret)
 {
-    core_set(&half->draft.core, CORE_OBJECT_TYPE, type);
-    KS_TRY(attr_new(ctx, own, &half->draft));
-    /* What is common holds where the half says nothing itself. */
     struct kmip_attrs rest = {.names = common->names};
     for (const struct kmip_attr *a = common->first; a != NULL; a = a->next) {
         bool said = false;
@@ -29,6 +19,19 @@ start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_
         copy->vendor = a->vendor;
         copy->name = a->name;
     }
+    *ret = rest;
+    return 0;
+}
+
+static int
+start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_attrs *common,
+           const struct kmip_attrs *own)
+{
+    struct kmip_attrs rest;
+    core_set(&half->draft.core, CORE_OBJECT_TYPE, type);
+    KS_TRY(attr_new(ctx, own, &half->draft));
+    /* What is common holds where the half says nothing itself. */
+    KS_TRY(pair_common(ctx, common, own, &rest));
     return attr_new(ctx, &rest, &half->draft);
 }
 
@@ -62,8 +65,8 @@ take_prepared(struct ctx *ctx, const struct ks_keypair_params *params)
     return NULL;
 }
 
-static int
-make_pair(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_pkey **ret)
+int
+pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_pkey **ret)
 {
     struct ks_diag diag = {0};
     if (!core_has(&a->core, CORE_ALGORITHM) || !core_has(&b->core, CORE_ALGORITHM))
@@ -102,8 +105,8 @@ put_curve(struct ctx *ctx, struct rev *draft, uint32_t curve)
     return attr_put(ctx, draft, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item);
 }
 
-static int
-finish_half(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
+int
+pair_material(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
 {
     struct core *core = &half->draft.core;
     struct ks_pkey_info info;
@@ -115,7 +118,13 @@ finish_half(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
     if (!core_has(core, CORE_KEY_FORMAT_TYPE))
         core_set(core, CORE_KEY_FORMAT_TYPE, ks_pkey_default_format(key, half->is_private));
     KS_TRY(material_export(ctx, key, (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE), half->is_private, &material));
-    KS_TRY(material_put(ctx, &half->draft, material.kind, material.bytes));
+    return material_put(ctx, &half->draft, material.kind, material.bytes);
+}
+
+static int
+finish_half(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
+{
+    KS_TRY(pair_material(ctx, half, key));
     return op_new_object(ctx, ctx->client, &half->draft, true, &half->object);
 }
 
@@ -137,7 +146,7 @@ op_create_key_pair(struct ctx *ctx, const void *request, void **ret_response)
     KS_PKEY *key = NULL;
     KS_TRY(start_half(ctx, &private, KMIP_OBJECT_TYPE_PRIVATE_KEY, &r->common_attributes, &r->private_attributes));
     KS_TRY(start_half(ctx, &public, KMIP_OBJECT_TYPE_PUBLIC_KEY, &r->common_attributes, &r->public_attributes));
-    KS_TRY(make_pair(ctx, &private.draft, &public.draft, &key));
+    KS_TRY(pair_make(ctx, &private.draft, &public.draft, &key));
     KS_TRY(finish_half(ctx, &public, key));
     KS_TRY(finish_half(ctx, &private, key));
     KS_TRY(link_half(ctx, &private, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &public));

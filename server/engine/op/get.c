@@ -75,10 +75,12 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
     block->key_format_type = format;
     block->key_compression_type = (uint32_t)core_get(core, CORE_KEY_COMPRESSION_TYPE);
     block->has_key_compression_type = core_has(core, CORE_KEY_COMPRESSION_TYPE);
+    /* Neither applies to secret data (2.1: 3.1). */
+    const bool secret = object_type(object) == KMIP_OBJECT_TYPE_SECRET_DATA;
     block->cryptographic_algorithm = (uint32_t)core_get(core, CORE_ALGORITHM);
-    block->has_cryptographic_algorithm = core_has(core, CORE_ALGORITHM);
+    block->has_cryptographic_algorithm = !secret && core_has(core, CORE_ALGORITHM);
     block->cryptographic_length = (int32_t)core_get(core, CORE_LENGTH);
-    block->has_cryptographic_length = core_has(core, CORE_LENGTH);
+    block->has_cryptographic_length = !secret && core_has(core, CORE_LENGTH);
     if (elsewhere && r->key_wrapping_specification != NULL)
         return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", object->uid);
     if (object->rev->wrapping != NULL) {
