@@ -142,11 +142,17 @@ check_state(struct ctx *ctx, const struct object *object, const struct use *use)
     struct core core = object->rev->core;
     if (state_next_due(&core) <= ctx->now)
         (void)state_settle(&core, ctx->now); /* a transition that is due and not yet carried out */
-    const enum state_column at = state_column(&core, use->use, ctx->now);
+    enum state_column at = state_column(&core, use->use, ctx->now);
     const char *state = kmip_enum_name(KMIP_TAG_STATE, (uint32_t)core_get(&core, CORE_STATE));
     char cell = row->cell[at];
-    if (cell == 'O')
-        cell = ctx->version < KMIP_V2_0 ? 'A' : 'Y';
+    if (cell == 'O' && ctx->version < KMIP_V2_0) {
+        cell = 'A';
+    } else if (cell == 'O') {
+        /* Archived is no obstacle; the state may be one. */
+        core_clear(&core, CORE_ARCHIVE_DATE);
+        at = state_column(&core, use->use, ctx->now);
+        cell = row->cell[at];
+    }
     switch (cell) {
     case 'Y':
         return 0;
