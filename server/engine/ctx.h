@@ -95,6 +95,7 @@ struct ctx {
     bool failed;
     uint32_t reason; /* KMIP Result Reason */
     const char *message;
+    void *refusal; /* the response payload of a failure, where the operation has one (Check); else NULL */
 };
 
 typedef int op_handler(struct ctx *ctx, const void *request, void **ret_response);

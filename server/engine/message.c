@@ -197,6 +197,7 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ctx->failed = false;
     ctx->reason = 0;
     ctx->message = NULL;
+    ctx->refusal = NULL;
     ctx->record = new_record(ctx);
     if (ctx->record != NULL) {
         ctx->record->event.batch_item = (int)at;
@@ -207,7 +208,7 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
         tx_rollback(ctx, &mark);
         if (!ctx->failed)
             fail_by_code(ctx, rc);
-        payload = NULL;
+        payload = ctx->refusal;
     }
     if (ctx->record != NULL)
         close_record(ctx, ctx->record, rc == 0 ? "success" : "failed");

@@ -138,7 +138,8 @@ row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
     const size_t at = row.len;
     KS_TRY(keyring_seal(engine->keyring, KEYRING_METADATA, ks_buf_span(&aad), ks_buf_span(&plain), &row));
     KS_TRY(ks_buf_put_be32(&row, at - 4, (uint32_t)(row.len - at)));
-    KS_TRY(ks_buf_add_span(&row, draft->material));
+    if (!core_has(&draft->core, CORE_ARCHIVE_DATE)) /* else it is in the archive (archive.h) */
+        KS_TRY(ks_buf_add_span(&row, draft->material));
     return ks_arena_span(arena, ks_buf_span(&row), ret);
 }
 

@@ -13,7 +13,7 @@ in_window(const struct core *core, enum state_use use, int64_t now)
 {
     if (use == USE_PROCESS)
         return !core_has(core, CORE_PROCESS_START_DATE) || core->v[CORE_PROCESS_START_DATE] <= now;
-    if (use == USE_PROTECT)
+    if (use == USE_PROTECT || use == USE_USAGE_ALLOCATION)
         return !core_has(core, CORE_PROTECT_STOP_DATE) || now < core->v[CORE_PROTECT_STOP_DATE];
     return true;
 }

@@ -416,6 +416,7 @@ set_up(struct vault *v, struct ks_diag *diag)
     const struct engine_env env = {.now_us = env_now, .random = env_random};
     const struct engine_config config = {.node = ks_span_str(v->node),
                                          .max_response = FRAME_BODY_MAX - 4096,
+                                         .default_lease_s = v->config->policy_default_lease,
                                          .refuse_legacy = strcmp(v->config->policy_legacy_algorithms, "refuse") == 0,
                                          .unseal = vault_unseal,
                                          .unseal_arg = v};
