@@ -261,8 +261,6 @@ operations_of_other_versions_are_refused(void **unused)
     (void)unused;
     struct talk t;
     talk_open(&t);
-    const struct kmip_archive_request archive = {.unique_identifier = uid("x")};
-    talk_refused(&t, KMIP_OPERATION_ARCHIVE, &archive, KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED);
     t.version = KMIP_V1_0;
     const struct kmip_discover_versions_request d = {0};
     talk_refused(&t, KMIP_OPERATION_DISCOVER_VERSIONS, &d, KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED);
