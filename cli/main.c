@@ -22,6 +22,7 @@ const struct command command_table[] = {
      "show verify",
      {audit_show_options, audit_verify_options}},
     {"Tools", "ttlv", "show or convert KMIP messages in TTLV, JSON and XML", cmd_ttlv, "", {ttlv_options}},
+    {"Tools", "conform", "run the published KMIP test cases against a server", cli_main, NULL, {0}},
     {"Tools", "completion", "print the script that completes commands in a shell", cli_main, NULL, {0}},
     {"Tools", "help", "this; 'help COMMAND', 'help exit-codes'", cmd_help, "exit-codes", {0}},
 };
