@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "client/config.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "client/config.h"
 #include "conform/carry.h"
 
 enum { MAX_CASES = 16384, MAX_ROWS = 64, MAX_VERSIONS = 16, VERDICTS = 4 };
@@ -199,7 +199,8 @@ print_tally(const struct tally *t)
         for (size_t column = 0; column < t->n_versions; column++) {
             const unsigned *n = t->n[row][column];
             char cell[64];
-            snprintf(cell, sizeof(cell), "%u/%u", n[CONFORM_PASS], n[CONFORM_PASS] + n[CONFORM_FAIL] + n[CONFORM_ERROR]);
+            snprintf(cell, sizeof(cell), "%u/%u", n[CONFORM_PASS],
+                     n[CONFORM_PASS] + n[CONFORM_FAIL] + n[CONFORM_ERROR]);
             table_add(&table, n[0] + n[1] + n[2] + n[3] == 0 ? NULL : cell);
         }
     }
@@ -227,7 +228,7 @@ run_one(struct cli *cli, struct conform_run *run, const char *path, struct tally
     const int rc = conform_run_case(run, c, &result);
     if (rc == 0) {
         count(tally, c, result.verdict);
-        if (cli_flag(cli, "json"))
+        if (cli->json)
             add_json(json, c, &result);
         else
             print_case(cli, c, &result);
@@ -306,9 +307,10 @@ run_all(struct cli *cli, struct carry *carry, const struct paths *paths)
     json_close(&json, ']');
     json_close(&json, '}');
     if (rc == 0)
-        rc = cli_flag(cli, "json") ? output_json(&json) : print_tally(tally);
+        rc = cli->json ? output_json(&json) : print_tally(tally);
     if (rc == 0 && tally->total[CONFORM_FAIL] + tally->total[CONFORM_ERROR] != 0)
-        rc = cli_fail(cli, KS_E_KMIP, "%u of %u cases do not pass", tally->total[CONFORM_FAIL] + tally->total[CONFORM_ERROR],
+        rc = cli_fail(cli, KS_E_KMIP, "%u of %u cases do not pass",
+                      tally->total[CONFORM_FAIL] + tally->total[CONFORM_ERROR],
                       tally->total[CONFORM_FAIL] + tally->total[CONFORM_ERROR] + tally->total[CONFORM_PASS]);
     conform_run_done(&run);
     free(tally);
@@ -364,7 +366,6 @@ static const struct cli_option options[] = {
     {"date-tolerance", CLI_TEXT, "SECONDS", "how far dates may be off (default 30)"},
     {"timeout", CLI_TEXT, "DURATION", "for one message (default 10s)"},
     {"verbose", CLI_FLAG, NULL, "all differences, and the cases that pass"},
-    {"json", CLI_FLAG, NULL, "results as JSON"},
 };
 
 const struct cli_command cli_conform = {
@@ -376,7 +377,8 @@ const struct cli_command cli_conform = {
     .summary = "run the published KMIP test cases against a server",
     .details =
         "Runs the test cases that OASIS publishes with the KMIP Profiles and the KMIP Test Cases, in XML, against any\n"
-        "KMIP server and says where its answers differ. What may differ is what the Profiles permit. CASE is a name or\n"
+        "KMIP server and says where its answers differ. What may differ is what the Profiles permit. CASE is a name "
+        "or\n"
         "a pattern. Cases leave objects behind where they fail, and some build on others: use an empty server that\n"
         "holds nothing of value. Some cases can not be run, since the server would have to call the client.",
     .examples = "  keystead conform kms.example.com --cases kmip-cases --ca ca.pem --cert me.pem --key me.key\n"

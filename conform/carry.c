@@ -1,9 +1,9 @@
 #include "conform/carry.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "client/conn.h"
 #include "client/tls.h"
 #include "client/wait.h"
@@ -152,7 +152,9 @@ static int
 exchange_https(struct carry *carry, struct conn *conn, const char *host, enum conform_transport transport,
                struct ks_span request, const struct client_wait *wait, struct ks_buf *ret, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(BODY_MAX), out = KS_BUF(BODY_MAX + HEAD_MAX), in = KS_BUF(BODY_MAX);
+    KS_CLEANUP(ks_buf_done)
+    struct ks_buf body = KS_BUF(BODY_MAX),
+                  out = KS_BUF(BODY_MAX + HEAD_MAX), in = KS_BUF(BODY_MAX);
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(256 << 20);
     struct ks_error error = {0};
     bool all_sent;
@@ -160,14 +162,16 @@ exchange_https(struct carry *carry, struct conn *conn, const char *host, enum co
     ks_buf_addf(&out,
                 "POST %s HTTP/1.1\r\nHost: %s:%s\r\nContent-Type: %s\r\nAccept: %s\r\nCache-Control: no-cache\r\n"
                 "Content-Length: %zu\r\n\r\n",
-                carry->https_path, host, carry->https_port, encodings[transport].type, encodings[transport].type, body.len);
+                carry->https_path, host, carry->https_port, encodings[transport].type, encodings[transport].type,
+                body.len);
     if (ks_buf_add_span(&out, ks_buf_span(&body)) != 0)
         return ks_fail(diag, out.err, "%s", ks_err_text(out.err));
     const int rc = tls_write(conn->tls, ks_buf_span(&out), wait, &all_sent, &error);
     if (rc != 0)
         return fail(diag, rc, &error);
     KS_TRY(read_http(conn, wait, &in, diag));
-    return kmip_transcode(encodings[transport].encoding, ks_buf_span(&in), KMIP_ENCODING_TTLV, &limits, &arena, ret, diag);
+    return kmip_transcode(encodings[transport].encoding, ks_buf_span(&in), KMIP_ENCODING_TTLV, &limits, &arena, ret,
+                          diag);
 }
 
 static int

@@ -21,8 +21,8 @@ static const struct erratum {
 };
 
 /* What a case's name begins with, the longer ones first where one begins another. */
-static const char *const families[] = {"AKLC", "SKLC", "SKFF", "CS-BC", "CS-AC", "CS-RNG",  "OMOS",   "SASED", "TL",
-                                       "AX",   "BL",   "QS",   "TC",    "PKCS11", "MSGENC", "SUITEB"};
+static const char *const families[] = {"AKLC", "SKLC", "SKFF", "CS-BC", "CS-AC", "CS-RNG", "OMOS",   "SASED",
+                                       "TL",   "AX",   "BL",   "QS",    "TC",    "PKCS11", "MSGENC", "SUITEB"};
 
 static void
 find_family(struct conform_case *c)

@@ -44,5 +44,5 @@ int memory_bind(struct memory *m, struct ks_span var, const struct kmip_item *va
 const struct kmip_item *memory_last(const struct memory *m, uint32_t tag);
 
 /* The differences between two Response Messages; NULL: none. Placeholders are bound on the way. */
-int compare_answers(struct memory *m, const struct tree *request, const struct tree *expected, const struct tree *actual,
-                    struct difference **ret) KS_MUST_CHECK;
+int compare_answers(struct memory *m, const struct tree *request, const struct tree *expected,
+                    const struct tree *actual, struct difference **ret) KS_MUST_CHECK;

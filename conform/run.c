@@ -18,7 +18,8 @@ conform_transport(const struct conform_case *c)
     static const struct {
         const char *prefix;
         enum conform_transport transport;
-    } by_name[] = {{"MSGENC-HTTPS", CONFORM_HTTPS_TTLV}, {"MSGENC-XML", CONFORM_HTTPS_XML}, {"MSGENC-JSON", CONFORM_HTTPS_JSON}};
+    } by_name[] = {
+        {"MSGENC-HTTPS", CONFORM_HTTPS_TTLV}, {"MSGENC-XML", CONFORM_HTTPS_XML}, {"MSGENC-JSON", CONFORM_HTTPS_JSON}};
     for (size_t i = 0; i < KS_ARRAY_LEN(by_name); i++)
         if (strncmp(c->name, by_name[i].prefix, strlen(by_name[i].prefix)) == 0)
             return by_name[i].transport;
@@ -115,8 +116,9 @@ add_random(struct running *r, struct ks_span name, struct ks_span type, struct k
 static int
 keep_text(struct running *r, struct ks_span name, struct ks_span type, const struct ks_buf *text)
 {
-    struct kmip_item *item = kmip_item_new(r->memory.arena, KMIP_TAG_ATTRIBUTE_VALUE,
-                                           ks_span_is(type, "ByteString") ? KMIP_TYPE_BYTE_STRING : KMIP_TYPE_TEXT_STRING);
+    struct kmip_item *item =
+        kmip_item_new(r->memory.arena, KMIP_TAG_ATTRIBUTE_VALUE,
+                      ks_span_is(type, "ByteString") ? KMIP_TYPE_BYTE_STRING : KMIP_TYPE_TEXT_STRING);
     struct ks_span var;
     if (item == NULL)
         return KS_E_NOMEM;
@@ -170,8 +172,9 @@ operations_text(struct ks_arena *arena, const struct tree *request)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(1 << 16);
     for (size_t i = 0; i < request->n; i++) {
-        const struct tree *const op =
-            request->child[i]->item.tag == KMIP_TAG_BATCH_ITEM ? tree_child(request->child[i], KMIP_TAG_OPERATION) : NULL;
+        const struct tree *const op = request->child[i]->item.tag == KMIP_TAG_BATCH_ITEM
+                                          ? tree_child(request->child[i], KMIP_TAG_OPERATION)
+                                          : NULL;
         const char *const name = op != NULL ? kmip_enum_name(KMIP_TAG_OPERATION, op->item.u32) : NULL;
         if (name != NULL) {
             ks_buf_add_str(&text, text.len != 0 ? "+" : "");
@@ -198,7 +201,8 @@ add_findings(struct running *r, size_t step, const char *operation, const struct
         struct conform_finding *f = ks_arena_alloc(&r->result->arena, sizeof(*f));
         if (f == NULL)
             return KS_E_NOMEM;
-        *f = (struct conform_finding){.step = step, .operation = operation, .path = d->path, .expected = d->expected, .got = d->got};
+        *f = (struct conform_finding){
+            .step = step, .operation = operation, .path = d->path, .expected = d->expected, .got = d->got};
         *r->last = f;
         r->last = &f->next;
         r->result->n_findings++;
@@ -237,8 +241,9 @@ is_cleaning_up(const struct tree *request)
     static const uint32_t operations[] = {KMIP_OPERATION_REVOKE, KMIP_OPERATION_DEACTIVATE, KMIP_OPERATION_DESTROY,
                                           KMIP_OPERATION_LOGOUT, KMIP_OPERATION_INTEROP};
     for (size_t i = 0; i < request->n; i++) {
-        const struct tree *const op =
-            request->child[i]->item.tag == KMIP_TAG_BATCH_ITEM ? tree_child(request->child[i], KMIP_TAG_OPERATION) : NULL;
+        const struct tree *const op = request->child[i]->item.tag == KMIP_TAG_BATCH_ITEM
+                                          ? tree_child(request->child[i], KMIP_TAG_OPERATION)
+                                          : NULL;
         bool found = request->child[i]->item.tag != KMIP_TAG_BATCH_ITEM;
         for (size_t k = 0; op != NULL && k < KS_ARRAY_LEN(operations); k++)
             found = found || op->item.u32 == operations[k];
@@ -258,8 +263,8 @@ clean_up(struct running *r, size_t from)
         const struct conform_step *const s = &r->c->step[i];
         if (!is_cleaning_up(s->request_tree) || make_request(r, s, &request, &diag) != 0)
             continue;
-        if (r->run->exchange->exchange(r->run->exchange, s->client, conform_transport(r->c), ks_buf_span(&request), &answer,
-                                       &diag) != 0)
+        if (r->run->exchange->exchange(r->run->exchange, s->client, conform_transport(r->c), ks_buf_span(&request),
+                                       &answer, &diag) != 0)
             return;
     }
 }
@@ -283,8 +288,8 @@ run_step(struct running *r, size_t index, bool *ret_go_on)
     if (rc != 0) /* a value that an earlier step should have given, or a case that cannot be sent */
         return set_reason(r, r->result->n_findings != 0 ? CONFORM_FAIL : CONFORM_ERROR, index + 1, operation,
                           ks_diag_text(&diag));
-    rc = r->run->exchange->exchange(r->run->exchange, s->client, conform_transport(r->c), ks_buf_span(&request), &answer,
-                                    &diag);
+    rc = r->run->exchange->exchange(r->run->exchange, s->client, conform_transport(r->c), ks_buf_span(&request),
+                                    &answer, &diag);
     if (rc == 0)
         rc = tree_read(KMIP_ENCODING_TTLV, ks_buf_span(&answer), r->memory.arena, &actual, &diag);
     if (rc == KS_E_NOMEM)
@@ -311,10 +316,8 @@ conform_run_case(struct conform_run *run, const struct conform_case *c, struct c
         return 0;
     }
     struct running r = {.run = run, .c = c, .result = ret, .last = &ret->first, .fill = {.fill = fill_request}};
-    r.memory = (struct memory){.arena = &ret->arena,
-                               .provenance = &run->provenance,
-                               .version = c->number,
-                               .tolerance = run->tolerance};
+    r.memory = (struct memory){
+        .arena = &ret->arena, .provenance = &run->provenance, .version = c->number, .tolerance = run->tolerance};
     int rc = 0;
     bool go_on = true;
     size_t i = 0;

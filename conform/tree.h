@@ -2,7 +2,8 @@
  * A KMIP message as a tree of items, for comparing what a case expects with what a server sent.
  *
  * The messages of published cases are XML with placeholders: value="$UNIQUE_IDENTIFIER_0", value="$NOW-3600". A tree
- * that was read from such a message knows where they stand; everywhere else its values are typed, as the codec has them.
+ * that was read from such a message knows where they stand; everywhere else its values are typed, as the codec has
+ * them.
  */
 #pragma once
 
