@@ -207,9 +207,10 @@ enum kmip_attr_flag {
     KMIP_ATTR_CLIENT_SETS = 2, /* may be given at creation or added by the client */
     KMIP_ATTR_CLIENT_MODIFIES = 4,
     KMIP_ATTR_CLIENT_DELETES = 8,
-    KMIP_ATTR_SERVER_SETS = 16, /* initially set by the server */
-    KMIP_ATTR_ALWAYS = 32,      /* every object that it applies to has it */
-    KMIP_ATTR_NO_GET = 64,      /* not listed or returned unless asked for by name */
+    KMIP_ATTR_SERVER_SETS = 16,  /* initially set by the server */
+    KMIP_ATTR_ALWAYS = 32,       /* every object that it applies to has it */
+    KMIP_ATTR_NO_GET = 64,       /* not listed or returned unless asked for by name */
+    KMIP_ATTR_CLIENT_ASKS = 128, /* the server sets it, to what the client gives at creation */
 };
 /* Groups of operations that may set an attribute although the request does not give it. */
 enum kmip_attr_by {
@@ -237,8 +238,10 @@ struct kmip_attr_rule {
     const struct kmip_schema *schema; /* for structures, else NULL */
     enum kmip_version since, until;
     unsigned flags;
-    uint32_t objects;  /* bit (1 << Object Type) for each it applies to */
+    uint32_t objects;  /* bit (1 << Object Type) for each it applies to, from 2.0 on */
     uint32_t implicit; /* enum kmip_attr_by */
 };
 const struct kmip_attr_rule *kmip_attr_rule_find(uint32_t tag); /* NULL: the tag is not an attribute */
 const struct kmip_attr_rule *kmip_attr_rules(size_t *ret_n);    /* all, in the order of the specification */
+/* Whether a version has the attribute, and has it for objects of that Object Type (kmip/spec/attrs_1.def). */
+bool kmip_attr_applies(const struct kmip_attr_rule *rule, enum kmip_version version, uint32_t object_type);

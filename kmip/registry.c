@@ -332,6 +332,7 @@ enum {
     KMIP_TYPE_ANY = 0,
     MULTI = KMIP_ATTR_MULTI,
     CLIENT_SETS = KMIP_ATTR_CLIENT_SETS,
+    CLIENT_ASKS = KMIP_ATTR_CLIENT_ASKS,
     CLIENT_MODIFIES = KMIP_ATTR_CLIENT_MODIFIES,
     CLIENT_DELETES = KMIP_ATTR_CLIENT_DELETES,
     SERVER_SETS = KMIP_ATTR_SERVER_SETS,
@@ -360,6 +361,12 @@ enum {
 #define PRIVATE_KEYS (1u << KMIP_OBJECT_TYPE_PRIVATE_KEY)
 #define OPAQUE_OBJECTS (1u << KMIP_OBJECT_TYPE_OPAQUE_OBJECT)
 #define PGP_KEYS (1u << KMIP_OBJECT_TYPE_PGP_KEY)
+#define SYMMETRIC_KEYS (1u << KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
+#define SPLIT_KEYS (1u << KMIP_OBJECT_TYPE_SPLIT_KEY)
+#define SECRET_DATA (1u << KMIP_OBJECT_TYPE_SECRET_DATA)
+#define TEMPLATES (1u << KMIP_OBJECT_TYPE_TEMPLATE)
+#define KEYS (SYMMETRIC_KEYS | PUBLIC_KEYS | PRIVATE_KEYS | SPLIT_KEYS | PGP_KEYS)
+#define CRYPTOGRAPHIC (KEYS | CERTIFICATES | SECRET_DATA)
 
 static const struct kmip_attr_rule attr_rules[] = {
 #define KMIP_ATTR(TAG, type, since, until, flags, objects, implicit)                                                   \
@@ -388,6 +395,22 @@ static const uint8_t attr_rule_at[N_SLOTS] = {
 #undef KMIP_ATTR_STRUCT
 };
 _Static_assert(KS_ARRAY_LEN(attr_rules) < UINT8_MAX, "attr_rule_at needs wider elements");
+
+/* By slot of the tag; 0: as in 2.x. */
+static const uint32_t attr_objects_1[N_SLOTS] = {
+#define KMIP_ATTR_1(TAG, objects) [TAG_SLOT(KMIP_TAG_##TAG)] = (objects),
+#include "kmip/spec/attrs_1.def"
+#undef KMIP_ATTR_1
+};
+
+bool
+kmip_attr_applies(const struct kmip_attr_rule *rule, enum kmip_version version, uint32_t object_type)
+{
+    if (version < rule->since || version > rule->until || object_type >= 32)
+        return false;
+    const uint32_t old = version < KMIP_V2_0 ? attr_objects_1[tag_slot(rule->tag)] : 0;
+    return ((old != 0 ? old : rule->objects) >> object_type & 1) != 0;
+}
 
 const struct kmip_attr_rule *
 kmip_attr_rules(size_t *ret_n)

@@ -10,11 +10,12 @@ attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct
            (tag != KMIP_TAG_ATTRIBUTE || (ks_span_equal(a->vendor, vendor) && ks_span_equal(a->name, name)));
 }
 
+/* Whether the version of the request has the attribute for such objects. */
 static bool
-known(const struct ctx *ctx, uint32_t tag)
+known(const struct ctx *ctx, const struct object *object, uint32_t tag)
 {
     const struct kmip_attr_rule *rule = kmip_attr_rule_find(tag);
-    return rule != NULL && rule->since <= ctx->version && ctx->version <= rule->until;
+    return rule != NULL && kmip_attr_applies(rule, ctx->version, object_type(object));
 }
 
 static int
@@ -83,7 +84,7 @@ static int
 collect_computed(struct ctx *ctx, const struct object *object, uint32_t tag, struct kmip_attrs *ret)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(computed); i++)
-        if ((tag == 0 || computed[i].tag == tag) && known(ctx, computed[i].tag) &&
+        if ((tag == 0 || computed[i].tag == tag) && known(ctx, object, computed[i].tag) &&
             (computed[i].when == CORE_COUNT || core_has(&object->rev->core, computed[i].when)))
             KS_TRY(add(ctx, ret, computed[i].tag, computed[i].make(ctx, object)));
     return 0;
@@ -95,7 +96,7 @@ collect_core(struct ctx *ctx, const struct object *object, uint32_t tag, struct 
     const struct core *core = &object->rev->core;
     for (unsigned id = 0; id < CORE_COUNT; id++)
         if ((tag == 0 || core_rows[id].tag == tag) && core_has(core, (enum core_id)id) &&
-            (core_rows[id].flags & CORE_HIDDEN) == 0 && known(ctx, core_rows[id].tag))
+            (core_rows[id].flags & CORE_HIDDEN) == 0 && known(ctx, object, core_rows[id].tag))
             KS_TRY(add(ctx, ret, core_rows[id].tag, core_item(ctx->arena, core, (enum core_id)id)));
     return 0;
 }
@@ -113,7 +114,7 @@ static int
 collect_listed(struct ctx *ctx, const struct object *object, const struct kmip_attr *which, struct kmip_attrs *ret)
 {
     for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next) {
-        if (a->value == NULL || !known(ctx, a->tag) || attr_is_hidden(ctx, object, a->tag) ||
+        if (a->value == NULL || !known(ctx, object, a->tag) || attr_is_hidden(ctx, object, a->tag) ||
             (which != NULL && (!attr_same(a, which->tag, which->vendor, which->name) ||
                                (which->index >= 0 && which->index != a->index))))
             continue;
@@ -260,6 +261,20 @@ attr_digest(struct ctx *ctx, struct rev *draft, struct ks_span material)
     return attr_put(ctx, draft, KMIP_TAG_DIGEST, item);
 }
 
+/* A client may say which generator is to be used (2.1, 4.46): in every field that it gives ours has to be that one. */
+static bool
+is_that_rng(const struct kmip_item *want, const struct kmip_item *ours)
+{
+    for (const struct kmip_item *field = want->first; field != NULL; field = field->next) {
+        const struct kmip_item *have = kmip_item_child(ours, field->tag);
+        const bool any = field->tag == KMIP_TAG_RNG_ALGORITHM && field->type == KMIP_TYPE_ENUMERATION &&
+                         field->u32 == KMIP_RNG_ALGORITHM_UNSPECIFIED;
+        if (!any && (have == NULL || !kmip_item_equal(have, field)))
+            return false;
+    }
+    return true;
+}
+
 /* The generator of libcrypto's DRBG: SP 800-90A CTR_DRBG with AES-256. */
 static int
 put_rng(struct ctx *ctx, struct rev *draft)
@@ -276,6 +291,10 @@ put_rng(struct ctx *ctx, struct rev *draft)
     struct kmip_item *item;
     KS_TRY(kmip_item_encode(&kmip_schema_rng_parameters, KMIP_V2_1, &rng, ctx->arena, &item));
     item->tag = KMIP_TAG_RANDOM_NUMBER_GENERATOR;
+    for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
+        if (a->tag == item->tag && a->value != NULL && !is_that_rng(a->value, item))
+            return engine_fail(ctx, COND_ATTRIBUTE_VALUE,
+                               "keys are made with a CTR_DRBG of AES-256, not with the Random Number Generator wanted");
     attr_drop(draft, KMIP_TAG_RANDOM_NUMBER_GENERATOR);
     return attr_put(ctx, draft, KMIP_TAG_RANDOM_NUMBER_GENERATOR, item);
 }

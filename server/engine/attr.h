@@ -47,6 +47,10 @@ int attr_add(struct ctx *ctx, const struct object *object, struct rev *draft, co
              struct kmip_attr **ret) KS_MUST_CHECK;
 int attr_modify(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr,
                 const struct kmip_attr *current, struct kmip_attr **ret) KS_MUST_CHECK;
+/* Adjust Attribute: whether the client may, and the value that came of it. */
+int attr_adjustable(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *which) KS_MUST_CHECK;
+int attr_adjust(struct ctx *ctx, const struct object *object, struct rev *draft,
+                const struct kmip_attr *attr) KS_MUST_CHECK;
 int attr_set(struct ctx *ctx, const struct object *object, struct rev *draft,
              const struct kmip_attr *attr) KS_MUST_CHECK;
 /* value: only the instance with that value; NULL: by index, or all where it is negative and `all`. ret: what was

@@ -2,7 +2,7 @@
  * ... */
 #include "server/engine/attr.h"
 
-enum change_kind { CHANGE_NEW, CHANGE_ADD, CHANGE_MODIFY, CHANGE_SET, CHANGE_DELETE };
+enum change_kind { CHANGE_NEW, CHANGE_ADD, CHANGE_MODIFY, CHANGE_SET, CHANGE_DELETE, CHANGE_ADJUST };
 
 static const char *
 attr_label(const struct kmip_attr *attr, char *buf, size_t size)
@@ -26,34 +26,31 @@ is_servers_own(const struct kmip_attr *attr)
     return attr->tag == KMIP_TAG_ATTRIBUTE && ks_span_is(attr->vendor, "y");
 }
 
-/* A client may ask for a format when the server makes the key (2.1, 4.31), though the rule says that the server sets
- * it. */
-static bool
-may_ask(enum change_kind kind, uint32_t tag)
-{
-    return kind == CHANGE_NEW && tag == KMIP_TAG_KEY_FORMAT_TYPE;
-}
-
 /* The rule of the attribute, if the client may do that with it. */
 static int
 rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr, enum change_kind kind,
          const struct kmip_attr_rule **ret)
 {
     static const unsigned needed[] = {
-        [CHANGE_NEW] = KMIP_ATTR_CLIENT_SETS,        [CHANGE_ADD] = KMIP_ATTR_CLIENT_SETS,
-        [CHANGE_MODIFY] = KMIP_ATTR_CLIENT_MODIFIES, [CHANGE_SET] = KMIP_ATTR_CLIENT_SETS | KMIP_ATTR_CLIENT_MODIFIES,
+        [CHANGE_NEW] = KMIP_ATTR_CLIENT_SETS | KMIP_ATTR_CLIENT_ASKS,
+        [CHANGE_ADD] = KMIP_ATTR_CLIENT_SETS,
+        [CHANGE_MODIFY] = KMIP_ATTR_CLIENT_MODIFIES,
+        [CHANGE_SET] = KMIP_ATTR_CLIENT_SETS | KMIP_ATTR_CLIENT_MODIFIES,
         [CHANGE_DELETE] = KMIP_ATTR_CLIENT_DELETES,
+        [CHANGE_ADJUST] = KMIP_ATTR_CLIENT_MODIFIES,
     };
     const struct kmip_attr_rule *rule = attr->tag != 0 ? kmip_attr_rule_find(attr->tag) : NULL;
     if (rule == NULL || ctx->version < rule->since || ctx->version > rule->until)
         return engine_fail(ctx, COND_ATTRIBUTE_UNKNOWN, "%s is no attribute of this version of KMIP", LABEL(attr));
-    if ((rule->flags & needed[kind]) == 0 && !may_ask(kind, attr->tag))
+    if ((rule->flags & needed[kind]) == 0)
         return engine_fail(
-            ctx, kind == CHANGE_ADD || kind == CHANGE_SET ? COND_ATTRIBUTE_READ_ONLY_ADD : COND_ATTRIBUTE_READ_ONLY,
+            ctx,
+            kind == CHANGE_ADD || kind == CHANGE_SET || kind == CHANGE_ADJUST ? COND_ATTRIBUTE_READ_ONLY_ADD
+                                                                              : COND_ATTRIBUTE_READ_ONLY,
             kind == CHANGE_DELETE ? "%s may not be deleted" : "%s is set by the server alone", LABEL(attr));
     if (is_servers_own(attr))
         return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "names of vendor y are the server's own: %s", LABEL(attr));
-    if ((rule->objects >> core_get(&draft->core, CORE_OBJECT_TYPE) & 1) == 0)
+    if (!kmip_attr_applies(rule, ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
         return engine_fail(ctx, COND_ATTRIBUTE_MISPLACED, "objects of this type have no %s", LABEL(attr));
     *ret = rule;
     return 0;
@@ -399,12 +396,12 @@ fact_present(struct ctx *ctx, const struct object *object, const struct rev *dra
     return 0;
 }
 
-int
-attr_modify(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr,
-            const struct kmip_attr *current, struct kmip_attr **ret)
+static int
+modify(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr,
+       const struct kmip_attr *current, enum change_kind kind, struct kmip_attr **ret)
 {
     const struct kmip_attr_rule *rule;
-    KS_TRY(rule_for(ctx, draft, attr, CHANGE_MODIFY, &rule));
+    KS_TRY(rule_for(ctx, draft, attr, kind, &rule));
     KS_TRY(check_value(ctx, attr, rule));
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
     const struct kmip_item *value = current != NULL ? current->value : NULL;
@@ -418,6 +415,27 @@ attr_modify(struct ctx *ctx, const struct object *object, struct rev *draft, con
     KS_TRY(find_instance(ctx, object, draft, attr, value, ret));
     (*ret)->value = attr->value;
     return 0;
+}
+
+int
+attr_modify(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr,
+            const struct kmip_attr *current, struct kmip_attr **ret)
+{
+    return modify(ctx, object, draft, attr, current, CHANGE_MODIFY, ret);
+}
+
+int
+attr_adjustable(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *which)
+{
+    const struct kmip_attr_rule *rule;
+    return rule_for(ctx, draft, which, CHANGE_ADJUST, &rule);
+}
+
+int
+attr_adjust(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr)
+{
+    struct kmip_attr *made;
+    return modify(ctx, object, draft, attr, NULL, CHANGE_ADJUST, &made);
 }
 
 /* The one instance gets another value and keeps its index. */

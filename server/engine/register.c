@@ -156,7 +156,7 @@ take_template(struct ctx *ctx, const struct kmip_template *template, struct rev 
     const bool named = rev_name(draft).len != 0;
     for (const struct kmip_attr *a = template->attributes.first; a != NULL; a = a->next) {
         const struct kmip_attr_rule *rule = kmip_attr_rule_find(a->tag);
-        if (rule == NULL || (rule->flags & KMIP_ATTR_CLIENT_SETS) == 0)
+        if (rule == NULL || (rule->flags & (KMIP_ATTR_CLIENT_SETS | KMIP_ATTR_CLIENT_ASKS)) == 0)
             return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "a template can not hold %s",
                                a->tag != 0 && kmip_tag_name(a->tag) != NULL ? kmip_tag_name(a->tag) : "that attribute");
         struct kmip_attr *copy = kmip_attrs_add(ctx->arena, &draft->content, a->tag, a->value);

@@ -312,7 +312,7 @@ numbers_are_adjusted(void **unused)
     talk_refused(&t, KMIP_OPERATION_ADJUST_ATTRIBUTE, &r, KMIP_RESULT_REASON_NUMERIC_RANGE);
     ref.tag = KMIP_TAG_CRYPTOGRAPHIC_LENGTH;
     r.adjustment_value = NULL;
-    talk_refused(&t, KMIP_OPERATION_ADJUST_ATTRIBUTE, &r, KMIP_RESULT_REASON_ATTRIBUTE_READ_ONLY);
+    talk_refused(&t, KMIP_OPERATION_ADJUST_ATTRIBUTE, &r, KMIP_RESULT_REASON_READ_ONLY_ATTRIBUTE);
     talk_close(&t);
 }
 

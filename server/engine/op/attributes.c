@@ -174,7 +174,6 @@ in_range(uint8_t type, int64_t v)
     case KMIP_TYPE_INTEGER:
         return v >= INT32_MIN && v <= INT32_MAX;
     case KMIP_TYPE_INTERVAL:
-    case KMIP_TYPE_ENUMERATION:
         return v >= 0 && v <= UINT32_MAX;
     default:
         return true;
@@ -203,12 +202,54 @@ adjusted(struct ctx *ctx, const struct kmip_adjust_attribute_request *r, uint8_t
     default:
         return engine_fail(ctx, COND_BAD_FIELD, "the Adjustment Type is unknown");
     }
-    if ((boolean && r->adjustment_type != KMIP_ADJUSTMENT_TYPE_NEGATE) || type == KMIP_TYPE_ENUMERATION)
+    if ((boolean && r->adjustment_type != KMIP_ADJUSTMENT_TYPE_NEGATE))
         return engine_fail(ctx, COND_BAD_FIELD, "an attribute of that type can not be adjusted so");
     if (overflow || !in_range(type, out))
         return engine_fail(ctx, COND_NUMBER_RANGE, "the adjusted value does not fit its type");
     *v = out;
     return 0;
+}
+
+/* The value of an attribute that is a number; false where it is none. */
+static bool
+number_of(const struct kmip_item *item, int64_t *ret)
+{
+    switch (item->type) {
+    case KMIP_TYPE_INTEGER:
+        *ret = item->i32;
+        return true;
+    case KMIP_TYPE_LONG_INTEGER:
+    case KMIP_TYPE_DATE_TIME:
+        *ret = item->i64;
+        return true;
+    case KMIP_TYPE_INTERVAL:
+        *ret = item->u32;
+        return true;
+    case KMIP_TYPE_BOOLEAN:
+        *ret = item->b;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void
+set_number(struct kmip_item *item, int64_t v)
+{
+    switch (item->type) {
+    case KMIP_TYPE_INTEGER:
+        item->i32 = (int32_t)v;
+        break;
+    case KMIP_TYPE_INTERVAL:
+        item->u32 = (uint32_t)v;
+        break;
+    case KMIP_TYPE_BOOLEAN:
+        item->b = v != 0;
+        break;
+    default:
+        item->i64 = v;
+        break;
+    }
 }
 
 int
@@ -217,26 +258,28 @@ op_adjust_attribute(struct ctx *ctx, const void *request, void **ret_response)
     const struct kmip_adjust_attribute_request *r = request;
     struct object *object;
     struct rev draft;
-    struct kmip_attr *made;
+    struct kmip_attrs values;
     int64_t v;
     OP_RESPONSE(ctx, kmip_adjust_attribute_response, response);
     if (r->attribute_refs.n != 1)
         return engine_fail(ctx, COND_BAD_FIELD, "Adjust Attribute takes one Attribute Reference");
     const struct kmip_attr_ref *ref = &r->attribute_refs.v[0];
+    struct kmip_attr attr = {.tag = ref->tag, .vendor = ref->vendor, .name = ref->name, .index = -1};
     KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
-    const enum core_id id = core_find(ref->tag);
-    if (id == CORE_COUNT || (core_rows[id].flags & CORE_HIDDEN) != 0)
-        return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "that attribute is no number");
-    if (!core_has(&draft.core, id))
-        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s has no %s", object->uid, kmip_tag_name(ref->tag));
-    v = core_get(&draft.core, id);
-    KS_TRY(adjusted(ctx, r, core_rows[id].type, &v));
-    struct core value = {0};
-    core_set(&value, id, v);
-    const struct kmip_attr attr = {.tag = ref->tag, .index = -1, .value = core_item(ctx->arena, &value, id)};
+    KS_TRY(attr_adjustable(ctx, &draft, &attr));
+    KS_TRY(attr_values(ctx, object, &attr, &values));
+    if (values.n == 0)
+        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s does not have that attribute", object->uid);
+    if (values.n > 1)
+        return engine_fail(ctx, COND_ATTRIBUTE_MANY, "object %s has several instances of that attribute", object->uid);
+    if (!number_of(values.first->value, &v))
+        return engine_fail(ctx, COND_NOT_A_NUMBER, "that attribute is no number");
+    KS_TRY(adjusted(ctx, r, values.first->value->type, &v));
+    attr.value = kmip_item_copy(ctx->arena, values.first->value);
     if (attr.value == NULL)
         return KS_E_NOMEM;
-    KS_TRY(attr_modify(ctx, object, &draft, &attr, NULL, &made));
+    set_number(attr.value, v);
+    KS_TRY(attr_adjust(ctx, object, &draft, &attr));
     KS_TRY(finish(ctx, object, &draft));
     response->unique_identifier = uid_of(object);
     *ret_response = response;
