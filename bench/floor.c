@@ -128,7 +128,7 @@ on_accept(evutil_socket_t listener, short what, void *arg)
     struct floor *f = arg;
     const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct conn *c = fd >= 0 ? calloc(1, sizeof(*c)) : NULL;
-    if (c == NULL || net_tls_conn_new(f->tls, &c->tls) != 0) {
+    if (c == NULL || net_tls_conn_new(f->tls, false, &c->tls) != 0) {
         free(c);
         if (fd >= 0)
             (void)close(fd);
@@ -220,7 +220,7 @@ main(int argc, char **argv)
     struct listeners listeners = {.n = 0};
     const struct config_list addresses = {&listen_on, 1};
     int rc = set_up(&f, dir, &diag);
-    rc = rc != 0 ? rc : listeners_open(&addresses, NULL, &listeners, &diag);
+    rc = rc != 0 ? rc : listeners_open(&addresses, NULL, NULL, &listeners, &diag);
     if (rc != 0) {
         fprintf(stderr, "floor: %s\n", ks_diag_text(&diag));
         return ks_err_exit_status(rc);

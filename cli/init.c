@@ -14,9 +14,10 @@ static const char help[] =
     "nothing.\n"
     "\n"
     "  -k, --kmip=ADDRESS:PORT     where it will serve KMIP (default 127.0.0.1:5696)\n"
+    "  -w, --https=ADDRESS:PORT    where it will serve KMIP over HTTPS too (default: nowhere)\n"
     "  -s, --san=NAME              a further host name or address for the server's certificate; may be repeated.\n"
-    "                              The address of --kmip, the host's name, localhost, 127.0.0.1 and ::1 are in it "
-    "anyway\n"
+    "                              The addresses of --kmip and --https, the host's name, localhost, 127.0.0.1 and ::1\n"
+    "                              are in it anyway\n"
     "  -n, --name=NAME             name of this server in the audit trail (default: the host's name)\n"
     "  -p, --passphrase            ask for a passphrase that opens the store, instead of the file root.key; the\n"
     "                              server then starts sealed until it is given (see keystead server --help)\n"
@@ -37,22 +38,22 @@ struct options {
 };
 
 const struct option init_options[] = {
-    {"kmip", required_argument, NULL, 'k'},
-    {"san", required_argument, NULL, 's'},
-    {"name", required_argument, NULL, 'n'},
-    {"passphrase", no_argument, NULL, 'p'},
-    {"passphrase-file", required_argument, NULL, 'f'},
-    {"help", no_argument, NULL, 'H'},
-    {NULL, 0, NULL, 0},
+    {"kmip", required_argument, NULL, 'k'}, {"https", required_argument, NULL, 'w'},
+    {"san", required_argument, NULL, 's'},  {"name", required_argument, NULL, 'n'},
+    {"passphrase", no_argument, NULL, 'p'}, {"passphrase-file", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'H'},       {NULL, 0, NULL, 0},
 };
 
 static int
 parse(int argc, char **argv, struct options *o)
 {
-    for (int c; (c = getopt_long(argc, argv, "k:s:n:pf:", init_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "k:w:s:n:pf:", init_options, NULL)) != -1;) {
         switch (c) {
         case 'k':
             o->instance.listen = optarg;
+            break;
+        case 'w':
+            o->instance.listen_https = optarg;
             break;
         case 's':
             if (o->instance.n_names == NAMES_MAX)
@@ -89,7 +90,11 @@ explain(const struct options *o)
 {
     const char *dir = o->instance.dir;
     const bool sealed = o->instance.passphrase.len != 0;
-    printf("%s is ready to serve KMIP on %s.\n\n", dir, o->instance.listen);
+    const char *https = o->instance.listen_https;
+    printf("%s is ready to serve KMIP on %s", dir, o->instance.listen);
+    if (https != NULL)
+        printf(", and at https://%s/kmip", https);
+    printf(".\n\n");
     printf("  start it                  keystead server --dir %s\n", dir);
     if (sealed)
         printf("  give the passphrase       keystead unseal --dir %s\n", dir);

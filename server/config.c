@@ -103,6 +103,8 @@ static int
 take_list(cfg_t *section, const struct row *row, struct config_list *ret, const char *path, struct ks_diag *diag)
 {
     const unsigned n = cfg_size(section, row->key);
+    if (n == 0 && strcmp(row->text, "{}") == 0)
+        return 0;
     if (n == 0)
         return ks_fail(diag, KS_E_CONFIG, "%s: %s.%s is empty", path, row->section, row->key);
     ret->v = calloc(n, sizeof(*ret->v));

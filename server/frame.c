@@ -36,7 +36,7 @@ frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used)
         return 0;
     }
     const uint8_t *p = bytes.data;
-    if (p[4] < FRAME_OPEN || p[4] > FRAME_DROP || p[6] != 0 || p[7] != 0)
+    if (p[4] < FRAME_OPEN || p[4] > FRAME_UNREADABLE || p[6] != 0 || p[7] != 0)
         return KS_E_MALFORMED;
     if (bytes.len - 4 < length) {
         *ret_used = 0;

@@ -17,9 +17,10 @@ enum frame_type {
     FRAME_CLOSE = 3,    /* net -> vault: the peer is gone; what is under way for it is still finished and audited */
     FRAME_RESPONSE = 4, /* vault -> net: body is one TTLV message */
     FRAME_DROP = 5, /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
+    FRAME_UNREADABLE = 6, /* net -> vault: instead of a request that is no KMIP message; body: why, in text */
 };
 
-enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096 };
+enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096, FRAME_WHY_MAX = 256 };
 
 struct frame {
     uint8_t type, flags;

@@ -146,15 +146,18 @@ listen_host(const char *listen, char *host, size_t len, struct ks_diag *diag)
 static int
 make_certificates(struct making *m, const char *node, struct ks_diag *diag)
 {
-    char host[64], hostname[256] = "";
+    char host[64], https_host[64] = "", hostname[256] = "";
     const char *names[NAMES_MAX];
     size_t n = 0;
     KS_TRY(listen_host(m->settings->listen, host, sizeof(host), diag));
+    if (m->settings->listen_https != NULL)
+        KS_TRY(listen_host(m->settings->listen_https, https_host, sizeof(https_host), diag));
     if (gethostname(hostname, sizeof(hostname) - 1) != 0)
         hostname[0] = '\0';
     for (size_t i = 0; i < m->settings->n_names; i++)
         add_name(names, &n, m->settings->names[i]);
     add_name(names, &n, host);
+    add_name(names, &n, https_host);
     add_name(names, &n, "localhost");
     add_name(names, &n, hostname);
     add_name(names, &n, "127.0.0.1");
@@ -194,13 +197,17 @@ static int
 make_configuration(const struct making *m, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf server = KS_BUF(65536), client = KS_BUF(65536);
-    const struct server_config_set set[] = {
+    struct server_config_set set[5] = {
         {"server.listen", m->settings->listen},
         {"root_key.kind", m->settings->passphrase.len != 0 ? "passphrase" : "file"},
         {"root_key.path", root_key_name(m)},
-        {"server.name", m->settings->node},
     };
-    KS_TRY(server_config_write(set, m->settings->node != NULL ? 4 : 3, &server, diag));
+    size_t n = 3;
+    if (m->settings->node != NULL)
+        set[n++] = (struct server_config_set){"server.name", m->settings->node};
+    if (m->settings->listen_https != NULL)
+        set[n++] = (struct server_config_set){"server.listen_https", m->settings->listen_https};
+    KS_TRY(server_config_write(set, n, &server, diag));
     KS_TRY(write_file(m, "keystead.conf", ks_buf_span(&server), 0600, diag));
 
     /* A server on all addresses is reached on this machine by the loopback one. */

@@ -16,6 +16,7 @@
 struct instance_settings {
     const char *dir;          /* must not exist */
     const char *listen;       /* "127.0.0.1:5696" */
+    const char *listen_https; /* NULL: KMIP is not served over HTTPS */
     const char *const *names; /* further names and addresses for the server's certificate */
     size_t n_names;
     const char *node;          /* NULL: the host's name */

@@ -74,30 +74,46 @@ open_one(const char *name, int *ret, struct ks_diag *diag)
 }
 
 static int
-reuse(const char *name, const struct listeners *before)
+find(const struct listeners *listeners, const char *name)
 {
-    for (size_t i = 0; before != NULL && i < before->n; i++)
-        if (strcmp(before->names[i], name) == 0)
-            return fcntl(before->fds[i], F_DUPFD_CLOEXEC, 3);
+    for (size_t i = 0; i < listeners->n; i++)
+        if (strcmp(listeners->names[i], name) == 0)
+            return (int)i;
     return -1;
 }
 
-int
-listeners_open(const struct config_list *addresses, const struct listeners *before, struct listeners *ret,
-               struct ks_diag *diag)
+static int
+open_list(const struct config_list *addresses, bool https, const struct listeners *before, struct listeners *opened,
+          struct ks_diag *diag)
 {
-    if (addresses->n > LISTENERS_MAX)
-        return ks_fail(diag, KS_E_CONFIG, "server.listen: at most %d addresses", LISTENERS_MAX);
-    KS_CLEANUP(listeners_close) struct listeners opened = {.n = 0};
     for (size_t i = 0; i < addresses->n; i++) {
-        int fd = reuse(addresses->v[i], before);
+        const char *name = addresses->v[i];
+        if (opened->n == LISTENERS_MAX)
+            return ks_fail(diag, KS_E_CONFIG, "server.listen and server.listen_https: at most %d addresses together",
+                           LISTENERS_MAX);
+        if (find(opened, name) >= 0)
+            return ks_fail(diag, KS_E_CONFIG, "server.listen and server.listen_https name %s twice", name);
+        const int at = before != NULL ? find(before, name) : -1;
+        int fd = at >= 0 ? fcntl(before->fds[at], F_DUPFD_CLOEXEC, 3) : -1;
         if (fd < 0)
-            KS_TRY(open_one(addresses->v[i], &fd, diag)); /* NOLINT(clang-analyzer-unix.Malloc): cleaned up */
-        opened.fds[opened.n] = fd;
-        opened.names[opened.n++] = strdup(addresses->v[i]);
-        if (opened.names[opened.n - 1] == NULL)
+            KS_TRY(open_one(name, &fd, diag));
+        opened->fds[opened->n] = fd;
+        opened->https[opened->n] = https;
+        opened->names[opened->n++] = strdup(name);
+        if (opened->names[opened->n - 1] == NULL)
             return ks_fail(diag, KS_E_NOMEM, "%s", ks_err_text(KS_E_NOMEM));
     }
+    return 0;
+}
+
+int
+listeners_open(const struct config_list *kmip, const struct config_list *https, const struct listeners *before,
+               struct listeners *ret, struct ks_diag *diag)
+{
+    KS_CLEANUP(listeners_close) struct listeners opened = {.n = 0};
+    KS_TRY(open_list(kmip, false, before, &opened, diag)); /* NOLINT(clang-analyzer-unix.Malloc): cleaned up */
+    if (https != NULL)
+        KS_TRY(open_list(https, true, before, &opened, diag));
     *ret = opened;
     opened.n = 0; /* handed over */
     return 0;

@@ -8,13 +8,14 @@ enum { LISTENERS_MAX = 16 };
 struct listeners {
     char *names[LISTENERS_MAX];
     int fds[LISTENERS_MAX];
+    bool https[LISTENERS_MAX]; /* what is spoken there: KMIP over HTTPS, or over TLS alone */
     size_t n;
 };
 
 /*
- * Opens what config lists. A socket of `before` (may be NULL) with the same address is used again (duplicated), so that
- * no connection is lost in a reload. KS_E_CONFIG, KS_E_IO, KS_E_BUSY (address in use).
+ * Opens what the lists name; https may be NULL. A socket of `before` (may be NULL) with the same address is used again
+ * (duplicated), so that no connection is lost in a reload. KS_E_CONFIG, KS_E_IO, KS_E_BUSY (address in use).
  */
-int listeners_open(const struct config_list *addresses, const struct listeners *before, struct listeners *ret,
-                   struct ks_diag *diag) KS_MUST_CHECK;
+int listeners_open(const struct config_list *kmip, const struct config_list *https, const struct listeners *before,
+                   struct listeners *ret, struct ks_diag *diag) KS_MUST_CHECK;
 void listeners_close(struct listeners *listeners);

@@ -125,6 +125,7 @@ make_worker(const struct generation *g, int vault, struct net_worker **ret, stru
         .config = &g->config,
         .n_workers = g->n_workers,
         .listeners = g->listeners.fds,
+        .https = g->listeners.https,
         .n_listeners = g->listeners.n,
         .vault = vault,
         .certificate = ks_buf_span(&certificate),
@@ -291,8 +292,8 @@ generation_new(struct supervisor *s, struct generation **ret, struct ks_diag *di
         return ks_fail(diag, KS_E_NOMEM, "%s", ks_err_text(KS_E_NOMEM));
     int rc = server_config_load(s->options->dir, &g->config, diag);
     if (rc == 0)
-        rc = listeners_open(&g->config.server_listen, s->current != NULL ? &s->current->listeners : NULL, &g->listeners,
-                            diag);
+        rc = listeners_open(&g->config.server_listen, &g->config.server_listen_https,
+                            s->current != NULL ? &s->current->listeners : NULL, &g->listeners, diag);
     if (rc != 0) {
         generation_free(g);
         return rc;
@@ -583,9 +584,11 @@ static void
 announce(const struct supervisor *s)
 {
     const struct generation *g = s->current;
-    printf("keystead: ready%s: KMIP on", s->sealed ? ", but sealed (the log says why)" : "");
-    for (size_t i = 0; i < g->listeners.n; i++)
-        printf("%s %s", i == 0 ? "" : ",", g->listeners.names[i]);
+    printf("keystead: ready%s", s->sealed ? ", but sealed (the log says why)" : "");
+    for (size_t i = 0; i < g->listeners.n; i++) { /* those of a kind stand together */
+        const bool first = i == 0 || g->listeners.https[i] != g->listeners.https[i - 1];
+        printf("%s %s", !first ? "," : g->listeners.https[i] ? ", HTTPS on" : ": KMIP on", g->listeners.names[i]);
+    }
     printf("; %zu network process%s\n", g->n_workers, g->n_workers == 1 ? "" : "es");
     (void)fflush(stdout);
 }

@@ -68,6 +68,12 @@ void engine_handle(struct engine *engine, const struct identity *who, struct ks_
                    struct engine_reply *reply);
 
 /*
+ * Refuses a message that whoever received it could not turn into TTLV, with an answer and on record as for TTLV that
+ * cannot be read. why: what is wrong with it, in text; from outside, and so checked.
+ */
+void engine_refuse(struct engine *engine, const struct identity *who, struct ks_span why, struct engine_reply *reply);
+
+/*
  * Requests that take long (RSA key generation) are prepared outside the engine's thread: if engine_is_slow says so, run
  * engine_prepare in another thread and hand its result to engine_handle_prepared. Neither touches the engine's state.
  */

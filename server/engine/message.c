@@ -463,9 +463,21 @@ record_alone(const struct ctx *ctx)
     reply->job.n_records = 1;
 }
 
-void
-engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
-                       struct engine_prepared *prepared, struct engine_reply *reply)
+/* What is wrong with a message, as others say: a line of text, or nothing of it. */
+static const char *
+line_of_text(struct ctx *ctx, struct ks_span why)
+{
+    bool sound = why.len != 0 && ks_utf8_valid(why);
+    for (size_t i = 0; i < why.len; i++)
+        sound = sound && why.data[i] >= 0x20 && why.data[i] != 0x7f;
+    const char *text = sound ? ks_arena_dup(ctx->arena, why.data, why.len) : NULL;
+    return text != NULL ? text : "the message cannot be read";
+}
+
+/* why: NULL, or the request is none, and this is the reason. */
+static void
+answer(struct engine *engine, const struct identity *who, struct ks_span request, const struct ks_span *why,
+       struct engine_prepared *prepared, struct engine_reply *reply)
 {
     struct ctx ctx;
     engine_reply_reset(reply);
@@ -480,7 +492,7 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
     int rc = engine_settle(&ctx);
     const struct tx settled = ctx.tx;
     if (rc == 0)
-        rc = handle(&ctx, request);
+        rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : handle(&ctx, request);
     if (rc != 0) {
         /* Not even a refusal fits into memory: nothing counts but what was due anyway. */
         tx_rollback(&ctx, &settled);
@@ -500,6 +512,19 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
     /* Whom nobody knows, or no longer, has one try a connection: what is refused costs a record each time. */
     if (ctx.failed && (!who->authenticated || (ctx.client == NULL && !engine_sealed(engine))))
         reply->drop = true;
+}
+
+void
+engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
+                       struct engine_prepared *prepared, struct engine_reply *reply)
+{
+    answer(engine, who, request, NULL, prepared, reply);
+}
+
+void
+engine_refuse(struct engine *engine, const struct identity *who, struct ks_span why, struct engine_reply *reply)
+{
+    answer(engine, who, KS_SPAN_NONE, &why, NULL, reply);
 }
 
 void

@@ -21,7 +21,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg);
 static void
 account(struct conn *c)
 {
-    const size_t now = c->in.cap + c->out.cap + c->cipher.cap;
+    const size_t now = c->in.cap + c->out.cap + c->cipher.cap + (c->http != NULL ? http_reader_memory(c->http) : 0);
     c->worker->memory += now - c->accounted;
     c->accounted = now;
 }
@@ -53,7 +53,7 @@ set_writing(struct conn *c, bool on)
 }
 
 void
-net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer)
+net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer, bool https)
 {
     struct conn *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -79,7 +79,8 @@ net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *pee
         worker_log_peer(c, "refused: too many connections from this address");
     c->event_read = event_new(w->base, fd, EV_READ | EV_PERSIST, on_read, c);
     c->event_write = event_new(w->base, fd, EV_WRITE | EV_PERSIST, on_write, c);
-    if (rc != 0 || c->event_read == NULL || c->event_write == NULL || net_tls_conn_new(w->tls, &c->tls) != 0) {
+    if (rc != 0 || c->event_read == NULL || c->event_write == NULL || (https && net_http_new(c) != 0) ||
+        net_tls_conn_new(w->tls, https, &c->tls) != 0) {
         net_conn_free(c);
         return;
     }
@@ -137,6 +138,7 @@ net_conn_free(struct conn *c)
     ks_buf_done(&c->in);
     ks_buf_done(&c->out);
     ks_buf_done(&c->cipher);
+    net_http_free(c);
     account(c);
     worker_detach(c);
     free(c);
@@ -200,7 +202,7 @@ send_answers(struct conn *c)
     while (done < c->out.len && c->cipher.len == 0) {
         while (done < c->out.len && c->worker->scratch.len < CIPHER_BATCH) {
             const struct ks_span rest = KS_SPAN(c->out.data + done, c->out.len - done);
-            const size_t chunk = next_chunk(rest);
+            const size_t chunk = c->http != NULL ? rest.len : next_chunk(rest);
             if (net_tls_write(c->tls, KS_SPAN(rest.data, chunk), &c->worker->scratch) != 0) {
                 c->worker->scratch.len = 0;
                 net_conn_free(c);
@@ -242,8 +244,8 @@ all_answered(const struct conn *c)
 }
 
 /* Whether another request may go to the vault: what it may answer must have somewhere to wait. */
-static bool
-may_ask(const struct conn *c)
+bool
+net_conn_may_ask(const struct conn *c)
 {
     const struct net_worker *w = c->worker;
     const size_t in_flight_max = net_tls_is_anonymous(c->tls) ? 1 : (size_t)w->config->limits_in_flight;
@@ -268,27 +270,29 @@ can_begin(const struct conn *c, struct ks_span bytes)
     return bytes.len < TTLV_HEADER || ks_be32(bytes.data + 4) <= request_max(c) - TTLV_HEADER;
 }
 
-static void
-ask(struct conn *c, struct ks_span request)
+void
+net_conn_ask(struct conn *c, enum frame_type type, struct ks_span body)
 {
     c->in_flight++;
     c->active_ms = c->worker->now_ms;
-    tell_vault(c, FRAME_REQUEST, c->next_sequence++, request);
+    tell_vault(c, type, c->next_sequence++, body);
 }
 
 /* Takes whole requests from the front of bytes as far as they may go. Returns how many bytes were used. */
 static size_t
 take_requests(struct conn *c, struct ks_span bytes)
 {
+    if (c->http != NULL)
+        return net_http_take(c, bytes);
     size_t used = 0;
     c->partial_ms = c->partial_ms != 0 ? c->partial_ms : c->worker->now_ms;
     while (used < bytes.len && !c->refused) {
         const struct ks_span rest = KS_SPAN(bytes.data + used, bytes.len - used);
         if (!can_begin(c, rest)) {
-            if (!may_ask(c))
+            if (!net_conn_may_ask(c))
                 break;
             /* The engine answers a message that cannot be one, and audits it; then the connection ends. */
-            ask(c, KS_SPAN(rest.data, rest.len < TTLV_HEADER ? rest.len : TTLV_HEADER));
+            net_conn_ask(c, FRAME_REQUEST, KS_SPAN(rest.data, rest.len < TTLV_HEADER ? rest.len : TTLV_HEADER));
             worker_log_peer(c, "sent what is no KMIP request, or too large a one");
             c->refused = true;
             return bytes.len;
@@ -297,9 +301,9 @@ take_requests(struct conn *c, struct ks_span bytes)
         if (whole > rest.len)
             return used; /* partial: its clock runs */
         c->partial_ms = c->worker->now_ms;
-        if (!may_ask(c))
+        if (!net_conn_may_ask(c))
             break;
-        ask(c, KS_SPAN(rest.data, whole));
+        net_conn_ask(c, FRAME_REQUEST, KS_SPAN(rest.data, whole));
         used += whole;
     }
     c->partial_ms = 0; /* nothing left, or what is left waits for us and not for the peer */
@@ -353,6 +357,8 @@ refuse(struct conn *c, const char *why)
     c->refused = true;
     c->partial_ms = 0;
     ks_buf_done(&c->in);
+    if (c->http != NULL && c->in_flight == 0)
+        net_http_refuse(c, 408, why);
     account(c);
     settle(c);
 }
@@ -510,7 +516,7 @@ net_conn_answer(struct conn *c, struct ks_span body)
         return;
     c->in_flight--;
     c->active_ms = c->worker->now_ms;
-    if (ks_buf_add_span(&c->out, body) != 0) {
+    if ((c->http != NULL ? net_http_answer(c, body) : ks_buf_add_span(&c->out, body)) != 0) {
         net_conn_free(c);
         return;
     }
@@ -566,7 +572,7 @@ sweep_drain(struct conn *c)
         settle(c);
         return false;
     }
-    if (all_answered(c) && c->in.len == 0 && w->now_ms - c->active_ms > IDLE_DRAIN_MS) {
+    if (all_answered(c) && c->in.len == 0 && c->partial_ms == 0 && w->now_ms - c->active_ms > IDLE_DRAIN_MS) {
         begin_linger(c);
         return false;
     }

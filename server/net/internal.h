@@ -7,6 +7,7 @@
 
 #include "server/frame.h"
 #include "server/net/addresses.h"
+#include "server/net/http.h"
 #include "server/net/tls.h"
 #include "server/net/worker.h"
 
@@ -22,6 +23,7 @@ struct conn {
     struct net_worker *worker;
     struct tls_conn *tls;
     struct event *event_read, *event_write;
+    struct http_reader *http; /* NULL: KMIP without HTTP */
     struct address *address;
     struct sockaddr_storage peer;
     int fd;
@@ -56,7 +58,11 @@ struct net_worker {
     struct event_base *base;
     struct tls_server *tls;
     struct addresses *addresses;
-    struct event *listen_events[16];
+    struct listener {
+        struct net_worker *worker;
+        struct event *event;
+        bool https;
+    } listeners[16];
     size_t n_listeners;
     bool listening;
     struct event *vault_read, *vault_write, *post, *post_later, *sweep, *sig_term, *sig_usr1;
@@ -85,7 +91,7 @@ struct net_worker {
 enum { SLOT_BITS = 20, SLOT_MASK = (1 << SLOT_BITS) - 1 };
 
 /* conn.c */
-void net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer);
+void net_conn_accept(struct net_worker *w, int fd, const struct sockaddr_storage *peer, bool https);
 void net_conn_free(struct conn *c);                        /* closes at once; the vault is told */
 void net_conn_answer(struct conn *c, struct ks_span body); /* one message from the vault */
 void net_conn_drop(struct conn *c);    /* the vault wants it closed once what is pending is written */
@@ -93,6 +99,18 @@ void net_conn_flush(struct conn *c);   /* may free it */
 void net_conn_receive(struct conn *c); /* reads what came; may free it */
 void net_conn_resume(struct conn *c);  /* the vault takes requests again; may free it */
 void net_conn_sweep(struct conn *c);   /* what time and draining have to say; may free it */
+
+/* Whether another request may go to the vault, and sending it: one more is in flight then. */
+bool net_conn_may_ask(const struct conn *c);
+void net_conn_ask(struct conn *c, enum frame_type type, struct ks_span body);
+
+/* conn_http.c */
+int net_http_new(struct conn *c) KS_MUST_CHECK;
+void net_http_free(struct conn *c);
+/* As take_requests of conn.c: takes what may be taken from the front of bytes; returns how many were used. */
+size_t net_http_take(struct conn *c, struct ks_span bytes);
+int net_http_answer(struct conn *c, struct ks_span ttlv) KS_MUST_CHECK; /* one message from the vault */
+void net_http_refuse(struct conn *c, int status, const char *why);      /* answers, and takes nothing more */
 
 /* worker.c */
 void worker_post(struct net_worker *w); /* flush what is dirty before the loop sleeps */

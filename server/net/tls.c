@@ -26,7 +26,7 @@ struct tls_conn {
     const uint8_t *in;
     size_t in_len;
     struct ks_buf *out;
-    bool anonymous, open;
+    bool anonymous, https, open;
     char error[160];
 };
 
@@ -189,15 +189,11 @@ load_ca(SSL_CTX *ctx, struct ks_span pem, struct ks_diag *diag)
     return 0;
 }
 
-/* Whether the ALPN extension of a ClientHello (RFC 7301, 3.1) names a protocol. */
+/* Whether a list of protocols (RFC 7301, 3.1) names one. */
 static bool
-alpn_has(struct ks_span extension, const char *protocol)
+alpn_has(struct ks_span list, const char *protocol)
 {
-    struct ks_cursor c = KS_CURSOR(extension);
-    const size_t high = ks_cursor_u8(&c);
-    const size_t total = high << 8 | ks_cursor_u8(&c);
-    if (total != ks_cursor_left(&c))
-        return false;
+    struct ks_cursor c = KS_CURSOR(list);
     while (ks_cursor_left(&c) != 0) {
         const uint8_t len = ks_cursor_u8(&c);
         const struct ks_span name = ks_cursor_take(&c, len);
@@ -209,6 +205,16 @@ alpn_has(struct ks_span extension, const char *protocol)
     return false;
 }
 
+/* The same of the ALPN extension of a ClientHello, where the list's length stands in front. */
+static bool
+extension_has(struct ks_span extension, const char *protocol)
+{
+    struct ks_cursor c = KS_CURSOR(extension);
+    const size_t high = ks_cursor_u8(&c);
+    const size_t total = high << 8 | ks_cursor_u8(&c);
+    return c.err == 0 && total == ks_cursor_left(&c) && alpn_has(ks_cursor_take(&c, total), protocol);
+}
+
 static const unsigned char session_peers[] = "keystead", session_enroll[] = "keystead-enroll";
 
 static int
@@ -218,8 +224,9 @@ on_client_hello(SSL *ssl, int *alert, void *arg)
     struct tls_conn *conn = SSL_get_app_data(ssl);
     const unsigned char *data;
     size_t len;
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &len) != 1 ||
-        !alpn_has(KS_SPAN(data, len), TLS_ALPN_ENROLL))
+    if (conn->https ||
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &len) != 1 ||
+        !extension_has(KS_SPAN(data, len), TLS_ALPN_ENROLL))
         return SSL_CLIENT_HELLO_SUCCESS;
     /* A session made without a certificate must not be resumed by a peer that needs one: another session context. */
     if (SSL_set_session_id_context(ssl, session_enroll, sizeof(session_enroll) - 1) != 1) {
@@ -237,14 +244,13 @@ static int
 on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *in, unsigned in_len,
         void *arg)
 {
-    (void)in;
-    (void)in_len;
     (void)arg;
     const struct tls_conn *conn = SSL_get_app_data(ssl);
-    if (!conn->anonymous)
+    const char *own = conn->anonymous ? TLS_ALPN_ENROLL : TLS_ALPN_HTTP;
+    if ((!conn->anonymous && !conn->https) || !alpn_has(KS_SPAN(in, in_len), own))
         return SSL_TLSEXT_ERR_NOACK;
-    *ret = (const unsigned char *)TLS_ALPN_ENROLL;
-    *ret_len = sizeof(TLS_ALPN_ENROLL) - 1;
+    *ret = (const unsigned char *)own;
+    *ret_len = (unsigned char)strlen(own);
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -315,7 +321,7 @@ net_tls_server_free(struct tls_server *server)
 /* Connections */
 
 int
-net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
+net_tls_conn_new(struct tls_server *server, bool https, struct tls_conn **ret)
 {
     struct tls_conn *conn = calloc(1, sizeof(*conn));
     BIO *bio = BIO_new(server->method);
@@ -327,6 +333,7 @@ net_tls_conn_new(struct tls_server *server, struct tls_conn **ret)
         ERR_clear_error();
         return KS_E_NOMEM;
     }
+    conn->https = https;
     BIO_set_data(bio, conn);
     BIO_set_init(bio, 1);
     SSL_set_bio(conn->ssl, bio, bio);

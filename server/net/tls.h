@@ -17,6 +17,7 @@
 #include "server/identity.h"
 
 #define TLS_ALPN_ENROLL "keystead-enroll/1"
+#define TLS_ALPN_HTTP "http/1.1"
 
 enum { TLS_RECORD_MAX = 16384 };
 
@@ -40,7 +41,8 @@ enum tls_result {
     TLS_FAILED, /* net_tls_error has the reason; the output may hold an alert for the peer */
 };
 
-int net_tls_conn_new(struct tls_server *server, struct tls_conn **ret) KS_MUST_CHECK;
+/* https: ALPN is answered with http/1.1, and there is no enrolment. */
+int net_tls_conn_new(struct tls_server *server, bool https, struct tls_conn **ret) KS_MUST_CHECK;
 void net_tls_conn_free(struct tls_conn *conn);
 
 /* Input is borrowed until a call returns TLS_WANT. Handshake messages, alerts and key updates are appended to out. */

@@ -82,7 +82,7 @@ set_listening(struct net_worker *w, bool on)
         return;
     w->listening = on;
     for (size_t i = 0; i < w->n_listeners; i++)
-        (void)(on ? event_add(w->listen_events[i], NULL) : event_del(w->listen_events[i]));
+        (void)(on ? event_add(w->listeners[i].event, NULL) : event_del(w->listeners[i].event));
 }
 
 void
@@ -93,14 +93,15 @@ worker_check_listeners(struct net_worker *w)
 }
 
 static void
-on_accept(evutil_socket_t listener, short what, void *arg)
+on_accept(evutil_socket_t fd_listening, short what, void *arg)
 {
     (void)what;
-    struct net_worker *w = arg;
+    const struct listener *listener = arg;
+    struct net_worker *w = listener->worker;
     for (int i = 0; i < ACCEPT_BATCH && w->listening; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);
-        const int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = accept4(fd_listening, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
                 ks_log_warning("cannot accept connections just now: %s", strerror(errno));
@@ -108,7 +109,7 @@ on_accept(evutil_socket_t listener, short what, void *arg)
             }
             return;
         }
-        net_conn_accept(w, fd, &peer);
+        net_conn_accept(w, fd, &peer, listener->https);
         worker_check_listeners(w);
     }
 }
@@ -345,9 +346,12 @@ make_events(struct net_worker *w, const struct net_settings *settings)
         event_add(w->sweep, &sweep_every) != 0 || event_add(w->sig_term, NULL) != 0 ||
         event_add(w->sig_usr1, NULL) != 0)
         return KS_E_NOMEM;
-    for (size_t i = 0; i < settings->n_listeners && i < KS_ARRAY_LEN(w->listen_events); i++) {
-        w->listen_events[i] = event_new(w->base, settings->listeners[i], EV_READ | EV_PERSIST, on_accept, w);
-        if (w->listen_events[i] == NULL)
+    for (size_t i = 0; i < settings->n_listeners && i < KS_ARRAY_LEN(w->listeners); i++) {
+        struct listener *listener = &w->listeners[i];
+        listener->worker = w;
+        listener->https = settings->https != NULL && settings->https[i];
+        listener->event = event_new(w->base, settings->listeners[i], EV_READ | EV_PERSIST, on_accept, listener);
+        if (listener->event == NULL)
             return KS_E_NOMEM;
         w->n_listeners++;
     }
@@ -411,7 +415,7 @@ net_worker_free(struct net_worker *w)
         if (w->slots[i] != NULL)
             net_conn_free(w->slots[i]);
     for (size_t i = 0; i < w->n_listeners; i++)
-        free_event(w->listen_events[i]);
+        free_event(w->listeners[i].event);
     free_event(w->vault_read);
     free_event(w->vault_write);
     free_event(w->post);

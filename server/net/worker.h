@@ -1,7 +1,7 @@
 /*
  * A net worker: the process that faces the network. It accepts connections, does TLS, finds where requests end, and
  * passes them with the peer's identity to the vault as frames (server/frame.h). It understands of KMIP the first eight
- * bytes of a message. It holds no key but the TLS server's own, and no file.
+ * bytes of a message; over HTTPS (conn_http.c) it also turns JSON and XML into TTLV, and answers back. It holds no key but the TLS server's own, and no file.
  *
  * Set-up and running are two steps so that the sandbox stands between them:
  *
@@ -23,6 +23,7 @@ struct net_settings {
     const struct server_config *config; /* kept by reference */
     size_t n_workers;                   /* that share the limit of connections */
     const int *listeners;               /* listening sockets, shared with the other workers */
+    const bool *https;                  /* for each, whether HTTP is spoken there; NULL: nowhere */
     size_t n_listeners;
     int vault;                           /* the worker's end of its socket pair; taken over */
     struct ks_span certificate, key, ca; /* PEM; borrowed for the call */

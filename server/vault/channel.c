@@ -108,8 +108,10 @@ hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_spa
     return 0;
 }
 
+/* why: the request could not be read, and this is what is wrong with it; NULL: it is one. */
 static int
-handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request, struct engine_prepared *prepared)
+handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request, struct engine_prepared *prepared,
+       const struct ks_span *why)
 {
     struct vault *v = c->vault;
     struct job *job = vault_job(v);
@@ -119,7 +121,9 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
     job->connection = p->id;
     job->sequence = sequence;
     c->under_way++;
-    if (prepared != NULL)
+    if (why != NULL)
+        engine_refuse(v->engine, &p->who, *why, &job->reply);
+    else if (prepared != NULL)
         engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
     else
         engine_handle(v->engine, &p->who, request, &job->reply);
@@ -150,7 +154,16 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
     }
     if (c->vault->state == VAULT_OPEN && engine_is_slow(body))
         return hand_to_pool(c, p, sequence, body);
-    return handle(c, p, sequence, body, NULL);
+    return handle(c, p, sequence, body, NULL, NULL);
+}
+
+/* HTTP carries one request at a time: nothing of the same peer is under way, or its worker is not one of ours. */
+static int
+unreadable(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span why)
+{
+    if (p->busy || why.len > FRAME_WHY_MAX)
+        return KS_E_MALFORMED;
+    return p->dropped ? 0 : handle(c, p, sequence, KS_SPAN_NONE, NULL, &why);
 }
 
 void
@@ -160,7 +173,7 @@ channel_prepared(struct vault *v, struct prepare_task *task)
     struct channel *c = owner->channel;
     struct peer *p = owner->peer;
     /* The connection may be gone: what it asked for is still done and put on record. */
-    int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared);
+    int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared, NULL);
     c->under_way--;
     c->bytes -= owner->bytes;
     free(owner);
@@ -193,6 +206,8 @@ take_frame(struct channel *c, const struct frame *frame)
         return KS_E_MALFORMED;
     if (frame->type == FRAME_REQUEST)
         return request(c, p, frame->sequence, frame->body);
+    if (frame->type == FRAME_UNREADABLE)
+        return unreadable(c, p, frame->sequence, frame->body);
     if (frame->type != FRAME_CLOSE)
         return KS_E_MALFORMED;
     c->peers[frame->connection & SLOT_MASK] = NULL;

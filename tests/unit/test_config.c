@@ -25,6 +25,7 @@ test_defaults(void **state)
     assert_int_equal(parse("", &config, &diag), 0);
     assert_int_equal(config.server_listen.n, 1);
     assert_string_equal(config.server_listen.v[0], "127.0.0.1:5696");
+    assert_int_equal(config.server_listen_https.n, 0);
     assert_string_equal(config.root_key_kind, "file");
     assert_string_equal(config.tls_min_version, "1.2");
     assert_string_equal(config.policy_legacy_algorithms, "accept");
@@ -74,6 +75,13 @@ test_several_addresses(void **state)
     assert_int_equal(config.server_listen.n, 2);
     assert_string_equal(config.server_listen.v[1], "[::]:5696");
     assert_int_equal(config.server_workers, 3);
+    server_config_done(&config);
+    assert_int_equal(parse("server { listen_https = {\"10.0.0.1:5697\"} }", &config, &diag), 0);
+    assert_int_equal(config.server_listen_https.n, 1);
+    assert_string_equal(config.server_listen_https.v[0], "10.0.0.1:5697");
+    server_config_done(&config);
+    assert_int_equal(parse("server { listen_https = {} }", &config, &diag), 0);
+    assert_int_equal(config.server_listen_https.n, 0);
 }
 
 static void
@@ -83,7 +91,7 @@ test_errors(void **state)
     static const struct {
         const char *text, *says, *also;
     } cases[] = {
-        {"\nserver {\n  lisen = 3\n}\n", "line 3", "known here: listen, workers"},
+        {"\nserver {\n  lisen = 3\n}\n", "line 3", "known here: listen, listen_https, workers"},
         {"colour = 1\n", "line 1", "known here: server, root_key"},
         {"limits { connections = many }", "line 1", "connections"},
         {"limits { connections = 0 }", "limits.connections is 0", "1 to 1000000"},

@@ -65,7 +65,7 @@ test_damage(void **state)
         {0xff, 0xff, 0xff, 0xff, 2}, /* longer than any body */
         {0, 0x10, 0x10, 0x0d, 2},    /* one byte longer than a body may be */
         {0, 0, 0, 12, 0},            /* no such type */
-        {0, 0, 0, 12, FRAME_DROP + 1},
+        {0, 0, 0, 12, FRAME_UNREADABLE + 1},
         {0, 0, 0, 12, 2, 0, 1, 0}, /* bytes that are to be zero */
         {0, 0, 0, 12, 2, 0, 0, 1},
     };
