@@ -87,5 +87,16 @@ int ks_pkey_ec(const struct ks_pkey *key, struct ks_arena *arena, struct ks_ec_p
                struct ks_diag *diag) KS_MUST_CHECK;
 int ks_pkey_from_ec(const struct ks_ec_parts *parts, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* How the point of a public key on a curve of type EC is written (X9.62; KMIP Key Compression Type). */
+enum ks_point_form { KS_POINT_UNCOMPRESSED, KS_POINT_COMPRESSED, KS_POINT_HYBRID };
+
+/* The public half in X.509 or Raw format with its point in that form. KS_E_UNSUPPORTED: a key that has no point. */
+int ks_pkey_export_point(const struct ks_pkey *key, uint32_t format, enum ks_point_form form, struct ks_buf *ret,
+                         struct ks_diag *diag) KS_MUST_CHECK;
+
+/* The uncompressed point of the parts in that form, in the arena. KS_E_UNSUPPORTED: no point of this kind. */
+int ks_point_write(const struct ks_ec_parts *parts, enum ks_point_form form, struct ks_arena *arena,
+                   struct ks_span *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
 /* Bits of a KMIP Recommended Curve that is offered; 0 for others. */
 uint32_t ks_curve_bits(uint32_t curve);

@@ -244,20 +244,28 @@ attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
 int
 attr_digest(struct ctx *ctx, struct rev *draft, struct ks_span material)
 {
+    attr_drop(draft, KMIP_TAG_DIGEST);
+    return attr_digest_as(ctx, draft,
+                          core_has(&draft->core, CORE_KEY_FORMAT_TYPE)
+                              ? (uint32_t)core_get(&draft->core, CORE_KEY_FORMAT_TYPE)
+                              : KMIP_KEY_FORMAT_TYPE_RAW,
+                          material);
+}
+
+int
+attr_digest_as(struct ctx *ctx, struct rev *draft, uint32_t format, struct ks_span material)
+{
     struct kmip_digest digest = {.hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256};
     uint8_t *value = ks_arena_alloc(ctx->arena, KS_SHA256);
     if (value == NULL)
         return KS_E_NOMEM;
     KS_TRY(ks_sha256(&material, 1, value));
     digest.digest_value = KS_SPAN(value, KS_SHA256);
-    digest.key_format_type = core_has(&draft->core, CORE_KEY_FORMAT_TYPE)
-                                 ? (uint32_t)core_get(&draft->core, CORE_KEY_FORMAT_TYPE)
-                                 : KMIP_KEY_FORMAT_TYPE_RAW;
+    digest.key_format_type = format;
     digest.has_key_format_type = true;
     struct kmip_item *item;
     KS_TRY(kmip_item_encode(&kmip_schema_digest, KMIP_V2_1, &digest, ctx->arena, &item));
     item->tag = KMIP_TAG_DIGEST;
-    attr_drop(draft, KMIP_TAG_DIGEST);
     return attr_put(ctx, draft, KMIP_TAG_DIGEST, item);
 }
 

@@ -34,6 +34,12 @@ bool attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, s
  */
 int attr_new(struct ctx *ctx, const struct kmip_attrs *attrs, struct rev *draft) KS_MUST_CHECK;
 
+/*
+ * The attributes of an object that is imported, into its draft: all that its type can have, those too that otherwise
+ * the server sets. Digest and what a certificate says itself are left to be found out again.
+ */
+int attr_import(struct ctx *ctx, const struct kmip_attrs *attrs, struct rev *draft) KS_MUST_CHECK;
+
 /* What every new object gets where the request was silent; made: the server made the key material itself. */
 int attr_defaults(struct ctx *ctx, struct rev *draft, bool made) KS_MUST_CHECK;
 
@@ -66,5 +72,7 @@ int attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span 
 bool attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret);
 /* The Digest of key material in its format. */
 int attr_digest(struct ctx *ctx, struct rev *draft, struct ks_span material) KS_MUST_CHECK;
+/* One more Digest: of the same key in another format. */
+int attr_digest_as(struct ctx *ctx, struct rev *draft, uint32_t format, struct ks_span material) KS_MUST_CHECK;
 /* Removes all instances of an attribute from a draft, without traces. */
 void attr_drop(struct rev *draft, uint32_t tag);

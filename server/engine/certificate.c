@@ -180,3 +180,34 @@ certificate_facts(struct ctx *ctx, struct ks_span der, struct rev *draft)
     KS_TRY(put_name_parts(ctx, draft, info.issuer, true));
     return put_identifiers(ctx, draft, &info);
 }
+
+bool
+certificate_request_readable(uint32_t type)
+{
+    return type == KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10 || type == KMIP_CERTIFICATE_REQUEST_TYPE_PEM;
+}
+
+int
+certificate_request_der(struct ctx *ctx, uint32_t type, struct ks_span request, struct ks_span *ret,
+                        struct ks_pkey **ret_key)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf der = KS_BUF(1 << 16);
+    struct ks_diag diag = {0};
+    struct ks_span bytes = request;
+    if (!certificate_request_readable(type))
+        return engine_fail(ctx, COND_BAD_REQUEST_OF_CERTIFICATE,
+                           "this server reads certificate requests of the types PKCS#10 and PEM alone");
+    int rc = 0;
+    if (type == KMIP_CERTIFICATE_REQUEST_TYPE_PEM) {
+        rc = ks_pem_decode(KS_PEM_REQUEST, request, &der, &diag);
+        bytes = ks_buf_span(&der);
+    }
+    if (rc == 0)
+        rc = ks_arena_span(ctx->arena, bytes, ret);
+    if (rc == 0)
+        rc = ks_cert_request_key(*ret, ret_key, &diag);
+    if (rc == 0 || rc == KS_E_NOMEM)
+        return rc;
+    return engine_fail(ctx, COND_BAD_REQUEST_OF_CERTIFICATE, "the certificate request is not sound: %s",
+                       diag.code != 0 ? diag.message : ks_err_text(rc));
+}

@@ -82,7 +82,7 @@ struct ctx {
 
     /* of the batch */
     struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
-    bool found_none; /* the last Locate has emptied the ID Placeholder */
+    bool found_none;                          /* the last Locate has emptied the ID Placeholder */
     size_t n_items;
     size_t n_slow;              /* RSA keys that were made in the engine's thread */
     size_t searched;            /* objects that Locate has looked at */
@@ -155,6 +155,10 @@ void engine_result(struct ctx *ctx, uint32_t slot, struct ks_span uid);
 
 /* tx.c. A new object with its first rev, or a changed one. Sealed, stored and indexed; all or nothing. */
 int tx_create(struct ctx *ctx, struct client *owner, struct rev *draft, struct object **ret) KS_MUST_CHECK;
+/* The same with an identifier that is nobody's yet (empty: a new one), and with Last Change Date as the draft has it.
+ */
+int tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct rev *draft,
+                 struct object **ret) KS_MUST_CHECK;
 /* touch: Last Change Date is now. */
 int tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch) KS_MUST_CHECK;
 /* A row that is no object (clients, tokens). */

@@ -154,6 +154,8 @@ material_pkey(struct ctx *ctx, const struct core *core, const struct material *m
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
         return ec_from_item(ctx, core, item, is_private, ret);
@@ -271,11 +273,13 @@ material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, boo
         break;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
         rc = is_private ? export_ec(ctx, key, true, ret) : KS_E_UNSUPPORTED;
         break;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
         rc = !is_private ? export_ec(ctx, key, false, ret) : KS_E_UNSUPPORTED;
         break;
@@ -285,6 +289,110 @@ material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, boo
     if (rc == 0 || rc == KS_E_NOMEM)
         return rc;
     return engine_fail(ctx, COND_KEY_FORMAT, "the key can not be given in that Key Format Type");
+}
+
+int
+material_put_key(struct ctx *ctx, struct rev *draft, const struct material *material, const struct ks_pkey *key)
+{
+    const bool is_private = core_get(&draft->core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PRIVATE_KEY;
+    struct material usual;
+    KS_TRY(material_put(ctx, draft, material->kind, material->bytes));
+    if (material->kind != MATERIAL_ITEM)
+        return 0;
+    const uint32_t format = ks_pkey_default_format(key, is_private);
+    KS_TRY(export_bytes(ctx, key, format, is_private, &usual));
+    return attr_digest_as(ctx, draft, format, usual.bytes);
+}
+
+/* Symmetric keys and secret data */
+
+static int
+plain_bytes(struct ctx *ctx, const struct material *material, struct ks_span *ret)
+{
+    if (material->kind == MATERIAL_BYTES) {
+        *ret = material->bytes;
+        return 0;
+    }
+    struct kmip_item *item;
+    KS_TRY(kmip_item_from_ttlv(material->bytes, &kmip_limits_default, ctx->arena, &item, NULL));
+    const struct kmip_item *key = item->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(item, KMIP_TAG_KEY) : NULL;
+    if (key == NULL || key->type != KMIP_TYPE_BYTE_STRING)
+        return KS_E_MALFORMED;
+    *ret = key->s;
+    return 0;
+}
+
+int
+material_convert_bytes(struct ctx *ctx, const struct object *object, uint32_t format, struct material *material)
+{
+    const bool secret = object_type(object) == KMIP_OBJECT_TYPE_SECRET_DATA;
+    const int64_t kept = core_get(&object->rev->core, CORE_KEY_FORMAT_TYPE);
+    const bool raw = format == KMIP_KEY_FORMAT_TYPE_RAW || format == KMIP_KEY_FORMAT_TYPE_OPAQUE;
+    const bool transparent = format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY && !secret;
+    /* What was registered as Opaque is bytes of which this server knows nothing: no key of that length, say. */
+    const bool known = kept == KMIP_KEY_FORMAT_TYPE_RAW || kept == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY ||
+                       (secret && kept == KMIP_KEY_FORMAT_TYPE_OPAQUE);
+    struct ks_span bytes;
+    if (!known || (!raw && !transparent) || plain_bytes(ctx, material, &bytes) != 0)
+        return engine_fail(ctx, COND_KEY_FORMAT, "object %s can not be given in that Key Format Type", object->uid);
+    if (raw) {
+        *material = (struct material){MATERIAL_BYTES, bytes};
+        return 0;
+    }
+    const struct kmip_transparent_symmetric_key key = {.key = bytes};
+    return item_material(ctx, &kmip_schema_transparent_symmetric_key, &key, material);
+}
+
+/* Compression of points */
+
+static int
+point_form(uint32_t compression, enum ks_point_form *ret)
+{
+    switch (compression) {
+    case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_UNCOMPRESSED:
+        *ret = KS_POINT_UNCOMPRESSED;
+        return 0;
+    case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_X9_62_COMPRESSED_PRIME:
+        *ret = KS_POINT_COMPRESSED;
+        return 0;
+    case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_X9_62_HYBRID:
+        *ret = KS_POINT_HYBRID;
+        return 0;
+    default:
+        return KS_E_UNSUPPORTED; /* curves over binary fields are not offered */
+    }
+}
+
+int
+material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uint32_t compression,
+                  struct material *material)
+{
+    KS_PKEY *key = NULL;
+    enum ks_point_form form = KS_POINT_UNCOMPRESSED;
+    struct core as = *core;
+    struct ks_ec_parts parts;
+    core_set(&as, CORE_KEY_FORMAT_TYPE, format);
+    int rc = core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PUBLIC_KEY ? point_form(compression, &form)
+                                                                             : KS_E_UNSUPPORTED;
+    if (rc == 0)
+        rc = material_pkey(ctx, &as, material, &key);
+    if (rc == 0 && material->kind == MATERIAL_BYTES) {
+        KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 12);
+        rc = ks_pkey_export_point(key, format, form, &out, NULL);
+        if (rc == 0)
+            rc = ks_arena_span(ctx->arena, ks_buf_span(&out), &material->bytes);
+    } else if (rc == 0) {
+        rc = ks_pkey_ec(key, ctx->arena, &parts, NULL);
+        if (rc == 0)
+            rc = ks_point_write(&parts, form, ctx->arena, &parts.q, NULL);
+        const struct kmip_transparent_ec_public_key k = {.recommended_curve = parts.curve, .q_string = parts.q};
+        if (rc == 0)
+            rc = item_material(ctx, &kmip_schema_transparent_ec_public_key, &k, material);
+    }
+    if (rc == 0 || rc == KS_E_NOMEM)
+        return rc;
+    return engine_fail(ctx, COND_KEY_COMPRESSION,
+                       "only public keys on elliptic curves have a Key Compression Type, and this one not that");
 }
 
 int

@@ -22,8 +22,19 @@ int material_open(struct ctx *ctx, const struct object *object, struct material 
 /* Makes it the material of a draft, with its Digest and Key Value Present's consequence. */
 int material_put(struct ctx *ctx, struct rev *draft, enum material_kind kind, struct ks_span bytes) KS_MUST_CHECK;
 
+/*
+ * The same for an asymmetric key that was read from it. A transparent key has a Digest in the format that is usual for
+ * its kind, too: whoever fetches it in that format can tell that it is the same.
+ */
+int material_put_key(struct ctx *ctx, struct rev *draft, const struct material *material,
+                     const struct ks_pkey *key) KS_MUST_CHECK;
+
 /* The object of a Register request: facts and material into the draft, whose attributes are already there. */
 int material_register(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft) KS_MUST_CHECK;
+
+/* The same for an object that comes wrapped and is to be unwrapped; ret_attributes: what was wrapped with the key. */
+int material_unwrap(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft,
+                    struct kmip_attrs *ret_attributes) KS_MUST_CHECK;
 
 /* An asymmetric key as an object of crypto/. KS_E_UNSUPPORTED: a format or an algorithm that is not offered. */
 int material_pkey(struct ctx *ctx, const struct core *core, const struct material *material,
@@ -34,6 +45,14 @@ int material_symmetric(struct ctx *ctx, const struct object *object, struct ks_s
 /* A key in a format: material in that form. Fails with KEY_FORMAT. */
 int material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private,
                     struct material *ret) KS_MUST_CHECK;
+
+/* Symmetric keys and secret data (Raw, Opaque, Transparent Symmetric Key) in another of these formats. */
+int material_convert_bytes(struct ctx *ctx, const struct object *object, uint32_t format,
+                           struct material *material) KS_MUST_CHECK;
+
+/* The public key of an elliptic curve, in its format, with its point written as the Key Compression Type says. */
+int material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uint32_t compression,
+                      struct material *material) KS_MUST_CHECK;
 
 /* The Key Value that holds the material; attributes (may be NULL) go into it. */
 int material_key_value(struct ctx *ctx, const struct material *material, const struct kmip_attrs *attributes,

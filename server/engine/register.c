@@ -4,6 +4,7 @@
 #include "server/engine/attr.h"
 #include "server/engine/certificate.h"
 #include "server/engine/material.h"
+#include "server/engine/wrap.h"
 
 /* A fact that both the attributes and the object may state: they have to agree. */
 static int
@@ -50,7 +51,7 @@ is_encrypted_pkcs8(const struct core *core, const struct material *material)
 
 /* An asymmetric key in a format that crypto/ reads has to be one, and says algorithm and length itself. */
 static int
-check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material)
+check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material, struct ks_pkey **ret)
 {
     KS_PKEY *key = NULL;
     const int rc = material_pkey(ctx, &draft->core, material, &key);
@@ -69,13 +70,24 @@ check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material)
     if (info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && core_get(&draft->core, CORE_ALGORITHM) != info.algorithm)
         return engine_fail(ctx, COND_BAD_FIELD,
                            "the Key Material is an RSA key, which its Cryptographic Algorithm does not say");
+    *ret = key;
+    key = NULL; /* transferred */
     return 0;
 }
 
+/* How the object of a request is taken: as it is, or unwrapped, with the attributes that were wrapped with it. */
+struct taking {
+    bool unwrap;
+    struct kmip_attrs *ret_attributes;
+};
+
 static int
-take_material(struct ctx *ctx, struct rev *draft, const struct kmip_key_block *block, struct material *material)
+take_material(struct ctx *ctx, struct rev *draft, const struct kmip_key_block *block, struct taking *how,
+              struct material *material)
 {
     const struct kmip_item *value = block->key_value;
+    if (block->key_wrapping_data != NULL && how->unwrap)
+        return unwrap_key_value(ctx, block->key_wrapping_data, value, material, how->ret_attributes);
     if (block->key_wrapping_data != NULL) {
         KS_TRY(kmip_item_encode(&kmip_schema_key_wrapping_data, KMIP_V2_1, block->key_wrapping_data, ctx->arena,
                                 &draft->wrapping));
@@ -84,24 +96,12 @@ take_material(struct ctx *ctx, struct rev *draft, const struct kmip_key_block *b
             return 0;
         }
     }
-    const struct kmip_item *key =
-        value->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(value, KMIP_TAG_KEY_MATERIAL) : NULL;
-    if (key == NULL)
-        return engine_fail(ctx, COND_BAD_FIELD, "the Key Value holds no Key Material");
-    if (key->type == KMIP_TYPE_BYTE_STRING) {
-        *material = (struct material){MATERIAL_BYTES, key->s};
-        return 0;
-    }
-    if (key->type != KMIP_TYPE_STRUCTURE)
-        return engine_fail(ctx, COND_BAD_FIELD, "Key Material is a Byte String or a Structure");
-    KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(1 << 20);
-    KS_TRY(kmip_item_to_ttlv(key, &ttlv));
-    material->kind = MATERIAL_ITEM;
-    return ks_arena_span(ctx->arena, ks_buf_span(&ttlv), &material->bytes);
+    return key_value_material(ctx, value, material);
 }
 
+/* The material, checked for what it is; ret_key: an asymmetric key that could be read. */
 static int
-check_material(struct ctx *ctx, struct rev *draft, const struct material *material)
+check_material(struct ctx *ctx, struct rev *draft, const struct material *material, struct ks_pkey **ret_key)
 {
     struct core *core = &draft->core;
     const int64_t type = core_get(core, CORE_OBJECT_TYPE);
@@ -113,12 +113,12 @@ check_material(struct ctx *ctx, struct rev *draft, const struct material *materi
     if (type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY && format == KMIP_KEY_FORMAT_TYPE_RAW)
         return check_symmetric(ctx, core, material->bytes.len);
     if (type == KMIP_OBJECT_TYPE_PUBLIC_KEY || type == KMIP_OBJECT_TYPE_PRIVATE_KEY)
-        return check_pkey(ctx, draft, material);
+        return check_pkey(ctx, draft, material, ret_key);
     return 0;
 }
 
 static int
-take_key_block(struct ctx *ctx, const struct kmip_key_block *block, struct rev *draft)
+take_key_block(struct ctx *ctx, const struct kmip_key_block *block, struct taking *how, struct rev *draft)
 {
     struct core *core = &draft->core;
     struct material material;
@@ -134,9 +134,11 @@ take_key_block(struct ctx *ctx, const struct kmip_key_block *block, struct rev *
         core_set(core, CORE_KEY_VALUE_PRESENT, false);
         return 0;
     }
-    KS_TRY(take_material(ctx, draft, block, &material));
-    KS_TRY(check_material(ctx, draft, &material));
-    return material_put(ctx, draft, material.kind, material.bytes);
+    KS_TRY(take_material(ctx, draft, block, how, &material));
+    KS_PKEY *key = NULL;
+    KS_TRY(check_material(ctx, draft, &material, &key));
+    return key != NULL ? material_put_key(ctx, draft, &material, key)
+                       : material_put(ctx, draft, material.kind, material.bytes);
 }
 
 static int
@@ -147,6 +149,28 @@ take_certificate(struct ctx *ctx, const struct kmip_certificate *certificate, st
     if (certificate->certificate_type == KMIP_CERTIFICATE_TYPE_X_509)
         KS_TRY(certificate_facts(ctx, certificate->certificate_value, draft));
     return material_put(ctx, draft, MATERIAL_BYTES, certificate->certificate_value);
+}
+
+/* A PKCS#10 request has to be one, and signed by the key that it asks for; others are kept as they are. */
+static int
+take_request(struct ctx *ctx, const struct kmip_certificate_request *request, struct rev *draft)
+{
+    struct core *core = &draft->core;
+    KS_PKEY *key = NULL;
+    struct ks_span der;
+    core_set(core, CORE_CERTIFICATE_REQUEST_TYPE, request->certificate_request_type);
+    core_set(core, CORE_KEY_FORMAT_TYPE, KMIP_KEY_FORMAT_TYPE_RAW);
+    if (certificate_request_readable(request->certificate_request_type)) {
+        KS_TRY(certificate_request_der(ctx, request->certificate_request_type, request->certificate_request_value, &der,
+                                       &key));
+        struct ks_pkey_info info;
+        ks_pkey_info(key, &info);
+        if (!core_has(core, CORE_ALGORITHM))
+            core_set(core, CORE_ALGORITHM, info.algorithm);
+        if (!core_has(core, CORE_LENGTH))
+            core_set(core, CORE_LENGTH, info.bits);
+    }
+    return material_put(ctx, draft, MATERIAL_BYTES, request->certificate_request_value);
 }
 
 /* A Name that stands in the template and not in the request is the template's own. */
@@ -172,7 +196,7 @@ take_template(struct ctx *ctx, const struct kmip_template *template, struct rev 
 }
 
 static int
-take_split_key(struct ctx *ctx, const struct kmip_split_key *split, struct rev *draft)
+take_split_key(struct ctx *ctx, const struct kmip_split_key *split, struct taking *how, struct rev *draft)
 {
     struct core *core = &draft->core;
     core_set(core, CORE_SPLIT_KEY_PARTS, split->split_key_parts);
@@ -189,11 +213,11 @@ take_split_key(struct ctx *ctx, const struct kmip_split_key *split, struct rev *
         if (kmip_attrs_add(ctx->arena, &draft->content, KMIP_TAG_PRIME_FIELD_SIZE, prime) == NULL)
             return KS_E_NOMEM;
     }
-    return take_key_block(ctx, split->key_block, draft);
+    return take_key_block(ctx, split->key_block, how, draft);
 }
 
-int
-material_register(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft)
+static int
+take_object(struct ctx *ctx, const struct kmip_managed_object *from, struct taking *how, struct rev *draft)
 {
     struct core *core = &draft->core;
     switch (core_get(core, CORE_OBJECT_TYPE)) {
@@ -203,19 +227,19 @@ material_register(struct ctx *ctx, const struct kmip_managed_object *from, struc
         break;
     case KMIP_OBJECT_TYPE_SYMMETRIC_KEY:
         if (from->symmetric_key != NULL)
-            return take_key_block(ctx, from->symmetric_key->key_block, draft);
+            return take_key_block(ctx, from->symmetric_key->key_block, how, draft);
         break;
     case KMIP_OBJECT_TYPE_PUBLIC_KEY:
         if (from->public_key != NULL)
-            return take_key_block(ctx, from->public_key->key_block, draft);
+            return take_key_block(ctx, from->public_key->key_block, how, draft);
         break;
     case KMIP_OBJECT_TYPE_PRIVATE_KEY:
         if (from->private_key != NULL)
-            return take_key_block(ctx, from->private_key->key_block, draft);
+            return take_key_block(ctx, from->private_key->key_block, how, draft);
         break;
     case KMIP_OBJECT_TYPE_SPLIT_KEY:
         if (from->split_key != NULL)
-            return take_split_key(ctx, from->split_key, draft);
+            return take_split_key(ctx, from->split_key, how, draft);
         break;
     case KMIP_OBJECT_TYPE_TEMPLATE:
         if (from->template != NULL)
@@ -224,7 +248,7 @@ material_register(struct ctx *ctx, const struct kmip_managed_object *from, struc
     case KMIP_OBJECT_TYPE_SECRET_DATA:
         if (from->secret_data != NULL) {
             core_set(core, CORE_SECRET_DATA_TYPE, from->secret_data->secret_data_type);
-            return take_key_block(ctx, from->secret_data->key_block, draft);
+            return take_key_block(ctx, from->secret_data->key_block, how, draft);
         }
         break;
     case KMIP_OBJECT_TYPE_OPAQUE_OBJECT:
@@ -233,14 +257,34 @@ material_register(struct ctx *ctx, const struct kmip_managed_object *from, struc
             return material_put(ctx, draft, MATERIAL_BYTES, from->opaque_object->opaque_data_value);
         }
         break;
+    case KMIP_OBJECT_TYPE_CERTIFICATE_REQUEST:
+        if (from->certificate_request != NULL)
+            return take_request(ctx, from->certificate_request, draft);
+        break;
     case KMIP_OBJECT_TYPE_PGP_KEY:
         if (from->pgp_key != NULL) {
             core_set(core, CORE_PGP_KEY_VERSION, from->pgp_key->pgp_key_version);
-            return take_key_block(ctx, from->pgp_key->key_block, draft);
+            return take_key_block(ctx, from->pgp_key->key_block, how, draft);
         }
         break;
     default:
         return engine_fail(ctx, COND_OBJECT_KIND, "objects of that type can not be registered");
     }
     return engine_fail(ctx, COND_MISSING, "the request holds no object of the Object Type that it names");
+}
+
+int
+material_register(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft)
+{
+    struct taking as_it_is = {.unwrap = false};
+    return take_object(ctx, from, &as_it_is, draft);
+}
+
+int
+material_unwrap(struct ctx *ctx, const struct kmip_managed_object *from, struct rev *draft,
+                struct kmip_attrs *ret_attributes)
+{
+    struct taking unwrapped = {.unwrap = true, .ret_attributes = ret_attributes};
+    *ret_attributes = (struct kmip_attrs){0};
+    return take_object(ctx, from, &unwrapped, draft);
 }

@@ -61,15 +61,24 @@ put(struct ctx *ctx, struct object *object, struct rev *draft)
 int
 tx_create(struct ctx *ctx, struct client *owner, struct rev *draft, struct object **ret)
 {
+    core_set(&draft->core, CORE_LAST_CHANGE_DATE, ctx->now);
+    return tx_create_as(ctx, owner, KS_SPAN_NONE, draft, ret);
+}
+
+int
+tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct rev *draft, struct object **ret)
+{
     uint8_t random[KS_UUID_RANDOM];
     KS_TRY(engine_random(ctx->engine, random, sizeof(random)));
     struct object *object = calloc(1, sizeof(*object));
     if (object == NULL)
         return KS_E_NOMEM;
-    ks_uuid7(&ctx->engine->uuid, ctx->now_us / 1000, random, object->uid);
+    if (uid.len == sizeof(object->uid) - 1)
+        memcpy(object->uid, uid.data, uid.len);
+    else
+        ks_uuid7(&ctx->engine->uuid, ctx->now_us / 1000, random, object->uid);
     object->owner = owner;
     draft->version = 1;
-    core_set(&draft->core, CORE_LAST_CHANGE_DATE, ctx->now);
     const int rc = put(ctx, object, draft);
     if (rc != 0) {
         free(object);

@@ -1,63 +1,49 @@
+/* Putting a wrapped Key Block together, and taking one apart. */
 #include "server/engine/wrap.h"
 
-#include "crypto/keywrap.h"
 #include "server/engine/attr.h"
+#include "server/engine/wrap_keys.h"
 
-int
-parameters_of(struct ctx *ctx, const struct object *key, const struct kmip_cryptographic_parameters *asked,
-              const struct kmip_cryptographic_parameters **ret)
+/* The keys of one wrapping, those that its method takes. */
+struct wrapping {
+    uint32_t method;
+    struct wrap_key encrypt, mac;
+};
+
+static bool
+encrypts(uint32_t method)
 {
-    static const struct kmip_cryptographic_parameters none;
-    if (asked != NULL) {
-        *ret = asked;
-        return 0;
-    }
-    *ret = &none;
-    for (const struct kmip_attr *a = key->rev->attrs.first; a != NULL; a = a->next) {
-        if (a->tag != KMIP_TAG_CRYPTOGRAPHIC_PARAMETERS || a->value == NULL)
-            continue;
-        void *decoded;
-        KS_TRY(
-            kmip_item_decode(&kmip_schema_cryptographic_parameters, KMIP_V2_1, a->value, ctx->arena, &decoded, NULL));
-        *ret = decoded;
-        return 0;
-    }
-    return 0;
+    return method != KMIP_WRAPPING_METHOD_MAC_SIGN;
 }
 
-/* What went wrong with the wrapping key is said with the reasons that are its own. */
-static int
-find_wrapping_key(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
+static bool
+macs(uint32_t method)
 {
-    const struct use use = {.use = USE_PROTECT, .mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY, .bytes = 0};
-    struct object *key = uid->type == KMIP_TYPE_TEXT_STRING ? objects_find(&ctx->engine->objects, uid->text) : NULL;
-    if (key == NULL || !policy_may(ctx->client, RIGHT_SEE, key))
-        return engine_fail(ctx, COND_WRAPPING_KEY_UNKNOWN,
-                           "there is no wrapping key of that identifier, or it is not visible to this client");
-    const enum state_column at = state_column(&key->rev->core, USE_PROTECT, ctx->now);
-    if (policy_may(ctx->client, RIGHT_PROTECT, key) && (at == STATE_DESTROYED || at == STATE_DESTROYED_COMPROMISED))
-        return engine_fail(ctx, COND_WRAPPING_KEY_DESTROYED, "wrapping key %s is destroyed", key->uid);
-    if (policy_may(ctx->client, RIGHT_PROTECT, key) && at == STATE_ARCHIVED)
-        return engine_fail(ctx, COND_WRAPPING_KEY_ARCHIVED, "wrapping key %s is archived; recover it first", key->uid);
-    KS_TRY(engine_use(ctx, key, &use));
-    *ret = key;
-    return 0;
+    return method != KMIP_WRAPPING_METHOD_ENCRYPT;
 }
 
-/* Block Cipher Mode of the wrapping: NIST key wrap unless the parameters say with padding. */
-static int
-wrap_method(struct ctx *ctx, const struct object *key, const struct kmip_cryptographic_parameters *p,
-            enum ks_keywrap *ret)
+bool
+wrap_is_readable(uint32_t method)
 {
-    if (core_get(&key->rev->core, CORE_ALGORITHM) != KMIP_CRYPTOGRAPHIC_ALGORITHM_AES ||
-        object_type(key) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
-        return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED, "keys are wrapped with AES keys alone; %s is none",
-                           key->uid);
-    const uint32_t mode = p->has_block_cipher_mode ? p->block_cipher_mode : KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP;
-    if (mode != KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP && mode != KMIP_BLOCK_CIPHER_MODE_AESKEYWRAPPADDING)
-        return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED,
-                           "keys are wrapped by NISTKeyWrap or AESKeyWrapPadding alone");
-    *ret = mode == KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP ? KS_KEYWRAP_RFC3394 : KS_KEYWRAP_RFC5649;
+    return !encrypts(method);
+}
+
+static int
+find_keys(struct ctx *ctx, uint32_t method, const struct kmip_encryption_key_information *encrypt,
+          const struct kmip_mac_signature_key_information *mac, bool unwrap, struct wrapping *ret)
+{
+    *ret = (struct wrapping){.method = method};
+    if (method < KMIP_WRAPPING_METHOD_ENCRYPT || method > KMIP_WRAPPING_METHOD_MAC_SIGN_THEN_ENCRYPT)
+        return engine_fail(ctx, COND_NO_SUCH_FEATURE,
+                           "keys are wrapped by encryption, MAC or signature, and both; not by that method");
+    if (!macs(method) && mac != NULL)
+        return engine_fail(ctx, COND_BAD_FIELD, "the method Encrypt takes no MAC/Signature Key Information");
+    if (!encrypts(method) && encrypt != NULL)
+        return engine_fail(ctx, COND_BAD_FIELD, "the method MAC/sign takes no Encryption Key Information");
+    if (encrypts(method))
+        KS_TRY(wrap_find_encryption_key(ctx, encrypt, unwrap, &ret->encrypt));
+    if (macs(method))
+        KS_TRY(wrap_find_mac_key(ctx, mac, unwrap, &ret->mac));
     return 0;
 }
 
@@ -87,64 +73,170 @@ wrap_input(struct ctx *ctx, const struct object *object, const struct kmip_key_w
     return ks_arena_span(ctx->arena, ks_buf_span(&ttlv), ret);
 }
 
+/* The Key Wrapping Data of the answer, as the request specified it. */
 static int
-wrapping_data(struct ctx *ctx, const struct object *key, const struct kmip_key_wrapping_specification *how, bool raw,
+wrapping_data(struct ctx *ctx, const struct kmip_key_wrapping_specification *how, bool raw,
               struct kmip_key_wrapping_data **ret)
 {
     struct kmip_key_wrapping_data *data = CTX_NEW(ctx, struct kmip_key_wrapping_data);
-    struct kmip_encryption_key_information *info = CTX_NEW(ctx, struct kmip_encryption_key_information);
-    if (data == NULL || info == NULL)
+    if (data == NULL)
         return KS_E_NOMEM;
-    info->unique_identifier = uid_of(key);
-    info->cryptographic_parameters = how->encryption_key_information->cryptographic_parameters;
     data->wrapping_method = how->wrapping_method;
-    data->encryption_key_information = info;
+    data->encryption_key_information = how->encryption_key_information;
+    data->mac_signature_key_information = how->mac_signature_key_information;
     data->encoding_option = raw ? KMIP_ENCODING_OPTION_NO_ENCODING : KMIP_ENCODING_OPTION_TTLV_ENCODING;
     data->has_encoding_option = how->has_encoding_option;
     *ret = data;
     return 0;
 }
 
-/* Whatever was encoded, a wrapped Key Value is a Byte String. */
+/* The bytes wrapped; MAC or signature and IV into the data. */
 static int
-put_wrapped(struct ctx *ctx, struct ks_span wrapped, struct kmip_key_block *block)
+wrap_bytes(struct ctx *ctx, const struct wrapping *w, struct ks_span input, struct kmip_key_wrapping_data *data,
+           struct ks_span *ret)
 {
-    struct material material = {MATERIAL_WRAPPED, KS_SPAN_NONE};
-    KS_TRY(ks_arena_span(ctx->arena, wrapped, &material.bytes));
-    return material_key_value(ctx, &material, NULL, &block->key_value);
+    struct ks_span out = input, iv = KS_SPAN_NONE;
+    if (w->method == KMIP_WRAPPING_METHOD_MAC_SIGN_THEN_ENCRYPT || w->method == KMIP_WRAPPING_METHOD_MAC_SIGN)
+        KS_TRY(wrap_mac(ctx, &w->mac, input, &data->mac_signature));
+    if (encrypts(w->method))
+        KS_TRY(wrap_encrypt(ctx, &w->encrypt, input, &out, &iv));
+    if (w->method == KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN)
+        KS_TRY(wrap_mac(ctx, &w->mac, out, &data->mac_signature));
+    data->has_mac_signature = macs(w->method);
+    data->iv_counter_nonce = iv;
+    data->has_iv_counter_nonce = iv.len != 0;
+    *ret = out;
+    return 0;
 }
 
 int
 wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_key_wrapping_specification *how,
                const struct material *material, struct kmip_key_block *block)
 {
-    struct object *key;
-    const struct kmip_cryptographic_parameters *p;
-    enum ks_keywrap method;
-    struct ks_span input, kek;
-    struct ks_diag diag = {0};
-    if (how->wrapping_method != KMIP_WRAPPING_METHOD_ENCRYPT || how->mac_signature_key_information != NULL)
-        return engine_fail(ctx, COND_NO_SUCH_FEATURE, "keys are wrapped by the method Encrypt alone");
-    if (how->encryption_key_information == NULL)
-        return engine_fail(ctx, COND_MISSING, "the request does not say with which key to wrap");
+    struct wrapping w;
+    struct ks_span input, out;
+    struct material wrapped = {MATERIAL_WRAPPED, KS_SPAN_NONE};
     const bool raw = how->has_encoding_option && how->encoding_option == KMIP_ENCODING_OPTION_NO_ENCODING;
-    KS_TRY(find_wrapping_key(ctx, &how->encryption_key_information->unique_identifier, &key));
-    if (key == object)
+    KS_TRY(find_keys(ctx, how->wrapping_method, how->encryption_key_information, how->mac_signature_key_information,
+                     false, &w));
+    if (w.encrypt.object == object || w.mac.object == object)
         return engine_fail(ctx, COND_BAD_FIELD, "a key is not wrapped with itself");
-    KS_TRY(parameters_of(ctx, key, how->encryption_key_information->cryptographic_parameters, &p));
-    KS_TRY(wrap_method(ctx, key, p, &method));
     KS_TRY(wrap_input(ctx, object, how, material, raw, &input));
-    const struct use use = {
-        .use = USE_PROTECT, .mask = KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY, .bytes = (int64_t)input.len};
-    KS_TRY(engine_use(ctx, key, &use));
-    KS_TRY(material_symmetric(ctx, key, &kek));
-    KS_CLEANUP(ks_buf_done) struct ks_buf wrapped = KS_BUF(1 << 20);
-    const int rc = ks_keywrap(method, kek, input, &wrapped, &diag);
+    struct object *counted[] = {w.encrypt.object, w.mac.object};
+    const struct use use = {.use = USE_PROTECT, .bytes = (int64_t)input.len};
+    for (size_t i = 0; i < KS_ARRAY_LEN(counted); i++)
+        if (counted[i] != NULL)
+            KS_TRY(engine_use(ctx, counted[i], &use));
+    KS_TRY(wrapping_data(ctx, how, raw, &block->key_wrapping_data));
+    KS_TRY(wrap_bytes(ctx, &w, input, block->key_wrapping_data, &out));
+    if (encrypts(w.method))
+        KS_TRY(wrap_check_strength(ctx, object, &w.encrypt));
+    wrapped.bytes = out;
+    /* Whatever was encoded, a wrapped Key Value is a Byte String. */
+    KS_TRY(material_key_value(ctx, &wrapped, NULL, &block->key_value));
+    engine_note(ctx, "wrapped with %s", (encrypts(w.method) ? w.encrypt.object : w.mac.object)->uid);
+    for (size_t i = 0; i < KS_ARRAY_LEN(counted); i++)
+        if (counted[i] != NULL)
+            KS_TRY(engine_used(ctx, counted[i], &use));
+    return 0;
+}
+
+/* Unwrapping */
+
+int
+key_value_material(struct ctx *ctx, const struct kmip_item *value, struct material *ret)
+{
+    const struct kmip_item *key =
+        value->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(value, KMIP_TAG_KEY_MATERIAL) : NULL;
+    if (key == NULL)
+        return engine_fail(ctx, COND_BAD_FIELD, "the Key Value holds no Key Material");
+    if (key->type == KMIP_TYPE_BYTE_STRING) {
+        *ret = (struct material){MATERIAL_BYTES, key->s};
+        return 0;
+    }
+    if (key->type != KMIP_TYPE_STRUCTURE)
+        return engine_fail(ctx, COND_BAD_FIELD, "Key Material is a Byte String or a Structure");
+    KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(1 << 20);
+    KS_TRY(kmip_item_to_ttlv(key, &ttlv));
+    ret->kind = MATERIAL_ITEM;
+    return ks_arena_span(ctx->arena, ks_buf_span(&ttlv), &ret->bytes);
+}
+
+/* The bytes that were wrapped. A Key Value that was only MACed or signed may stand there as the structure it is. */
+static int
+unwrap_bytes(struct ctx *ctx, const struct kmip_key_wrapping_data *how, const struct kmip_item *value,
+             struct ks_span *ret)
+{
+    struct wrapping w;
+    struct ks_span in;
+    /* No Encoding: some send the wrapped bytes in the place of the Key Material that they are (TC-WRAP-2). */
+    const struct kmip_item *inside =
+        value->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(value, KMIP_TAG_KEY_MATERIAL) : NULL;
+    KS_TRY(find_keys(ctx, how->wrapping_method, how->encryption_key_information, how->mac_signature_key_information,
+                     true, &w));
+    if (value->type == KMIP_TYPE_BYTE_STRING) {
+        in = value->s;
+    } else if (inside != NULL && inside->type == KMIP_TYPE_BYTE_STRING &&
+               (encrypts(w.method) || how->encoding_option == KMIP_ENCODING_OPTION_NO_ENCODING)) {
+        in = inside->s;
+    } else if (!encrypts(w.method)) {
+        KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(1 << 20);
+        KS_TRY(kmip_item_to_ttlv(value, &ttlv));
+        KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&ttlv), &in));
+    } else {
+        return engine_fail(ctx, COND_BAD_FIELD, "a wrapped Key Value is a Byte String");
+    }
+    if (macs(w.method) && !how->has_mac_signature)
+        return engine_fail(ctx, COND_MISSING, "the Key Wrapping Data has no MAC/Signature");
+    if (w.method == KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN)
+        KS_TRY(wrap_mac_verify(ctx, &w.mac, in, how->mac_signature));
+    struct ks_span out = in;
+    if (encrypts(w.method))
+        KS_TRY(wrap_decrypt(ctx, &w.encrypt, in, how->iv_counter_nonce, &out));
+    if (macs(w.method) && w.method != KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN)
+        KS_TRY(wrap_mac_verify(ctx, &w.mac, out, how->mac_signature));
+    engine_note(ctx, "unwrapped with %s", (encrypts(w.method) ? w.encrypt.object : w.mac.object)->uid);
+    *ret = out;
+    return 0;
+}
+
+int
+unwrap_key_value(struct ctx *ctx, const struct kmip_key_wrapping_data *how, const struct kmip_item *value,
+                 struct material *ret, struct kmip_attrs *ret_attributes)
+{
+    const bool raw = how->has_encoding_option && how->encoding_option == KMIP_ENCODING_OPTION_NO_ENCODING;
+    struct ks_span bytes;
+    struct kmip_item *item;
+    void *decoded;
+    *ret_attributes = (struct kmip_attrs){0};
+    KS_TRY(unwrap_bytes(ctx, how, value, &bytes));
+    if (raw) {
+        *ret = (struct material){MATERIAL_BYTES, bytes};
+        return 0;
+    }
+    int rc = kmip_item_from_ttlv(bytes, &kmip_limits_default, ctx->arena, &item, NULL);
+    if (rc == 0)
+        rc = item->tag == KMIP_TAG_KEY_VALUE
+                 ? kmip_item_decode(&kmip_schema_key_value, ctx->version, item, ctx->arena, &decoded, NULL)
+                 : KS_E_MALFORMED;
+    if (rc == KS_E_NOMEM)
+        return rc;
     if (rc != 0)
-        return rc == KS_E_INVALID ? engine_fail_diag(ctx, COND_BAD_PARAMETERS, &diag)
-                                  : engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag);
-    KS_TRY(wrapping_data(ctx, key, how, raw, &block->key_wrapping_data));
-    KS_TRY(put_wrapped(ctx, ks_buf_span(&wrapped), block));
-    engine_note(ctx, "wrapped with %s", key->uid);
-    return engine_used(ctx, key, &use);
+        return engine_fail(ctx, COND_ENCODING, "what was wrapped is no Key Value in TTLV Encoding");
+    const struct kmip_key_value *plain = decoded;
+    *ret_attributes = plain->attributes;
+    return key_value_material(ctx, item, ret);
+}
+
+int
+unwrap_object(struct ctx *ctx, const struct object *object, struct material *ret)
+{
+    struct material kept;
+    struct kmip_item *value;
+    struct kmip_attrs attributes;
+    void *how;
+    KS_TRY(material_open(ctx, object, &kept));
+    KS_TRY(kmip_item_decode(&kmip_schema_key_wrapping_data, KMIP_V2_1, object->rev->wrapping, ctx->arena, &how, NULL));
+    KS_TRY(material_key_value(ctx, &kept, NULL, &value));
+    return unwrap_key_value(ctx, how, value, ret, &attributes);
 }

@@ -118,7 +118,7 @@ pair_material(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
     if (!core_has(core, CORE_KEY_FORMAT_TYPE))
         core_set(core, CORE_KEY_FORMAT_TYPE, ks_pkey_default_format(key, half->is_private));
     KS_TRY(material_export(ctx, key, (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE), half->is_private, &material));
-    return material_put(ctx, &half->draft, material.kind, material.bytes);
+    return material_put_key(ctx, &half->draft, &material, key);
 }
 
 static int

@@ -1,18 +1,45 @@
 /* Get (KMIP 1.4: 4.11; 2.1: 6.1.21): the object, in the format asked for, in the clear or wrapped. */
-#include "server/engine/op/op.h"
+#include "server/engine/op/get.h"
+#include "server/engine/op/pkcs12.h"
 #include "server/engine/wrap.h"
+
+/* An object that was registered wrapped leaves so unless the request says otherwise. */
+static bool
+stays_wrapped(const struct object *object, const struct kmip_get_request *r)
+{
+    const bool unwrap = r->has_key_wrap_type && r->key_wrap_type == KMIP_KEY_WRAP_TYPE_NOT_WRAPPED;
+    return object->rev->wrapping != NULL && !unwrap;
+}
+
+static bool
+is_readable_wrapping(const struct kmip_item *wrapping)
+{
+    const struct kmip_item *method = kmip_item_child(wrapping, KMIP_TAG_WRAPPING_METHOD);
+    return method == NULL || method->type != KMIP_TYPE_ENUMERATION || wrap_is_readable(method->u32);
+}
+
+bool
+get_is_readable(const struct object *object, const struct kmip_get_request *r)
+{
+    if (r->key_wrapping_specification != NULL)
+        return wrap_is_readable(r->key_wrapping_specification->wrapping_method);
+    return !stays_wrapped(object, r) || is_readable_wrapping(object->rev->wrapping);
+}
 
 static int
 check_request(struct ctx *ctx, const struct object *object, const struct kmip_get_request *r)
 {
-    if (r->has_key_compression_type &&
-        r->key_compression_type != core_get(&object->rev->core, CORE_KEY_COMPRESSION_TYPE))
-        return engine_fail(ctx, COND_KEY_COMPRESSION, "keys are not compressed by this server");
-    if (r->has_key_wrap_type && r->key_wrap_type == KMIP_KEY_WRAP_TYPE_NOT_WRAPPED && object->rev->wrapping != NULL)
+    const bool has_value = core_get(&object->rev->core, CORE_KEY_VALUE_PRESENT) != 0 ||
+                           !core_has(&object->rev->core, CORE_KEY_VALUE_PRESENT);
+    if (r->has_key_wrap_type && r->key_wrap_type == KMIP_KEY_WRAP_TYPE_AS_REGISTERED && object->rev->wrapping == NULL &&
+        r->key_wrapping_specification != NULL)
         return engine_fail(ctx, COND_KEY_WRAP_TYPE,
-                           "object %s was registered wrapped and is handed out so; use As Registered", object->uid);
-    if (r->key_wrapping_specification != NULL && object->rev->wrapping != NULL)
-        return engine_fail(ctx, COND_BAD_FIELD, "object %s is wrapped already", object->uid);
+                           "the request wants object %s as it was registered, and wrapped otherwise", object->uid);
+    if (r->key_wrapping_specification != NULL && stays_wrapped(object, r))
+        return engine_fail(ctx, COND_BAD_FIELD,
+                           "object %s is wrapped already; ask for it Not Wrapped to have it wrapped anew", object->uid);
+    if (!has_value && r->key_wrapping_specification != NULL)
+        return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", object->uid);
     if (r->key_wrapping_specification != NULL && !material_is_key(object_type(object)))
         return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no key: it can not be wrapped", object->uid);
     return 0;
@@ -20,14 +47,14 @@ check_request(struct ctx *ctx, const struct object *object, const struct kmip_ge
 
 /* The material in another format than the one it is kept in. */
 static int
-convert(struct ctx *ctx, const struct object *object, uint32_t format, struct material *material)
+convert(struct ctx *ctx, const struct object *object, bool wrapped, uint32_t format, struct material *material)
 {
     const struct core *core = &object->rev->core;
     const uint32_t type = object_type(object);
     const uint32_t kept = (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
     if (format == kept)
         return 0;
-    if (material->kind == MATERIAL_WRAPPED || object->rev->wrapping != NULL)
+    if (material->kind == MATERIAL_WRAPPED || wrapped)
         return engine_fail(ctx, COND_KEY_FORMAT, "object %s was registered wrapped: its format can not be changed",
                            object->uid);
     if (type == KMIP_OBJECT_TYPE_PUBLIC_KEY || type == KMIP_OBJECT_TYPE_PRIVATE_KEY) {
@@ -38,21 +65,27 @@ convert(struct ctx *ctx, const struct object *object, uint32_t format, struct ma
         if (rc == 0)
             return material_export(ctx, key, format, type == KMIP_OBJECT_TYPE_PRIVATE_KEY, material);
     }
-    if (type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY && format == KMIP_KEY_FORMAT_TYPE_RAW) {
-        KS_TRY(material_symmetric(ctx, object, &material->bytes));
-        material->kind = MATERIAL_BYTES;
-        return 0;
-    }
-    if (type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY && format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY) {
-        struct kmip_item *item;
-        const struct kmip_transparent_symmetric_key transparent = {.key = material->bytes};
-        KS_TRY(kmip_item_encode(&kmip_schema_transparent_symmetric_key, KMIP_V2_1, &transparent, ctx->arena, &item));
-        KS_CLEANUP(ks_buf_done) struct ks_buf ttlv = KS_BUF(65536);
-        KS_TRY(kmip_item_to_ttlv(item, &ttlv));
-        material->kind = MATERIAL_ITEM;
-        return ks_arena_span(ctx->arena, ks_buf_span(&ttlv), &material->bytes);
-    }
+    if (type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY || type == KMIP_OBJECT_TYPE_SECRET_DATA)
+        return material_convert_bytes(ctx, object, format, material);
     return engine_fail(ctx, COND_KEY_FORMAT, "object %s can not be given in that Key Format Type", object->uid);
+}
+
+/* What is kept, unwrapped if that is wanted, in the format and the compression that are asked for. */
+static int
+make_material(struct ctx *ctx, const struct object *object, const struct kmip_get_request *r, uint32_t format,
+              struct material *ret)
+{
+    const struct core *core = &object->rev->core;
+    const bool wrapped = stays_wrapped(object, r);
+    const uint32_t kept = (uint32_t)core_get(core, CORE_KEY_COMPRESSION_TYPE);
+    KS_TRY(object->rev->wrapping != NULL && !wrapped ? unwrap_object(ctx, object, ret)
+                                                     : material_open(ctx, object, ret));
+    if (format == KMIP_KEY_FORMAT_TYPE_PKCS_12 && format != core_get(core, CORE_KEY_FORMAT_TYPE))
+        return pkcs12_make(ctx, object, ret);
+    KS_TRY(convert(ctx, object, wrapped, format, ret));
+    if (!r->has_key_compression_type || r->key_compression_type == kept)
+        return 0;
+    return material_compress(ctx, core, format, r->key_compression_type, ret);
 }
 
 static int
@@ -69,21 +102,19 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
     /* 1.2 and later: a key whose value is elsewhere is handed out without one. */
     const bool elsewhere = core_has(core, CORE_KEY_VALUE_PRESENT) && core_get(core, CORE_KEY_VALUE_PRESENT) == 0;
     if (!elsewhere) {
-        KS_TRY(material_open(ctx, object, &material));
-        KS_TRY(convert(ctx, object, format, &material));
+        KS_TRY(make_material(ctx, object, r, format, &material));
     }
     block->key_format_type = format;
-    block->key_compression_type = (uint32_t)core_get(core, CORE_KEY_COMPRESSION_TYPE);
-    block->has_key_compression_type = core_has(core, CORE_KEY_COMPRESSION_TYPE);
-    /* Neither applies to secret data (2.1: 3.1). */
-    const bool secret = object_type(object) == KMIP_OBJECT_TYPE_SECRET_DATA;
+    block->key_compression_type =
+        r->has_key_compression_type ? r->key_compression_type : (uint32_t)core_get(core, CORE_KEY_COMPRESSION_TYPE);
+    block->has_key_compression_type = r->has_key_compression_type || core_has(core, CORE_KEY_COMPRESSION_TYPE);
+    /* Neither applies to secret data (2.1: 3.1), and a container says it itself. */
+    const bool secret = object_type(object) == KMIP_OBJECT_TYPE_SECRET_DATA || format == KMIP_KEY_FORMAT_TYPE_PKCS_12;
     block->cryptographic_algorithm = (uint32_t)core_get(core, CORE_ALGORITHM);
     block->has_cryptographic_algorithm = !secret && core_has(core, CORE_ALGORITHM);
     block->cryptographic_length = (int32_t)core_get(core, CORE_LENGTH);
     block->has_cryptographic_length = !secret && core_has(core, CORE_LENGTH);
-    if (elsewhere && r->key_wrapping_specification != NULL)
-        return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", object->uid);
-    if (object->rev->wrapping != NULL) {
+    if (stays_wrapped(object, r)) {
         void *wrapping;
         KS_TRY(kmip_item_decode(&kmip_schema_key_wrapping_data, KMIP_V2_1, object->rev->wrapping, ctx->arena, &wrapping,
                                 NULL));
@@ -122,6 +153,14 @@ put_plain(struct ctx *ctx, const struct object *object, struct kmip_managed_obje
             return KS_E_NOMEM;
         ret->certificate->certificate_type = (uint32_t)core_get(core, CORE_CERTIFICATE_TYPE);
         ret->certificate->certificate_value = material.bytes;
+        return 0;
+    }
+    if (object_type(object) == KMIP_OBJECT_TYPE_CERTIFICATE_REQUEST) {
+        ret->certificate_request = CTX_NEW(ctx, struct kmip_certificate_request);
+        if (ret->certificate_request == NULL)
+            return KS_E_NOMEM;
+        ret->certificate_request->certificate_request_type = (uint32_t)core_get(core, CORE_CERTIFICATE_REQUEST_TYPE);
+        ret->certificate_request->certificate_request_value = material.bytes;
         return 0;
     }
     ret->opaque_object = CTX_NEW(ctx, struct kmip_opaque_object);
@@ -165,13 +204,14 @@ put_split_key(struct ctx *ctx, const struct object *object, struct kmip_key_bloc
         ret->member->key_block = block;                                                                                \
     } while (0)
 
-static int
-put_object(struct ctx *ctx, const struct object *object, const struct kmip_get_request *r,
+int
+get_object(struct ctx *ctx, const struct object *object, const struct kmip_get_request *r,
            struct kmip_managed_object *ret)
 {
     const struct core *core = &object->rev->core;
     const uint32_t type = object_type(object);
     struct kmip_key_block *block = NULL;
+    KS_TRY(check_request(ctx, object, r));
     if (type == KMIP_OBJECT_TYPE_TEMPLATE)
         return put_template(ctx, object, ret);
     if (!material_is_key(type))
@@ -200,11 +240,12 @@ put_object(struct ctx *ctx, const struct object *object, const struct kmip_get_r
     }
 }
 
-/* An object that is handed out is not Fresh any more. */
-static int
-served(struct ctx *ctx, struct object *object)
+int
+get_served(struct ctx *ctx, struct object *object, bool readable)
 {
     struct rev draft;
+    if (ctx->record != NULL)
+        ctx->record->event.form = readable ? "plaintext" : "wrapped";
     if (core_get(&object->rev->core, CORE_FRESH) == 0)
         return 0;
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
@@ -219,16 +260,13 @@ op_get(struct ctx *ctx, const void *request, void **ret_response)
     struct object *object;
     OP_RESPONSE(ctx, kmip_get_response, response);
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
-    const bool wrapped = r->key_wrapping_specification != NULL || object->rev->wrapping != NULL;
-    const struct use use = {.use = USE_GET, .plaintext = !wrapped, .wrapped = wrapped};
+    const bool readable = get_is_readable(object, r);
+    const struct use use = {.use = USE_GET, .plaintext = readable, .wrapped = !readable};
     KS_TRY(engine_use(ctx, object, &use));
-    KS_TRY(check_request(ctx, object, r));
-    KS_TRY(put_object(ctx, object, r, &response->object));
+    KS_TRY(get_object(ctx, object, r, &response->object));
     response->object_type = object_type(object);
     response->unique_identifier = uid_of(object);
-    KS_TRY(served(ctx, object));
-    if (ctx->record != NULL)
-        ctx->record->event.form = wrapped ? "wrapped" : "plaintext";
+    KS_TRY(get_served(ctx, object, readable));
     *ret_response = response;
     return 0;
 }
