@@ -37,6 +37,40 @@ int ks_cert_ca(const struct ks_pkey *key, const struct ks_cert_spec *spec, struc
 int ks_cert_issue(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_pkey *subject_key,
                   const struct ks_cert_spec *spec, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* What a certificate that somebody asks for is to say. */
+struct ks_cert_part {
+    const char *type; /* "CN", "O", "OU", "C", "ST", "L", "emailAddress", "serialNumber", "title", "UID", "DC", ... */
+    const char *value;
+};
+struct ks_certify {
+    struct ks_span request;             /* PKCS#10: subject and alternative names are its; empty: there is none */
+    struct ks_span certificate;         /* else: subject and alternative names of this one */
+    const struct ks_cert_part *subject; /* else: these, in this order */
+    size_t n_subject;
+    const struct ks_pkey *key; /* to be certified; its public half is enough */
+    int64_t not_before, not_after;
+    uint32_t
+        usage; /* KMIP Cryptographic Usage Mask: what Key Usage says; 0: signatures and, of RSA keys, key transport */
+};
+
+/*
+ * An end entity's certificate, signed by a CA that is not the instance's own. Of a request the subject is taken, and
+ * alternative names that are DNS names, IP addresses, mail addresses or URIs; whatever else it wishes is not. That the
+ * request was signed by its key is for the caller to see to (ks_cert_request_key). KS_E_INVALID: as ks_cert_issue, and
+ * a subject that is empty without an alternative name.
+ */
+int ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_certify *what,
+                    struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * Path validation (RFC 5280, 6) at a time: the certificates are one chain, in any order. anchors: certificates that are
+ * trusted. ret: KS_CHAIN_*. What libcrypto says of a chain that is not valid goes to diag; the result is 0 all the
+ * same.
+ */
+enum ks_chain { KS_CHAIN_VALID, KS_CHAIN_INVALID, KS_CHAIN_UNKNOWN /* it leads to nothing that is trusted */ };
+int ks_cert_validate(const struct ks_span *chain, size_t n_chain, const struct ks_span *anchors, size_t n_anchors,
+                     int64_t at, enum ks_chain *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
 /* A certificate signing request (PKCS#10, DER) for key with that common name and no extensions. */
 int ks_cert_request(const struct ks_pkey *key, const char *common_name, struct ks_buf *ret,
                     struct ks_diag *diag) KS_MUST_CHECK;

@@ -23,8 +23,8 @@ digest_for(const struct ks_pkey *key)
     return edwards ? NULL : ks_ossl_md(KS_OSSL_MD_SHA2_256);
 }
 
-static int
-check_signer(const struct ks_pkey *key, struct ks_diag *diag)
+int
+ks_x509_check_signer(const struct ks_pkey *key, struct ks_diag *diag)
 {
     if (!key->info.is_private)
         return ks_fail(diag, KS_E_INVALID, "signing a certificate or request needs the private key");
@@ -35,8 +35,8 @@ check_signer(const struct ks_pkey *key, struct ks_diag *diag)
     return 0;
 }
 
-static int
-add_name(X509_NAME *name, int nid, const char *what, const char *text, struct ks_diag *diag)
+int
+ks_x509_add_name(X509_NAME *name, int nid, const char *what, const char *text, struct ks_diag *diag)
 {
     const size_t len = strlen(text);
     if (len == 0 || len > 256 || !ks_utf8_valid(KS_SPAN(text, len)))
@@ -55,12 +55,12 @@ set_subject(X509_NAME *name, const struct ks_cert_spec *spec, struct ks_diag *di
     if (spec->common_name == NULL)
         return ks_fail(diag, KS_E_INVALID, "certificate: the common name is missing");
     if (spec->organization != NULL)
-        KS_TRY(add_name(name, NID_organizationName, "organization", spec->organization, diag));
-    return add_name(name, NID_commonName, "common name", spec->common_name, diag);
+        KS_TRY(ks_x509_add_name(name, NID_organizationName, "organization", spec->organization, diag));
+    return ks_x509_add_name(name, NID_commonName, "common name", spec->common_name, diag);
 }
 
-static int
-set_serial(X509 *cert, struct ks_diag *diag)
+int
+ks_x509_set_serial(X509 *cert, struct ks_diag *diag)
 {
     uint8_t b[SERIAL_BYTES];
     if (ks_random(b, sizeof(b)) != 0)
@@ -72,22 +72,21 @@ set_serial(X509 *cert, struct ks_diag *diag)
     return 0;
 }
 
-static int
-set_validity(X509 *cert, const struct ks_cert_spec *spec, struct ks_diag *diag)
+int
+ks_x509_set_validity(X509 *cert, int64_t not_before, int64_t not_after, struct ks_diag *diag)
 {
     char text[KS_TIME_TEXT_LEN];
-    if (spec->not_before >= spec->not_after || ks_time_format(spec->not_before, text) != 0 ||
-        ks_time_format(spec->not_after, text) != 0)
+    if (not_before >= not_after || ks_time_format(not_before, text) != 0 || ks_time_format(not_after, text) != 0)
         return ks_fail(diag, KS_E_INVALID, "certificate: the validity period is empty or not within years 1 to 9999");
-    if (ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)spec->not_before) == NULL ||
-        ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)spec->not_after) == NULL)
+    if (ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)not_before) == NULL ||
+        ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)not_after) == NULL)
         return ks_ossl_fail(diag, KS_E_INVALID, "certificate: the validity period");
     return 0;
 }
 
 /* value is a constant of this file: OpenSSL's little language never sees a stranger's text. */
-static int
-add_extension(X509 *cert, X509 *issuer, int nid, const char *value, struct ks_diag *diag)
+int
+ks_x509_add_extension(X509 *cert, X509 *issuer, int nid, const char *value, struct ks_diag *diag)
 {
     X509V3_CTX ctx;
     X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
@@ -105,8 +104,8 @@ is_host_char(char c)
 }
 
 /* A DNS name as it may stand in a certificate: letters, digits, - and _ in labels; the first may be "*". */
-static bool
-is_dns_name(const char *name)
+bool
+ks_x509_is_dns_name(const char *name)
 {
     const size_t len = strlen(name);
     if (len == 0 || len > HOST_MAX)
@@ -133,7 +132,7 @@ add_alternative_name(GENERAL_NAMES *names, const char *text, struct ks_diag *dia
     const int type = value != NULL ? GEN_IPADD : GEN_DNS;
     ERR_clear_error(); /* of what was no address */
     if (value == NULL) {
-        if (!is_dns_name(text))
+        if (!ks_x509_is_dns_name(text))
             return ks_fail(diag, KS_E_INVALID, "certificate: \"%.100s\" is neither an IP address nor a DNS name", text);
         value = ASN1_IA5STRING_new();
         if (value == NULL || ASN1_STRING_set(value, text, (int)strlen(text)) != 1) {
@@ -189,8 +188,8 @@ start(const struct ks_pkey *subject_key, const struct ks_cert_spec *spec, X509 *
     KS_CLEANUP(X509_freep) X509 *cert = X509_new();
     if (cert == NULL || X509_set_version(cert, VERSION_3) != 1)
         return no_memory(diag);
-    KS_TRY(set_serial(cert, diag));
-    KS_TRY(set_validity(cert, spec, diag));
+    KS_TRY(ks_x509_set_serial(cert, diag));
+    KS_TRY(ks_x509_set_validity(cert, spec->not_before, spec->not_after, diag));
     KS_TRY(set_subject(X509_get_subject_name(cert), spec, diag));
     if (X509_set_pubkey(cert, subject_key->pkey) != 1)
         return ks_ossl_fail(diag, KS_E_CRYPTO, "certificate: setting the public key");
@@ -199,8 +198,8 @@ start(const struct ks_pkey *subject_key, const struct ks_cert_spec *spec, X509 *
     return 0;
 }
 
-static int
-sign_and_add(X509 *cert, const struct ks_pkey *key, struct ks_buf *ret, struct ks_diag *diag)
+int
+ks_x509_sign(X509 *cert, const struct ks_pkey *key, struct ks_buf *ret, struct ks_diag *diag)
 {
     if (X509_sign(cert, key->pkey, digest_for(key)) <= 0)
         return ks_ossl_fail(diag, KS_E_CRYPTO, "signing a certificate with a key of type %s", ks_pkey_text(key));
@@ -216,22 +215,22 @@ sign_and_add(X509 *cert, const struct ks_pkey *key, struct ks_buf *ret, struct k
 int
 ks_cert_ca(const struct ks_pkey *key, const struct ks_cert_spec *spec, struct ks_buf *ret, struct ks_diag *diag)
 {
-    KS_TRY(check_signer(key, diag));
+    KS_TRY(ks_x509_check_signer(key, diag));
     KS_CLEANUP(X509_freep) X509 *cert = NULL;
     KS_TRY(start(key, spec, &cert, diag));
     if (X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1)
         return no_memory(diag);
-    KS_TRY(add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0", diag));
-    KS_TRY(add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign", diag));
-    KS_TRY(add_extension(cert, cert, NID_subject_key_identifier, "hash", diag));
-    return sign_and_add(cert, key, ret, diag);
+    KS_TRY(ks_x509_add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0", diag));
+    KS_TRY(ks_x509_add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign", diag));
+    KS_TRY(ks_x509_add_extension(cert, cert, NID_subject_key_identifier, "hash", diag));
+    return ks_x509_sign(cert, key, ret, diag);
 }
 
 int
 ks_cert_issue(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_pkey *subject_key,
               const struct ks_cert_spec *spec, struct ks_buf *ret, struct ks_diag *diag)
 {
-    KS_TRY(check_signer(ca_key, diag));
+    KS_TRY(ks_x509_check_signer(ca_key, diag));
     KS_CLEANUP(X509_freep) X509 *ca = NULL;
     KS_TRY(ks_x509_parse(ca_cert, &ca, diag));
     if (X509_check_private_key(ca, ca_key->pkey) != 1)
@@ -242,23 +241,23 @@ ks_cert_issue(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct
     KS_TRY(start(subject_key, spec, &cert, diag));
     if (X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1)
         return no_memory(diag);
-    KS_TRY(add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE", diag));
+    KS_TRY(ks_x509_add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE", diag));
     /* RSA key exchange is TLS 1.2's; with all other keys a signature is all there is. */
     const char *usage =
         subject_key->curve == NULL ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
-    KS_TRY(add_extension(cert, ca, NID_key_usage, usage, diag));
+    KS_TRY(ks_x509_add_extension(cert, ca, NID_key_usage, usage, diag));
     if (extended_usage(spec) != NULL)
-        KS_TRY(add_extension(cert, ca, NID_ext_key_usage, extended_usage(spec), diag));
-    KS_TRY(add_extension(cert, ca, NID_subject_key_identifier, "hash", diag));
-    KS_TRY(add_extension(cert, ca, NID_authority_key_identifier, "keyid:always", diag));
+        KS_TRY(ks_x509_add_extension(cert, ca, NID_ext_key_usage, extended_usage(spec), diag));
+    KS_TRY(ks_x509_add_extension(cert, ca, NID_subject_key_identifier, "hash", diag));
+    KS_TRY(ks_x509_add_extension(cert, ca, NID_authority_key_identifier, "keyid:always", diag));
     KS_TRY(add_alternative_names(cert, spec, diag));
-    return sign_and_add(cert, ca_key, ret, diag);
+    return ks_x509_sign(cert, ca_key, ret, diag);
 }
 
 int
 ks_cert_request(const struct ks_pkey *key, const char *common_name, struct ks_buf *ret, struct ks_diag *diag)
 {
-    KS_TRY(check_signer(key, diag));
+    KS_TRY(ks_x509_check_signer(key, diag));
     KS_CLEANUP(X509_REQ_freep) X509_REQ *request = X509_REQ_new();
     if (request == NULL || X509_REQ_set_version(request, 0) != 1)
         return no_memory(diag);

@@ -2,6 +2,7 @@
 
 #include "crypto/cert.h"
 #include "server/engine/attr.h"
+#include "server/engine/material.h"
 
 /* The parts of a distinguished name that are attributes of their own in 2.x (2.1: 4.6). */
 static const struct {
@@ -179,6 +180,41 @@ certificate_facts(struct ctx *ctx, struct ks_span der, struct rev *draft)
     KS_TRY(put_name_parts(ctx, draft, info.subject, false));
     KS_TRY(put_name_parts(ctx, draft, info.issuer, true));
     return put_identifiers(ctx, draft, &info);
+}
+
+int
+certificate_put(struct ctx *ctx, struct ks_span der, struct rev *draft)
+{
+    certificate_drop_facts(draft);
+    core_set(&draft->core, CORE_CERTIFICATE_TYPE, KMIP_CERTIFICATE_TYPE_X_509);
+    core_set(&draft->core, CORE_CERTIFICATE_LENGTH, (int64_t)der.len);
+    KS_TRY(certificate_facts(ctx, der, draft));
+    return material_put(ctx, draft, MATERIAL_BYTES, der);
+}
+
+void
+certificate_drop_facts(struct rev *draft)
+{
+    static const uint32_t tags[] = {KMIP_TAG_X_509_CERTIFICATE_IDENTIFIER, KMIP_TAG_X_509_CERTIFICATE_SUBJECT,
+                                    KMIP_TAG_X_509_CERTIFICATE_ISSUER,     KMIP_TAG_CERTIFICATE_IDENTIFIER,
+                                    KMIP_TAG_CERTIFICATE_SUBJECT,          KMIP_TAG_CERTIFICATE_ISSUER};
+    for (size_t i = 0; i < KS_ARRAY_LEN(tags); i++)
+        attr_drop(draft, tags[i]);
+    for (size_t i = 0; i < KS_ARRAY_LEN(parts); i++) {
+        attr_drop(draft, parts[i].subject);
+        attr_drop(draft, parts[i].issuer);
+    }
+    core_clear(&draft->core, CORE_ALGORITHM);
+    core_clear(&draft->core, CORE_LENGTH);
+}
+
+const char *
+certificate_subject_part(uint32_t tag)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(parts); i++)
+        if (parts[i].subject == tag)
+            return parts[i].type;
+    return NULL;
 }
 
 bool

@@ -261,10 +261,23 @@ is_asymmetric(const struct object *object)
 static int
 check_symmetric(struct ctx *ctx, const struct object *object)
 {
-    if (object_type(object) == KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
+    if (object_type(object) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
+        return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED,
+                           "keys are wrapped with symmetric keys and RSA keys; object %s is neither", object->uid);
+    return 0;
+}
+
+/* Ciphers that protect keys. */
+static int
+check_cipher(struct ctx *ctx, const struct object *object)
+{
+    const int64_t algorithm = core_get(&object->rev->core, CORE_ALGORITHM);
+    KS_TRY(check_symmetric(ctx, object));
+    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20 ||
+        algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305)
         return 0;
     return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED,
-                       "keys are wrapped with symmetric keys and RSA keys; object %s is neither", object->uid);
+                       "keys are encrypted with AES and ChaCha20 keys alone; key %s is none", object->uid);
 }
 
 int
@@ -284,7 +297,7 @@ wrap_encrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
         KS_TRY(failed(ctx, ks_asym_encrypt(pkey, &params, input, &out, &diag), &diag));
         return ks_arena_span(ctx->arena, ks_buf_span(&out), ret);
     }
-    KS_TRY(check_symmetric(ctx, key->object));
+    KS_TRY(check_cipher(ctx, key->object));
     KS_TRY(material_symmetric(ctx, key->object, &kek));
     if (is_keywrap(key, &method)) {
         KS_TRY(failed(ctx, ks_keywrap(method, kek, input, &out, &diag), &diag));
@@ -324,7 +337,7 @@ wrap_decrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
         oaep_of(key, &params);
         rc = ks_asym_decrypt(pkey, &params, input, &out, &diag);
     } else {
-        KS_TRY(check_symmetric(ctx, key->object));
+        KS_TRY(check_cipher(ctx, key->object));
         KS_TRY(material_symmetric(ctx, key->object, &kek));
         struct ks_cipher_params params;
         cipher_of(key, &params);

@@ -1,7 +1,7 @@
 /* The life of a key as a client sees it, and every cell of the state table. */
 #include "engine_talk.h"
 
-#include "server/engine/state.h"
+#include "server/engine/ctx.h"
 
 enum {
     ENCRYPT = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT,
@@ -222,6 +222,26 @@ try(struct talk *t, enum state_use use, const char *id)
                                                           .revocation_reason = &compromised};
     const struct kmip_revoke_request revoke_other = {.unique_identifier = uid(id), .revocation_reason = &superseded};
     const struct kmip_re_key_request re_key = {.unique_identifier = uid(id)};
+    const struct kmip_export_request export = {.unique_identifier = uid(id)};
+    struct kmip_item *value = kmip_item_new(&t->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
+    struct kmip_item *bytes = kmip_item_new(&t->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+    bytes->s = KS_LIT("0123456789abcdef0123456789abcdef");
+    kmip_item_append(value, bytes);
+    struct kmip_key_block block = {.key_format_type = KMIP_KEY_FORMAT_TYPE_RAW,
+                                   .key_value = value,
+                                   .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+                                   .has_cryptographic_algorithm = true,
+                                   .cryptographic_length = 256,
+                                   .has_cryptographic_length = true};
+    struct kmip_symmetric_key symmetric = {.key_block = &block};
+    struct kmip_import_request import = {.unique_identifier = uid(id),
+                                         .object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                         .replace_existing = true,
+                                         .has_replace_existing = true,
+                                         .attributes = {.present = true},
+                                         .object = {.symmetric_key = &symmetric}};
+    put_number(t, &import.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, BOTH);
+    const struct kmip_certify_request certify = {.unique_identifier = uid(id), .attributes = {.present = true}};
     const struct kmip_destroy_request destruction = {.unique_identifier = uid(id)};
     const struct kmip_obtain_lease_request lease = {.unique_identifier = uid(id)};
     const struct kmip_get_usage_allocation_request allocation = {.unique_identifier = uid(id), .usage_limits_count = 1};
@@ -247,6 +267,12 @@ try(struct talk *t, enum state_use use, const char *id)
         return talk_ask(t, KMIP_OPERATION_REVOKE, &revoke_compromise);
     case USE_REVOKE:
         return talk_ask(t, KMIP_OPERATION_REVOKE, &revoke_other);
+    case USE_EXPORT:
+        return talk_ask(t, KMIP_OPERATION_EXPORT, &export);
+    case USE_IMPORT_OVER:
+        return talk_ask(t, KMIP_OPERATION_IMPORT, &import);
+    case USE_CERTIFY:
+        return talk_ask(t, KMIP_OPERATION_CERTIFY, &certify);
     case USE_RE_KEY:
         return talk_ask(t, KMIP_OPERATION_RE_KEY, &re_key);
     case USE_OBTAIN_LEASE:
@@ -279,6 +305,9 @@ static const char *const wanted[USE_COUNT] = {
     [USE_USAGE_ALLOCATION] = "DYDDDDDA",
     [USE_ARCHIVE] = "YDDYYDDA",
     [USE_RECOVER] = "DDDDDDDY",
+    [USE_EXPORT] = "YYYYYYYA",
+    [USE_IMPORT_OVER] = "YYYYDYDA",
+    [USE_CERTIFY] = "YYYDDDDA",
 };
 
 static uint32_t
@@ -302,7 +331,9 @@ every_cell_of_the_state_table(void **unused)
     struct talk t;
     talk_open(&t);
     for (size_t v = 0; v < KS_ARRAY_LEN(versions); v++)
-        for (unsigned use = 0; use < USE_COUNT; use++)
+        for (unsigned use = 0; use < USE_COUNT; use++) {
+            if (versions[v] < KMIP_V1_4 && (use == USE_EXPORT || use == USE_IMPORT_OVER))
+                continue; /* not there before 1.4 */
             for (unsigned column = 0; column < STATE_COLUMNS; column++) {
                 t.version = KMIP_V2_1;
                 const char *id = key_in(&t, (enum state_column)column);
@@ -314,12 +345,14 @@ every_cell_of_the_state_table(void **unused)
                 /* Decrypting nonsense fails only after the state has been found good. */
                 const bool good =
                     item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
-                    (use == USE_PROCESS && item->result_reason == KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE);
+                    (use == USE_PROCESS && item->result_reason == KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE) ||
+                    (use == USE_CERTIFY && item->result_reason == condition_reason(COND_OBJECT_KIND, versions[v]));
                 if (good != (cell == 'Y') || (!good && item->result_reason != reason_for(cell, versions[v])))
                     fail_msg("version %u, use %u, column %u: wanted %c, got %s (%.*s)", (unsigned)versions[v], use,
                              column, cell, kmip_enum_name(KMIP_TAG_RESULT_REASON, item->result_reason),
                              (int)item->result_message.len, (const char *)item->result_message.data);
             }
+        }
     talk_close(&t);
 }
 

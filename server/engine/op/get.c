@@ -99,8 +99,9 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
         return KS_E_NOMEM;
     const uint32_t format =
         r->has_key_format_type ? r->key_format_type : (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
-    /* 1.2 and later: a key whose value is elsewhere is handed out without one. */
-    const bool elsewhere = core_has(core, CORE_KEY_VALUE_PRESENT) && core_get(core, CORE_KEY_VALUE_PRESENT) == 0;
+    /* 1.2 and later: a key whose value is elsewhere is handed out without one; Export does so with a destroyed one. */
+    const bool elsewhere = object->rev->material.len == 0 ||
+                           (core_has(core, CORE_KEY_VALUE_PRESENT) && core_get(core, CORE_KEY_VALUE_PRESENT) == 0);
     if (!elsewhere) {
         KS_TRY(make_material(ctx, object, r, format, &material));
     }
