@@ -164,6 +164,8 @@ check_state(struct ctx *ctx, const struct object *object, const struct use *use)
     case 'X':
         return engine_fail(ctx, COND_DESTROYED, "object %s is destroyed: its key material is gone for good",
                            object->uid);
+    case 'G':
+        return engine_fail(ctx, COND_GONE, "object %s is destroyed: its key material is gone for good", object->uid);
     case 'A':
         return engine_fail(ctx, COND_ARCHIVED, "object %s is archived; recover it first", object->uid);
     case 'D':

@@ -9,6 +9,7 @@
 
 #include "crypto/random.h"
 #include "server/audit/audit.h"
+#include "server/engine/async_table.h"
 #include "server/engine/client.h"
 #include "server/engine/object.h"
 #include "server/engine/policy.h"
@@ -31,6 +32,7 @@ struct engine {
     struct store *store;
     struct objects objects;
     struct clients clients;
+    struct async async;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -55,6 +57,14 @@ struct change {
     struct store_change c;
 };
 
+/* Something else in memory that the request changed: how it is taken back, and what is left to do once it stands. */
+struct tx_hook {
+    struct tx_hook *older;
+    void (*undo)(struct engine *engine, void *arg);
+    void (*done)(struct engine *engine, void *arg);
+    void *arg;
+};
+
 struct tx {
     struct tx_entry *newest;
     struct tx_entry *dead; /* taken back, but the answer may still point into it: freed at the end */
@@ -63,6 +73,8 @@ struct tx {
     size_t n_changes;
     struct record *first_record, **last_record;
     size_t n_records;
+    struct tx_hook *newest_hook;
+    size_t n_hooks;
 };
 
 /* The operations of 2.x whose results a Unique Identifier enumeration can name, and one slot for the ID Placeholder. */
@@ -84,9 +96,11 @@ struct ctx {
     struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
     bool found_none;                          /* the last Locate has emptied the ID Placeholder */
     size_t n_items;
-    size_t n_slow;              /* RSA keys that were made in the engine's thread */
-    size_t searched;            /* objects that Locate has looked at */
-    struct ks_span correlation; /* Server Correlation Value */
+    size_t n_slow;                     /* RSA keys that were made in the engine's thread */
+    size_t searched;                   /* objects that Locate has looked at */
+    struct ks_span correlation;        /* Server Correlation Value */
+    const struct async_request *async; /* the asynchronous request that is being carried out; NULL: none */
+    bool putting_off;                  /* an item of the batch is pending: those behind it follow */
 
     /* of the item */
     size_t item; /* from 0 */
@@ -95,7 +109,9 @@ struct ctx {
     bool failed;
     uint32_t reason; /* KMIP Result Reason */
     const char *message;
-    void *refusal; /* the response payload of a failure, where the operation has one (Check); else NULL */
+    void *refusal;          /* the response payload of a failure, where the operation has one (Check); else NULL */
+    struct ks_span pending; /* Asynchronous Correlation Value: the item is answered with Operation Pending */
+    const struct kmip_response_batch_item *answer; /* of Poll: what another request is answered with; NULL: its own */
 };
 
 typedef int op_handler(struct ctx *ctx, const void *request, void **ret_response);
@@ -163,6 +179,9 @@ int tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, stru
 int tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch) KS_MUST_CHECK;
 /* A row that is no object (clients, tokens). */
 int tx_row(struct ctx *ctx, const struct store_change *change) KS_MUST_CHECK;
+/* Anything else: call it last before the change. done may be NULL; either is called once, in the engine's thread. */
+int tx_hook(struct ctx *ctx, void (*undo)(struct engine *, void *), void (*done)(struct engine *, void *),
+            void *arg) KS_MUST_CHECK;
 struct record *tx_record(struct ctx *ctx);
 /* Takes back what was done since the mark (a tx as it was). Records stay. */
 void tx_rollback(struct ctx *ctx, const struct tx *mark);

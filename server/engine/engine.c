@@ -3,7 +3,8 @@
 
 #include "base/text.h"
 #include "crypto/keygen.h"
-#include "server/engine/ctx.h"
+#include "server/engine/async.h"
+#include "server/engine/message.h"
 #include "server/engine/prepared.h"
 
 static int64_t
@@ -75,6 +76,7 @@ void
 engine_seal(struct engine *engine)
 {
     objects_done(&engine->objects);
+    async_done(&engine->async);
     clients_done(&engine->clients);
     engine->keyring = NULL;
     engine->store = NULL;
@@ -107,7 +109,8 @@ static int
 load_system(void *arg, struct ks_span key, struct ks_span value)
 {
     struct loading *l = arg;
-    return clients_load(&l->engine->clients, l->engine->keyring, key, value, l->diag);
+    KS_TRY(clients_load(&l->engine->clients, l->engine->keyring, key, value, l->diag));
+    return async_load(l->engine, key, value, l->diag); /* "client/" comes before "request/" */
 }
 
 static int
@@ -142,10 +145,34 @@ engine_load(struct engine *engine, struct keyring *keyring, struct store *store,
 /* An Operation item of TTLV that says Create Key Pair. */
 static const uint8_t slow_operation[] = {0x42, 0x00, 0x5C, 0x05, 0, 0, 0, 4, 0, 0, 0, KMIP_OPERATION_CREATE_KEY_PAIR};
 
+/* Whether the header has an Asynchronous Indicator that allows an answer later: then the key is made later too. */
+static bool
+can_wait(struct ks_span request)
+{
+    struct ks_cursor c = KS_CURSOR(request);
+    ks_cursor_take(&c, 8); /* Request Message */
+    const uint32_t header = ks_cursor_be32(&c), length = ks_cursor_be32(&c);
+    const struct ks_span body = ks_cursor_take(&c, length);
+    if (c.err != 0 || header >> 8 != KMIP_TAG_REQUEST_HEADER)
+        return false;
+    for (c = KS_CURSOR(body); ks_cursor_left(&c) >= 16;) {
+        const uint32_t tag = ks_cursor_be32(&c), len = ks_cursor_be32(&c);
+        const struct ks_span value = ks_cursor_take(&c, len + (-len & 7U));
+        if (c.err != 0)
+            return false;
+        if (tag >> 8 != KMIP_TAG_ASYNCHRONOUS_INDICATOR || value.len < 8)
+            continue;
+        return (tag & 0xff) == KMIP_TYPE_BOOLEAN ? value.data[7] != 0
+                                                 : ks_be32(value.data) != KMIP_ASYNCHRONOUS_INDICATOR_PROHIBITED;
+    }
+    return false;
+}
+
 bool
 engine_is_slow(struct ks_span request)
 {
-    return request.len != 0 && memmem(request.data, request.len, slow_operation, sizeof(slow_operation)) != NULL;
+    return request.len != 0 && memmem(request.data, request.len, slow_operation, sizeof(slow_operation)) != NULL &&
+           !can_wait(request);
 }
 
 static int64_t
@@ -159,12 +186,12 @@ number_in(const struct kmip_attrs *attrs, uint32_t tag)
     return 0;
 }
 
-/* A key for the item if it wants one that takes long; the handler compares before it takes it. */
-static void
-prepare_item(const struct kmip_request_batch_item *item, struct engine_prepared *prepared)
+/* The length of the RSA key that the item wants to be made, 0 for the default; negative: it wants none. */
+static int64_t
+slow_bits(const struct kmip_request_batch_item *item)
 {
-    if (item->operation != KMIP_OPERATION_CREATE_KEY_PAIR || item->payload == NULL || prepared->n >= PREPARED_MOST)
-        return;
+    if (item->operation != KMIP_OPERATION_CREATE_KEY_PAIR || item->payload == NULL)
+        return -1;
     const struct kmip_create_key_pair_request *r = item->payload;
     const struct kmip_attrs *const places[] = {&r->common_attributes, &r->private_attributes, &r->public_attributes};
     int64_t algorithm = 0, bits = 0;
@@ -174,7 +201,21 @@ prepare_item(const struct kmip_request_batch_item *item, struct engine_prepared 
         if (bits == 0)
             bits = number_in(places[i], KMIP_TAG_CRYPTOGRAPHIC_LENGTH);
     }
-    if (algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA || bits < 0)
+    return algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA ? bits : -1;
+}
+
+bool
+engine_item_is_slow(const struct kmip_request_batch_item *item)
+{
+    return slow_bits(item) >= 0;
+}
+
+/* A key for the item if it wants one that takes long; the handler compares before it takes it. */
+static void
+prepare_item(const struct kmip_request_batch_item *item, struct engine_prepared *prepared)
+{
+    const int64_t bits = slow_bits(item);
+    if (bits < 0 || prepared->n >= PREPARED_MOST)
         return;
     const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, .bits = (uint32_t)bits};
     struct ks_pkey *key;

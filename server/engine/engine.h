@@ -30,6 +30,7 @@ struct engine_config {
     bool refuse_legacy;          /* makes no keys for 3DES and other algorithms that are not to be used any more */
     size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
     int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
+    bool prepares;               /* the caller makes slow keys in other threads: engine_async_slow */
     int64_t token_s;             /* validity of an enrolment token; 0: 3600 */
     int64_t certificate_s;       /* validity of a client's certificate; 0: 365 days */
     /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered.
@@ -84,7 +85,19 @@ void engine_prepared_free(struct engine_prepared *prepared);
 void engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
                             struct engine_prepared *prepared, struct engine_reply *reply);
 
-/* Transitions that fell due by date: call at least once a second; true if reply holds a job to commit. */
+/*
+ * Asynchronous requests that need a slow key are not carried out by the tick where config.prepares is set: when
+ * engine_async_slow says that there is one (appended to ret_request), run engine_prepare in another thread and hand the
+ * result, which may be NULL, to engine_async_prepared with the same id. One at a time. engine_async_prepared: true if
+ * reply holds a job to commit.
+ */
+enum { ENGINE_ASYNC_ID = 16 };
+bool engine_async_slow(struct engine *engine, struct ks_buf *ret_request, uint8_t ret_id[ENGINE_ASYNC_ID]);
+bool engine_async_prepared(struct engine *engine, const uint8_t id[ENGINE_ASYNC_ID], struct engine_prepared *prepared,
+                           struct engine_reply *reply);
+
+/* Transitions that fell due by date, and asynchronous requests: call at least once a second; true if reply holds a job
+ * to commit. */
 bool engine_tick(struct engine *engine, struct engine_reply *reply);
 
 /*

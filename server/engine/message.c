@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "server/engine/async.h"
 #include "server/engine/op/op.h"
 #include "server/engine/tick.h"
 
@@ -18,7 +19,7 @@ enum {
     ALONE_RESPONSE = 32768, /* more than any answer of an operation that can not be undone */
 };
 
-enum { OP_SEALED = 1, OP_ALONE = 2, OP_HANDS_OUT = 4 };
+enum { OP_SEALED = 1, OP_ALONE = 2, OP_HANDS_OUT = 4, OP_LATER = 8, OP_AT_ONCE = 16 };
 
 struct engine_op {
     uint32_t operation;
@@ -102,7 +103,8 @@ close_record(struct ctx *ctx, struct record *record, const char *status)
 static size_t
 response_limit(const struct ctx *ctx)
 {
-    const size_t own = ctx->engine->config.max_response;
+    const size_t most = ctx->engine->config.max_response;
+    const size_t own = ctx->async != NULL && most > ASYNC_RESULT_MAX ? ASYNC_RESULT_MAX : most;
     const struct kmip_request_header *h = ctx->header;
     if (h->has_maximum_response_size && h->maximum_response_size > 0 && (size_t)h->maximum_response_size < own)
         return (size_t)h->maximum_response_size;
@@ -166,25 +168,26 @@ check_time(struct ctx *ctx)
     return engine_fail(ctx, COND_SERVER_LIMIT, "the batch has taken too long; send the rest in another request");
 }
 
-/* Mandatory (2.x) asks for what this server does not do; true (1.x) and Optional only allow it. */
-static int
-check_asynchronous(struct ctx *ctx)
-{
-    if (ctx->header->has_asynchronous_indicator &&
-        ctx->header->asynchronous_indicator == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY)
-        return engine_fail(ctx, COND_NO_SUCH_FEATURE,
-                           "this server answers at once: Asynchronous Indicator can not be Mandatory");
-    return 0;
-}
-
 static int
 run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret_payload)
 {
     const struct engine_op *row;
     KS_TRY(check_item(ctx, item, &row));
     KS_TRY(check_time(ctx));
-    KS_TRY(check_asynchronous(ctx));
-    return row->run(ctx, item->payload, ret_payload);
+    bool later;
+    KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0, (row->flags & OP_AT_ONCE) != 0,
+                        (row->flags & OP_ALONE) != 0, &later));
+    return later ? async_accept(ctx, item) : row->run(ctx, item->payload, ret_payload);
+}
+
+/* What Poll hands out: the answer that was kept, under the identifier of the item that asked. */
+static void
+answer_for_another(const struct kmip_response_batch_item *answer, struct kmip_response_batch_item *ret)
+{
+    struct kmip_response_batch_item item = *answer;
+    item.unique_batch_item_id = ret->unique_batch_item_id;
+    item.has_unique_batch_item_id = ret->has_unique_batch_item_id;
+    *ret = item;
 }
 
 static void
@@ -198,10 +201,14 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ctx->reason = 0;
     ctx->message = NULL;
     ctx->refusal = NULL;
+    ctx->pending = KS_SPAN_NONE;
+    ctx->answer = NULL;
     ctx->record = new_record(ctx);
     if (ctx->record != NULL) {
         ctx->record->event.batch_item = (int)at;
         ctx->record->event.operation = ctx->op != NULL ? ctx->op->name : NULL;
+        if (ctx->async != NULL)
+            ctx->record->event.message = KS_LIT("asynchronous");
     }
     int rc = ctx->record != NULL ? run_item(ctx, item, &payload) : KS_E_NOMEM;
     if (rc != 0) {
@@ -210,15 +217,20 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
             fail_by_code(ctx, rc);
         payload = ctx->refusal;
     }
+    const bool pending = rc == 0 && ctx->pending.len != 0;
     if (ctx->record != NULL)
-        close_record(ctx, ctx->record, rc == 0 ? "success" : "failed");
+        close_record(ctx, ctx->record, rc != 0 ? "failed" : pending ? "pending" : "success");
     ret->operation = item->operation;
     ret->has_operation = true;
     ret->unique_batch_item_id = item->unique_batch_item_id;
     ret->has_unique_batch_item_id = item->has_unique_batch_item_id;
     ret->payload = payload;
     if (rc == 0) {
-        ret->result_status = KMIP_RESULT_STATUS_SUCCESS;
+        ret->result_status = pending ? KMIP_RESULT_STATUS_OPERATION_PENDING : KMIP_RESULT_STATUS_SUCCESS;
+        ret->asynchronous_correlation_value = ctx->pending;
+        ret->has_asynchronous_correlation_value = pending;
+        if (ctx->answer != NULL)
+            answer_for_another(ctx->answer, ret);
         return;
     }
     ret->result_status = KMIP_RESULT_STATUS_OPERATION_FAILED;
@@ -226,6 +238,16 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ret->has_result_reason = true;
     ret->result_message = ks_span_str(ctx->message);
     ret->has_result_message = true;
+}
+
+/* The first record behind the mark. */
+static struct record *
+records_since(const struct ctx *ctx, const struct tx *mark)
+{
+    struct record *r = ctx->tx.first_record;
+    for (size_t i = 0; i < mark->n_records && r != NULL; i++)
+        r = r->next;
+    return r;
 }
 
 /* The items before a failed one, when the batch asked for Undo: nothing of them counts. */
@@ -240,7 +262,7 @@ undo_batch(struct ctx *ctx, const struct tx *mark, struct kmip_response_batch_it
         if (row != NULL && (row->flags & OP_HANDS_OUT) != 0)
             items[i]->payload = NULL;
     }
-    for (struct record *r = ctx->tx.first_record; r != NULL; r = r->next)
+    for (struct record *r = records_since(ctx, mark); r != NULL; r = r->next)
         if (r->event.batch_item >= 0 && r->event.status != NULL && r->event.reason == NULL) {
             r->event.status = "undone";
             r->event.state_after = NULL;
@@ -268,6 +290,7 @@ run_batch(struct ctx *ctx, const struct kmip_request_message *request, struct km
         response->n_batch_item = i + 1;
         one_item(ctx, i, request->batch_item[i], item);
         if (item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
+            item->result_status == KMIP_RESULT_STATUS_OPERATION_PENDING ||
             option == KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE)
             continue;
         if (option == KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
@@ -348,8 +371,10 @@ too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *
     engine_say(ctx, COND_TOO_LARGE, "the answer has more than %zu bytes; nothing was carried out", response_limit(ctx));
     for (size_t i = 0; i < response->n_batch_item; i++) {
         struct kmip_response_batch_item *item = response->batch_item[i];
-        if (item->result_status != KMIP_RESULT_STATUS_SUCCESS)
+        if (item->result_status != KMIP_RESULT_STATUS_SUCCESS &&
+            item->result_status != KMIP_RESULT_STATUS_OPERATION_PENDING)
             continue;
+        item->has_asynchronous_correlation_value = false;
         item->payload = NULL;
         item->result_status = KMIP_RESULT_STATUS_OPERATION_FAILED;
         item->result_reason = ctx->reason;
@@ -357,7 +382,7 @@ too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *
         item->result_message = KS_SPAN_NONE;
         item->has_result_message = false;
     }
-    for (struct record *r = ctx->tx.first_record; r != NULL; r = r->next)
+    for (struct record *r = records_since(ctx, mark); r != NULL; r = r->next)
         if (r->event.batch_item >= 0 && r->event.reason == NULL) {
             close_record(ctx, r, "failed");
             r->event.state_after = NULL;
@@ -378,8 +403,8 @@ nearest_version(const struct kmip_request_message *request)
     return asked == NULL || asked->protocol_version_major < 1 ? KMIP_V1_0 : NEWEST;
 }
 
-static int
-handle(struct ctx *ctx, struct ks_span bytes)
+int
+message_handle(struct ctx *ctx, struct ks_span bytes)
 {
     struct kmip_request_message *request = NULL;
     struct ks_diag diag = {0};
@@ -403,6 +428,7 @@ handle(struct ctx *ctx, struct ks_span bytes)
     if (request->n_batch_item > MAX_ITEMS)
         return refuse(ctx, COND_SERVER_LIMIT, "the batch has more than 1024 items; split it");
     struct kmip_response_message *response;
+    async_hurry(ctx, request);
     const struct tx mark = ctx->tx;
     KS_TRY(make_response(ctx, &response));
     KS_TRY(run_batch(ctx, request, response));
@@ -492,7 +518,7 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     int rc = engine_settle(&ctx);
     const struct tx settled = ctx.tx;
     if (rc == 0)
-        rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : handle(&ctx, request);
+        rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);
     if (rc != 0) {
         /* Not even a refusal fits into memory: nothing counts but what was due anyway. */
         tx_rollback(&ctx, &settled);

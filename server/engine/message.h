@@ -6,5 +6,11 @@
 /* A request's context with the time of now; also for what the server does by itself. */
 void engine_ctx_init(struct ctx *ctx, struct engine *engine, const struct identity *who, struct engine_reply *reply);
 
+/* One request message, answered in ctx->reply->response; ctx knows who asks. KS_E_*: not even a refusal fits. */
+int message_handle(struct ctx *ctx, struct ks_span bytes) KS_MUST_CHECK;
+
+/* Whether the item makes a key that takes long. engine.c */
+bool engine_item_is_slow(const struct kmip_request_batch_item *item);
+
 /* Whether the operation is carried out in that version. */
 bool engine_offers(uint32_t operation, enum kmip_version version);

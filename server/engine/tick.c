@@ -1,5 +1,6 @@
 #include "server/engine/tick.h"
 
+#include "server/engine/async.h"
 #include "server/engine/message.h"
 
 static int
@@ -55,7 +56,7 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     struct ctx ctx;
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, NULL, reply);
-    if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || tx_finish(&ctx) != 0) {
+    if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 || tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);
         return false;

@@ -27,6 +27,18 @@ tx_row(struct ctx *ctx, const struct store_change *change)
     return add_change(ctx, change);
 }
 
+int
+tx_hook(struct ctx *ctx, void (*undo)(struct engine *, void *), void (*done)(struct engine *, void *), void *arg)
+{
+    struct tx_hook *hook = CTX_NEW(ctx, struct tx_hook);
+    if (hook == NULL)
+        return KS_E_NOMEM;
+    *hook = (struct tx_hook){ctx->tx.newest_hook, undo, done, arg};
+    ctx->tx.newest_hook = hook;
+    ctx->tx.n_hooks++;
+    return 0;
+}
+
 /* Everything that can fail comes before the swap. */
 static int
 put(struct ctx *ctx, struct object *object, struct rev *draft)
@@ -105,6 +117,11 @@ void
 tx_rollback(struct ctx *ctx, const struct tx *mark)
 {
     struct tx *tx = &ctx->tx;
+    for (; tx->n_hooks > mark->n_hooks; tx->n_hooks--) {
+        struct tx_hook *hook = tx->newest_hook;
+        tx->newest_hook = hook->older;
+        hook->undo(ctx->engine, hook->arg);
+    }
     while (tx->n > mark->n) {
         struct tx_entry *entry = tx->newest;
         if (entry->before != NULL)
@@ -189,6 +206,11 @@ tx_finish(struct ctx *ctx)
         rev_free(entry->before);
     tx->newest = NULL;
     tx->n = 0;
+    for (const struct tx_hook *hook = tx->newest_hook; hook != NULL; hook = hook->older)
+        if (hook->done != NULL)
+            hook->done(ctx->engine, hook->arg);
+    tx->newest_hook = NULL;
+    tx->n_hooks = 0;
     bury(ctx);
     return 0;
 }

@@ -75,6 +75,7 @@ struct vault {
     struct keyring *keyring;
     struct committer *committer;
     struct prepare_pool *pool;
+    struct prepare_task *prepare_task; /* for the next asynchronous request; NULL: none at hand */
     struct channel *channels;
     struct job *free_jobs;
     size_t n_free_jobs, under_way;         /* jobs at the committer */

@@ -12,7 +12,8 @@ struct prepare_task {
     struct prepare_task *next;
     struct ks_buf request;            /* TTLV; belongs to the task */
     struct engine_prepared *prepared; /* result; NULL: handle the request without */
-    void *owner;
+    void *owner;                      /* NULL: an asynchronous request, by `id` */
+    uint8_t id[ENGINE_ASYNC_ID];
 };
 
 int prepare_pool_new(size_t n_threads, struct prepare_pool **ret) KS_MUST_CHECK;

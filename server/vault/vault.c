@@ -247,6 +247,36 @@ try_again(struct vault *v, int64_t now_ms)
     ks_log_notice("storage takes writes again: serving");
 }
 
+/* An asynchronous request that needs a key which takes long: the key is made in the pool. */
+static void
+hand_to_pool(struct vault *v)
+{
+    struct prepare_task *task = v->prepare_task;
+    if (task == NULL)
+        task = calloc(1, sizeof(*task));
+    v->prepare_task = NULL;
+    if (task == NULL)
+        return;
+    task->request = KS_BUF(FRAME_BODY_MAX);
+    if (engine_async_slow(v->engine, &task->request, task->id))
+        prepare_submit(v->pool, task);
+    else
+        v->prepare_task = task;
+}
+
+static void
+prepared(struct vault *v, struct prepare_task *task)
+{
+    struct job *job = v->state == VAULT_OPEN ? vault_job(v) : NULL;
+    if (job != NULL) {
+        if (engine_async_prepared(v->engine, task->id, task->prepared, &job->reply))
+            vault_finish(v, job);
+        else
+            free_job(v, job);
+    }
+    prepare_task_free(task);
+}
+
 static void
 tick(struct vault *v, int64_t now_ms)
 {
@@ -262,6 +292,7 @@ tick(struct vault *v, int64_t now_ms)
         vault_finish(v, job);
     else
         free_job(v, job);
+    hand_to_pool(v);
 }
 
 static void
@@ -335,7 +366,10 @@ round_of(struct vault *v, const struct pollfd *fds, size_t n)
         struct prepare_task *next;
         for (struct prepare_task *task = prepare_take_done(v->pool); task != NULL; task = next) {
             next = task->next;
-            channel_prepared(v, task);
+            if (task->owner == NULL)
+                prepared(v, task);
+            else
+                channel_prepared(v, task);
         }
     }
     /* A channel that was added meanwhile stands in front of those that were polled. */
@@ -416,6 +450,7 @@ set_up(struct vault *v, struct ks_diag *diag)
     const struct engine_env env = {.now_us = env_now, .random = env_random};
     const struct engine_config config = {.node = ks_span_str(v->node),
                                          .max_response = FRAME_BODY_MAX - 4096,
+                                         .prepares = true,
                                          .default_lease_s = v->config->policy_default_lease,
                                          .refuse_legacy = strcmp(v->config->policy_legacy_algorithms, "refuse") == 0,
                                          .unseal = vault_unseal,
@@ -478,6 +513,7 @@ tear_down(struct vault *v)
         engine_reply_done(&job->reply);
         free(job);
     }
+    prepare_task_free(v->prepare_task);
     sealed_log_close(&v->sealed);
     ks_closep(&v->control);
     ks_crypto_done();

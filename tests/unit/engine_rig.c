@@ -149,3 +149,18 @@ rig_close(struct rig *rig)
     }
     (void)rmdir(rig->dir);
 }
+
+bool
+rig_tick(struct rig *rig)
+{
+    const bool changed = engine_tick(rig->engine, &rig->reply);
+    if (changed)
+        commit(rig);
+    return changed;
+}
+
+void
+rig_commit(struct rig *rig)
+{
+    commit(rig);
+}

@@ -37,5 +37,11 @@ int rig_reload(struct rig *rig, struct ks_diag *diag);
 /* Another engine in place of the one there is, with the same configuration. */
 void rig_restart(struct rig *rig);
 
+/* The clock's turn, its changes committed; whether there were any. */
+bool rig_tick(struct rig *rig);
+
+/* What another call left in rig->reply is committed. */
+void rig_commit(struct rig *rig);
+
 /* One request, its changes committed. The answer stays in rig->reply until the next. */
 struct ks_span rig_ask(struct rig *rig, const struct identity *who, struct ks_span request);

@@ -152,20 +152,6 @@ an_answer_that_is_too_large_changes_nothing(void **unused)
     talk_close(&t);
 }
 
-static void
-asynchronous_is_answered_properly(void **unused)
-{
-    (void)unused;
-    struct talk t;
-    talk_open(&t);
-    const struct kmip_create_request a = new_key(&t, "a");
-    t.asynchronous = KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY;
-    talk_refused(&t, KMIP_OPERATION_CREATE, &a, KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED);
-    t.asynchronous = KMIP_ASYNCHRONOUS_INDICATOR_OPTIONAL;
-    talk_do(&t, KMIP_OPERATION_CREATE, &a);
-    talk_close(&t);
-}
-
 static const struct kmip_response_message *
 raw(struct talk *t, struct ks_span request)
 {
@@ -323,7 +309,6 @@ main(void)
         cmocka_unit_test(undo_brings_back_what_was),
         cmocka_unit_test(what_cannot_be_undone_stands_alone),
         cmocka_unit_test(an_answer_that_is_too_large_changes_nothing),
-        cmocka_unit_test(asynchronous_is_answered_properly),
         cmocka_unit_test(versions_and_damage),
         cmocka_unit_test(correlation_values_are_for_those_who_use_them),
         cmocka_unit_test(operations_of_other_versions_are_refused),

@@ -292,7 +292,7 @@ try(struct talk *t, enum state_use use, const char *id)
 static const char *const wanted[USE_COUNT] = {
     [USE_PROTECT] = "WYWWWWWA",
     [USE_PROCESS] = "WYWYYWWA",
-    [USE_GET] = "YYYYYXXA",
+    [USE_GET] = "YYYYYGGA",
     [USE_GET_ATTRIBUTES] = "YYYYYYYY",
     [USE_CHECK] = "YYYYYXXA",
     [USE_CHANGE_ATTRIBUTES] = "YYYYYDDA",
@@ -313,7 +313,9 @@ static const char *const wanted[USE_COUNT] = {
 static uint32_t
 reason_for(char cell, enum kmip_version version)
 {
-    if (cell == 'X')
+    if (cell == 'G' && version < KMIP_V1_4)
+        return KMIP_RESULT_REASON_ITEM_NOT_FOUND;
+    if (cell == 'X' || cell == 'G')
         return version < KMIP_V2_0 ? KMIP_RESULT_REASON_PERMISSION_DENIED : KMIP_RESULT_REASON_OBJECT_DESTROYED;
     if (cell == 'W')
         return version < KMIP_V2_1 ? KMIP_RESULT_REASON_PERMISSION_DENIED

@@ -44,7 +44,7 @@ static const struct row {
     {"MAC", KMIP_OPERATION_MAC, MAC_KEY, "WYWWWWW", 'A', 0},
     {"MAC Verify", KMIP_OPERATION_MAC_VERIFY, MAC_KEY, "WYWYYWW", 'A', 0},
     {"Derive Key", KMIP_OPERATION_DERIVE_KEY, AES_KEY, "WYWWWWW", 'A', 0},
-    {"Get", KMIP_OPERATION_GET, AES_KEY, "YYYYYXX", 'A', 0},
+    {"Get", KMIP_OPERATION_GET, AES_KEY, "YYYYYGG", 'A', 0},
     {"Get wrapped by it", KMIP_OPERATION_GET, AES_KEY, "WYWWWxx", 'a', 0},
     {"Export", KMIP_OPERATION_EXPORT, AES_KEY, "YYYYYYY", 'A', 0},
     {"Check", KMIP_OPERATION_CHECK, AES_KEY, "YYYYYXX", 'A', 0},
@@ -90,6 +90,10 @@ reason_for(char cell, enum kmip_version version)
     switch (cell) {
     case 'W':
         return named ? KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE : KMIP_RESULT_REASON_PERMISSION_DENIED;
+    case 'G': /* Get, up to 1.3: TC-314 */
+        if (version < KMIP_V1_4)
+            return KMIP_RESULT_REASON_ITEM_NOT_FOUND;
+        return old ? KMIP_RESULT_REASON_PERMISSION_DENIED : KMIP_RESULT_REASON_OBJECT_DESTROYED;
     case 'X':
         return old ? KMIP_RESULT_REASON_PERMISSION_DENIED : KMIP_RESULT_REASON_OBJECT_DESTROYED;
     case 'x':

@@ -111,6 +111,7 @@ put_capabilities(struct ctx *ctx, struct kmip_query_response *ret)
     *c = (struct kmip_capability_information){
         .has_streaming_capability = true,
         .has_asynchronous_capability = true,
+        .asynchronous_capability = true,
         .has_attestation_capability = true,
         .has_batch_undo_capability = true,
         .batch_undo_capability = true,
