@@ -20,6 +20,8 @@ print_json(const struct ks_client_entries *entries)
         json_text(&json, "fingerprint", entries->v[i].fingerprint);
         json_date(&json, "expires", entries->v[i].expires);
         json_bool(&json, "revoked", entries->v[i].revoked);
+        if (entries->v[i].leniency != NULL)
+            json_text(&json, "lenient", entries->v[i].leniency);
         json_close(&json, '}');
     }
     json_close(&json, ']');

@@ -18,7 +18,7 @@ run(struct cli *cli)
     KS_TRY(cli_duration(cli, "valid", 0, &valid));
     KS_CLEANUP(token_freep) struct ks_enroll_token *token = NULL;
     KS_TRY(ks_client_enroll_token_create(cli->client, &cli->call, cli->args[0], cli_value(cli, "role"), (uint32_t)valid,
-                                         &token, &cli->error));
+                                         cli_value(cli, "lenient"), &token, &cli->error));
     char expires[KS_TIME_TEXT_LEN] = "";
     output_time(token->expires, expires);
     if (!cli->json) {
@@ -39,6 +39,7 @@ run(struct cli *cli)
 static const struct cli_option options[] = {
     {"role", CLI_CHOICE, "client|admin", "what it may do (default client)"},
     {"valid", CLI_TEXT, "TIME", "how long the token can be used: 15m, 1h (default: the server's)"},
+    {"lenient", CLI_TEXT, "NAMES", "faults of its software to forgive, with commas between: see docs/kmip.md"},
 };
 
 const struct cli_command cli_client_token_create = {

@@ -160,14 +160,17 @@ ks_client_unseal(struct ks_client *client, const struct ks_call *options, struct
 
 int
 ks_client_enroll_token_create(struct ks_client *client, const struct ks_call *options, const char *name,
-                              const char *role, uint32_t valid_s, struct ks_enroll_token **ret, struct ks_error *error)
+                              const char *role, uint32_t valid_s, const char *leniency, struct ks_enroll_token **ret,
+                              struct ks_error *error)
 {
     CALL(call, client, options, error);
     const struct kmip_enroll_token_create_request request = {.client_name = ks_span_str(name),
                                                              .has_client_role = role != NULL,
                                                              .client_role = ks_span_str(role),
                                                              .has_validity_interval = valid_s != 0,
-                                                             .validity_interval = valid_s};
+                                                             .validity_interval = valid_s,
+                                                             .has_client_leniency = leniency != NULL && *leniency != 0,
+                                                             .client_leniency = ks_span_str(leniency)};
     struct kmip_enroll_token_create_response *response = NULL;
     KS_TRY(client_call_one(&call, KMIP_OPERATION_ENROLL_TOKEN_CREATE, &request, (void **)&response,
                            "make a token for client", name));
@@ -199,6 +202,11 @@ take_entry(void *result, const struct kmip_client_entry *from, struct ks_client_
     ret->fingerprint = client_result_text(result, from->certificate_fingerprint);
     ret->expires = from->certificate_expiry_date;
     ret->revoked = from->certificate_revoked;
+    if (from->has_client_leniency) {
+        ret->leniency = client_result_text(result, from->client_leniency);
+        if (ret->leniency == NULL)
+            return KS_E_NOMEM;
+    }
     return ret->name != NULL && ret->role != NULL && ret->fingerprint != NULL ? 0 : KS_E_NOMEM;
 }
 

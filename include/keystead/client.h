@@ -444,14 +444,18 @@ KS_API void ks_status_free(struct ks_status *status);
 KS_API_MUST_CHECK int ks_client_unseal(struct ks_client *client, const struct ks_call *call, struct ks_bytes passphrase,
                                        bool *ret_sealed, struct ks_error *error);
 
-/* A token that lets another machine enrol once, as that client. role NULL: client. valid_s 0: the server's choice. */
+/*
+ * A token that lets another machine enrol once, as that client. role NULL: client. valid_s 0: the server's choice.
+ * leniency: what that client is to be forgiven, names with commas between them (see the manual); NULL: nothing.
+ */
 struct ks_enroll_token {
     const char *text; /* secret */
     int64_t expires;  /* seconds since 1970 */
 };
 KS_API_MUST_CHECK int ks_client_enroll_token_create(struct ks_client *client, const struct ks_call *call,
                                                     const char *name, const char *role, uint32_t valid_s,
-                                                    struct ks_enroll_token **ret, struct ks_error *error);
+                                                    const char *leniency, struct ks_enroll_token **ret,
+                                                    struct ks_error *error);
 KS_API void ks_enroll_token_free(struct ks_enroll_token *token); /* wipes; accepts NULL */
 
 /*
@@ -480,6 +484,7 @@ struct ks_client_entry {
     const char *fingerprint; /* SHA-256 of the certificate, hexadecimal */
     int64_t expires;         /* seconds since 1970 */
     bool revoked;
+    const char *leniency; /* what it is forgiven; NULL: nothing */
 };
 struct ks_client_entries {
     size_t n;

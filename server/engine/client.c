@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "server/engine/ctx.h"
+#include "server/engine/leniency.h"
 
 enum { SYSTEM_FORMAT = 1, SYSTEM_MAX = 1 << 20, FIRST_SLOTS = 64 };
 
@@ -156,6 +157,7 @@ clients_put(struct clients *clients, const struct engine_client *from, bool revo
     memcpy(c->fingerprint, from->fingerprint, sizeof(c->fingerprint));
     c->not_after = from->not_after;
     c->revoked = revoked;
+    c->leniency = from->leniency;
     fill_slots(clients);
     return 0;
 }
@@ -201,6 +203,26 @@ get_span(struct ks_cursor *c)
     return ks_cursor_take(c, len);
 }
 
+/* By name at the end of a row; one without any has none, as all had before there were any. */
+static int
+put_leniency(struct ks_arena *arena, struct ks_buf *plain, uint32_t set)
+{
+    struct ks_span list;
+    KS_TRY(leniency_list(arena, set, &list));
+    if (list.len != 0)
+        put_span(plain, list);
+    return plain->err;
+}
+
+static int
+get_leniency(struct ks_cursor *c, uint32_t *ret)
+{
+    if (ks_cursor_left(c) == 0)
+        return c->err;
+    const struct ks_span list = get_span(c);
+    return c->err != 0 ? c->err : leniency_find(list, ret);
+}
+
 int
 client_row(struct keyring *keyring, struct ks_arena *arena, const struct engine_client *client, bool revoked,
            struct store_change *ret)
@@ -212,6 +234,7 @@ client_row(struct keyring *keyring, struct ks_arena *arena, const struct engine_
     ks_buf_add(&plain, client->fingerprint, sizeof(client->fingerprint));
     ks_buf_add_be64(&plain, (uint64_t)client->not_after);
     KS_TRY(ks_buf_add_u8(&plain, revoked));
+    KS_TRY(put_leniency(arena, &plain, client->leniency));
     return make_row(keyring, arena, "client/", client->name, ks_buf_span(&plain), ret);
 }
 
@@ -233,6 +256,7 @@ token_row(struct keyring *keyring, struct ks_arena *arena, const struct token *t
     ks_buf_add_u8(&plain, (uint8_t)token->role);
     put_span(&plain, ks_span_str(token->client));
     KS_TRY(plain.err);
+    KS_TRY(put_leniency(arena, &plain, token->leniency));
     KS_TRY(token_key(token, &key));
     return make_row(keyring, arena, "token/", ks_buf_span(&key), ks_buf_span(&plain), ret);
 }
@@ -290,6 +314,7 @@ load_client(struct clients *clients, struct ks_span plain)
     const bool revoked = ks_cursor_u8(&c) != 0;
     if (c.err != 0)
         return c.err;
+    KS_TRY(get_leniency(&c, &client.leniency));
     memcpy(client.fingerprint, fingerprint.data, sizeof(client.fingerprint));
     return clients_put(clients, &client, revoked);
 }
@@ -335,6 +360,7 @@ load_token(struct clients *clients, struct ks_span plain)
     const struct ks_span name = get_span(&c);
     if (c.err != 0 || name.len > CLIENT_NAME_MAX)
         return KS_E_MALFORMED;
+    KS_TRY(get_leniency(&c, &token.leniency));
     memcpy(token.id, id.data, sizeof(token.id));
     memcpy(token.mac, mac.data, sizeof(token.mac));
     if (name.len != 0)

@@ -11,6 +11,7 @@ struct client {
     uint8_t fingerprint[32];
     int64_t not_after;
     bool revoked;
+    uint32_t leniency; /* leniency.h */
 };
 
 struct token {
@@ -19,6 +20,7 @@ struct token {
     uint8_t mac[32]; /* of the secret, under KEYRING_STATE */
     int64_t expires;
     enum identity_role role;
+    uint32_t leniency;
     char *client;
 };
 

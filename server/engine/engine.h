@@ -112,6 +112,7 @@ struct engine_client {
     enum identity_role role;
     uint8_t fingerprint[32];
     int64_t not_after;
+    uint32_t leniency; /* leniency.h; 0: none */
 };
 /* A job (changes sealed under keyring) that registers a client, or stores the CA certificate and key (PKCS#8 DER). */
 int engine_bootstrap(struct keyring *keyring, const struct engine_client *admin, struct ks_span ca_cert_der,

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "server/engine/async.h"
+#include "server/engine/leniency.h"
 #include "server/engine/op/op.h"
 #include "server/engine/tick.h"
 
@@ -177,6 +178,7 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
     bool later;
     KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0, (row->flags & OP_AT_ONCE) != 0,
                         (row->flags & OP_ALONE) != 0, &later));
+    KS_TRY(leniency_apply(ctx, item->operation, item->payload));
     return later ? async_accept(ctx, item) : row->run(ctx, item->payload, ret_payload);
 }
 

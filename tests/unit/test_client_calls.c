@@ -699,7 +699,8 @@ keysteads_own_operations(void **state)
             ks_client_unseal(client, NULL, (struct ks_bytes){(const uint8_t *)"open sesame", 11}, &sealed, &error), 0);
         assert_false(sealed);
         struct ks_enroll_token *token = NULL;
-        assert_int_equal(ks_client_enroll_token_create(client, NULL, "db1", "admin", 900, &token, &error), 0);
+        assert_int_equal(
+            ks_client_enroll_token_create(client, NULL, "db1", "admin", 900, "iv-in-front", &token, &error), 0);
         assert_string_equal(token->text, "ks1-00-00");
         assert_int_equal(token->expires, 1800000000);
         ks_enroll_token_free(token);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "crypto/cert.h"
+#include "server/engine/leniency.h"
 #include "server/engine/op/op.h"
 
 enum { SECRET = 32, ID = 8, PIN = 16, LONGEST_TOKEN_S = 30 * 86400 };
@@ -76,6 +77,8 @@ wanted_token(struct ctx *ctx, const struct kmip_enroll_token_create_request *r, 
         r->has_validity_interval && r->validity_interval != 0 ? r->validity_interval : ctx->engine->config.token_s;
     if (valid > LONGEST_TOKEN_S)
         return engine_fail(ctx, COND_BAD_FIELD, "a token is valid for %d days at most", LONGEST_TOKEN_S / 86400);
+    if (leniency_find(r->has_client_leniency ? r->client_leniency : KS_SPAN_NONE, &token->leniency) != 0)
+        return engine_fail(ctx, COND_BAD_FIELD, "there is no such leniency; the manual lists those that there are");
     token->expires = ctx->now + valid;
     token->client = ks_arena_dup(ctx->arena, r->client_name.data, r->client_name.len);
     return token->client != NULL ? 0 : KS_E_NOMEM;
@@ -185,6 +188,7 @@ op_enroll(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(issue(ctx, token, r->certificate_signing_request, response));
     KS_TRY(ks_arena_span(ctx->arena, ks_span_str(token->client), &client.name));
     client.role = token->role;
+    client.leniency = token->leniency;
     client.not_after = ctx->now + ctx->engine->config.certificate_s;
     KS_TRY(ks_cert_fingerprint(response->issued_certificate, client.fingerprint));
     KS_TRY(client_row(ctx->engine->keyring, ctx->arena, &client, false, &rows[0]));
@@ -218,6 +222,8 @@ op_client_list(struct ctx *ctx, const void *request, void **ret_response)
         e->client_role = ks_span_str(role_name(c->role));
         e->certificate_expiry_date = c->not_after;
         e->certificate_revoked = c->revoked;
+        KS_TRY(leniency_list(ctx->arena, c->leniency, &e->client_leniency));
+        e->has_client_leniency = e->client_leniency.len != 0;
         response->client_entry[response->n_client_entry++] = e;
     }
     *ret_response = response;
@@ -246,8 +252,10 @@ op_client_revoke(struct ctx *ctx, const void *request, void **ret_response)
         return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no client of that name");
     if (client->role == IDENTITY_ADMIN && other_admins(clients, client) == 0)
         return engine_fail(ctx, COND_NOT_PERMITTED, "the last administrator can not be revoked; enroll another first");
-    struct engine_client row = {
-        .name = ks_span_str(client->name), .role = client->role, .not_after = client->not_after};
+    struct engine_client row = {.name = ks_span_str(client->name),
+                                .role = client->role,
+                                .not_after = client->not_after,
+                                .leniency = client->leniency};
     memcpy(row.fingerprint, client->fingerprint, sizeof(row.fingerprint));
     KS_TRY(client_row(ctx->engine->keyring, ctx->arena, &row, true, &change));
     KS_TRY(tx_row(ctx, &change));

@@ -400,6 +400,9 @@ op_locate(struct ctx *ctx, const void *request, void **ret_response)
     OP_RESPONSE(ctx, kmip_locate_response, response);
     if ((r->has_maximum_items && r->maximum_items < 0) || (r->has_offset_items && r->offset_items < 0))
         return engine_fail(ctx, COND_BAD_FIELD, "Maximum Items and Offset Items are not negative");
+    if (r->misplaced_attributes.present)
+        return engine_fail(ctx, COND_BAD_MESSAGE,
+                           "Locate has its attributes in the payload, not in a Template-Attribute");
     size_t most = r->has_maximum_items ? (size_t)r->maximum_items : LOCATE_MOST;
     if (most > LOCATE_MOST)
         most = LOCATE_MOST;
