@@ -19,6 +19,7 @@ static const char help[] =
     "                              The addresses of --kmip and --https, the host's name, localhost, 127.0.0.1 and ::1\n"
     "                              are in it anyway\n"
     "  -n, --name=NAME             name of this server in the audit trail (default: the host's name)\n"
+    "  -P, --profile=PROFILE       which algorithms may be used: fips (default), cnsa2 or compat\n"
     "  -p, --passphrase            ask for a passphrase that opens the store, instead of the file root.key; the\n"
     "                              server then starts sealed until it is given (see keystead server --help)\n"
     "  -f, --passphrase-file=FILE  the same with the first line of FILE (- is standard input)\n"
@@ -38,16 +39,21 @@ struct options {
 };
 
 const struct option init_options[] = {
-    {"kmip", required_argument, NULL, 'k'}, {"https", required_argument, NULL, 'w'},
-    {"san", required_argument, NULL, 's'},  {"name", required_argument, NULL, 'n'},
-    {"passphrase", no_argument, NULL, 'p'}, {"passphrase-file", required_argument, NULL, 'f'},
-    {"help", no_argument, NULL, 'H'},       {NULL, 0, NULL, 0},
+    {"kmip", required_argument, NULL, 'k'},
+    {"https", required_argument, NULL, 'w'},
+    {"san", required_argument, NULL, 's'},
+    {"name", required_argument, NULL, 'n'},
+    {"profile", required_argument, NULL, 'P'},
+    {"passphrase", no_argument, NULL, 'p'},
+    {"passphrase-file", required_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'H'},
+    {NULL, 0, NULL, 0},
 };
 
 static int
 parse(int argc, char **argv, struct options *o)
 {
-    for (int c; (c = getopt_long(argc, argv, "k:w:s:n:pf:", init_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "k:w:s:n:P:pf:", init_options, NULL)) != -1;) {
         switch (c) {
         case 'k':
             o->instance.listen = optarg;
@@ -62,6 +68,9 @@ parse(int argc, char **argv, struct options *o)
             break;
         case 'n':
             o->instance.node = optarg;
+            break;
+        case 'P':
+            o->instance.profile = optarg;
             break;
         case 'p':
             o->ask = true;

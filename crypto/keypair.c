@@ -5,7 +5,7 @@
 #include "crypto/keygen.h"
 #include "crypto/pkey.h"
 
-enum { RSA_LEAST = 2048, RSA_MOST = 8192, RSA_STEP = 256, RSA_USUAL = 3072, EXPONENT_LEAST = 65537 };
+enum { RSA_LEAST = 1024, RSA_MOST = 8192, RSA_STEP = 256, RSA_USUAL = 3072, EXPONENT_LEAST = 65537 };
 
 static int
 generate(EVP_PKEY_CTX *ctx, const char *text, struct ks_pkey **ret, struct ks_diag *diag)

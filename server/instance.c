@@ -197,12 +197,14 @@ static int
 make_configuration(const struct making *m, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf server = KS_BUF(65536), client = KS_BUF(65536);
-    struct server_config_set set[5] = {
+    const char *const profile = m->settings->profile != NULL ? m->settings->profile : profile_name(PROFILE_FIPS);
+    struct server_config_set set[6] = {
         {"server.listen", m->settings->listen},
+        {"policy.profile", profile},
         {"root_key.kind", m->settings->passphrase.len != 0 ? "passphrase" : "file"},
         {"root_key.path", root_key_name(m)},
     };
-    size_t n = 3;
+    size_t n = 4;
     if (m->settings->node != NULL)
         set[n++] = (struct server_config_set){"server.name", m->settings->node};
     if (m->settings->listen_https != NULL)
@@ -358,6 +360,10 @@ instance_create(const struct instance_settings *settings, struct ks_diag *diag)
     struct making m = {
         .settings = settings, .ca_cert = KS_BUF(PEM_MAX), .ca_key_der = KS_BUF(PEM_MAX), .admin_cert = KS_BUF(PEM_MAX)};
     struct stat st;
+    enum profile profile;
+    if (settings->profile != NULL && !profile_find(settings->profile, &profile))
+        return ks_fail(diag, KS_E_CONFIG, "there is no policy profile \"%s\": fips, cnsa2 or compat",
+                       settings->profile);
     size_t len = strlen(settings->dir);
     while (len > 1 && settings->dir[len - 1] == '/')
         len--;

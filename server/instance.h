@@ -20,6 +20,7 @@ struct instance_settings {
     const char *const *names; /* further names and addresses for the server's certificate */
     size_t n_names;
     const char *node;          /* NULL: the host's name */
+    const char *profile;       /* of algorithms; NULL: the default */
     struct ks_span passphrase; /* empty: a root key file */
 };
 

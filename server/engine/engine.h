@@ -16,6 +16,19 @@
 
 struct engine;
 
+/* What may be done with which algorithms (server/engine/profile.h). */
+enum profile {
+#define PROFILE(NAME, text) PROFILE_##NAME,
+#define PROFILE_ROW(KIND, VALUE, LEAST, MOST, FIPS, CNSA2, COMPAT)
+#include "server/engine/profile.def"
+#undef PROFILE_ROW
+#undef PROFILE
+    PROFILE_COUNT
+};
+/* The profile of that name; false: there is none. "fips", "cnsa2", "compat". */
+bool profile_find(const char *name, enum profile *ret);
+const char *profile_name(enum profile profile);
+
 struct engine_env {
     void *arg;
     int64_t (*now_us)(void *arg);                    /* wall clock */
@@ -27,7 +40,7 @@ struct engine_config {
     size_t max_response;         /* bytes; 0: 1 MiB */
     int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
-    bool refuse_legacy;          /* makes no keys for 3DES and other algorithms that are not to be used any more */
+    enum profile profile;        /* of algorithms; 0: fips */
     size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
     int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
     bool prepares;               /* the caller makes slow keys in other threads: engine_async_slow */

@@ -5,6 +5,7 @@
 #include "crypto/keywrap.h"
 #include "crypto/sign.h"
 #include "server/engine/attr.h"
+#include "server/engine/profile.h"
 
 enum { WRAPPED_MOST = 1 << 20, TAG = 16 };
 
@@ -84,6 +85,17 @@ check_use(struct ctx *ctx, struct object *key, enum state_use use, uint32_t bits
     return 0;
 }
 
+/* What the policy profile says of the key, and of how it is to be used. */
+static int
+check_profile(struct ctx *ctx, const struct wrap_key *key, bool unwrap)
+{
+    struct profile_what what = profile_key(key->object);
+    const struct kmip_cryptographic_parameters *p = key->parameters;
+    if (object_type(key->object) == KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
+        what.mode = p->has_block_cipher_mode ? p->block_cipher_mode : 0;
+    return profile_check(ctx, unwrap ? PROFILE_PROCESS : PROFILE_PROTECT, &what);
+}
+
 int
 wrap_find_encryption_key(struct ctx *ctx, const struct kmip_encryption_key_information *info, bool unwrap,
                          struct wrap_key *ret)
@@ -97,7 +109,8 @@ wrap_find_encryption_key(struct ctx *ctx, const struct kmip_encryption_key_infor
     KS_TRY(find_key(ctx, &info->unique_identifier, use, &ret->object));
     ret->object = other_half(ctx, ret->object, unwrap ? KMIP_OBJECT_TYPE_PRIVATE_KEY : KMIP_OBJECT_TYPE_PUBLIC_KEY);
     KS_TRY(check_use(ctx, ret->object, use, bits));
-    return parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters);
+    KS_TRY(parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters));
+    return check_profile(ctx, ret, unwrap);
 }
 
 int
@@ -114,7 +127,8 @@ wrap_find_mac_key(struct ctx *ctx, const struct kmip_mac_signature_key_informati
     if (unwrap) /* whoever may make one may check it */
         bits |= symmetric ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY : KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY;
     KS_TRY(check_use(ctx, ret->object, use, bits));
-    return parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters);
+    KS_TRY(parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters));
+    return check_profile(ctx, ret, unwrap);
 }
 
 /* Strength */

@@ -448,11 +448,14 @@ set_up(struct vault *v, struct ks_diag *diag)
         (void)snprintf(v->node, sizeof(v->node), "keystead");
     KS_TRY(ks_crypto_init(diag));
     const struct engine_env env = {.now_us = env_now, .random = env_random};
+    enum profile profile = PROFILE_FIPS;
+    if (!profile_find(v->config->policy_profile, &profile))
+        return ks_fail(diag, KS_E_CONFIG, "policy { profile }: there is no profile \"%s\"", v->config->policy_profile);
     const struct engine_config config = {.node = ks_span_str(v->node),
                                          .max_response = FRAME_BODY_MAX - 4096,
                                          .prepares = true,
                                          .default_lease_s = v->config->policy_default_lease,
-                                         .refuse_legacy = strcmp(v->config->policy_legacy_algorithms, "refuse") == 0,
+                                         .profile = profile,
                                          .unseal = vault_unseal,
                                          .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);

@@ -384,13 +384,14 @@ def test_a_full_disk_fails_closed_and_recovers(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_old_algorithms_are_a_matter_of_configuration(fresh):
+def test_old_algorithms_are_a_matter_of_the_policy_profile(fresh):
     make = ("key", "create", "old", "--algorithm", "3des", "--length", "168")
+    fresh.configure("policy", profile="compat")
     fresh.start()
     assert fresh.run(*make).returncode == 0
     fresh.stop()
-    fresh.configure("policy", legacy_algorithms="refuse")
+    fresh.configure("policy", profile="fips")
     fresh.start()
     assert fresh.run("key", "get", "old").returncode == 0  # what there is stays
     done = fresh.run(*make[:2], "older", *make[3:], check=False)
-    assert done.returncode != 0 and "legacy" in done.stderr
+    assert done.returncode != 0 and '"fips" does not allow algorithm 3DES' in done.stderr

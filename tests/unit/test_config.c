@@ -28,7 +28,7 @@ test_defaults(void **state)
     assert_int_equal(config.server_listen_https.n, 0);
     assert_string_equal(config.root_key_kind, "file");
     assert_string_equal(config.tls_min_version, "1.2");
-    assert_string_equal(config.policy_legacy_algorithms, "accept");
+    assert_string_equal(config.policy_profile, "fips");
     assert_int_equal(config.limits_connections, 4096);
     assert_int_equal(server_config_log_level(&config), KS_LOG_INFO);
 

@@ -430,7 +430,7 @@ key_pairs_are_sound(void **state)
     } rows[] = {
         {{.algorithm = RSA_KEY, .bits = 2048}, 0, RSA_KEY, 0, 2048},
         {{.algorithm = RSA_KEY, .bits = 2304, .exponent = 65539}, 0, RSA_KEY, 0, 2304},
-        {{.algorithm = RSA_KEY, .bits = 1024}, KS_E_INVALID, 0, 0, 0},
+        {{.algorithm = RSA_KEY, .bits = 768}, KS_E_INVALID, 0, 0, 0},
         {{.algorithm = RSA_KEY, .bits = 2049}, KS_E_INVALID, 0, 0, 0},
         {{.algorithm = RSA_KEY, .bits = 16384}, KS_E_INVALID, 0, 0, 0},
         {{.algorithm = RSA_KEY, .bits = 2048, .exponent = 3}, KS_E_INVALID, 0, 0, 0},

@@ -329,27 +329,6 @@ a_key_is_replaced(void **unused)
     talk_close(&t);
 }
 
-static void
-legacy_keys_are_a_matter_of_policy(void **unused)
-{
-    (void)unused;
-    static const struct engine_config strict = {.node = {(const uint8_t *)"n", 1}, .refuse_legacy = true};
-    for (int i = 0; i < 2; i++) {
-        struct talk t;
-        struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
-        talk_open_with(&t, i == 0 ? NULL : &strict);
-        if (i == 0)
-            t.rig.now_us += 1;
-        put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES);
-        put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 168);
-        if (i == 0)
-            talk_do(&t, KMIP_OPERATION_CREATE, &r);
-        else
-            talk_refused(&t, KMIP_OPERATION_CREATE, &r, KMIP_RESULT_REASON_INVALID_ATTRIBUTE_VALUE);
-        talk_close(&t);
-    }
-}
-
 /* What the net of threads does beside the engine: a key pair is made before the request is handled, and used once. */
 static void
 prepared_keys_are_used_once(void **unused)
@@ -404,7 +383,6 @@ main(void)
         cmocka_unit_test(what_is_encrypted_is_decrypted),
         cmocka_unit_test(the_keys_own_parameters_count),
         cmocka_unit_test(a_key_is_replaced),
-        cmocka_unit_test(legacy_keys_are_a_matter_of_policy),
         cmocka_unit_test(prepared_keys_are_used_once),
     };
     return cmocka_run_group_tests_name("engine: keys", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Create (KMIP 1.4: 4.1; 2.1: 6.1.8), and what making any object takes. */
 #include "crypto/keygen.h"
 #include "server/engine/op/op.h"
+#include "server/engine/profile.h"
 
 int
 op_new_object(struct ctx *ctx, struct client *owner, struct rev *draft, bool made, struct object **ret)
@@ -59,10 +60,9 @@ make_bytes(struct ctx *ctx, uint32_t algorithm, size_t bits, struct ks_span *ret
     struct ks_diag diag = {0};
     KS_SECRET *secret = NULL;
     size_t len = 0;
-    const bool old_ones = !ctx->engine->config.refuse_legacy;
     /* An AES key of 512 bits can only be one for XTS: two halves. */
     const bool xts = algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits == 512;
-    const unsigned flags = (xts ? KS_KEYLEN_XTS : 0) | (old_ones ? KS_KEYLEN_LEGACY : 0);
+    const unsigned flags = (xts ? KS_KEYLEN_XTS : 0) | KS_KEYLEN_LEGACY;
     /* A key of AES is nothing but random bytes: no need to go by way of locked pages, the arena is wiped as well. */
     if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits != 0 && !xts &&
         ks_keygen_length(algorithm, bits, flags, &len, &diag) == 0)
@@ -70,7 +70,7 @@ make_bytes(struct ctx *ctx, uint32_t algorithm, size_t bits, struct ks_span *ret
     const int rc = ks_keygen_symmetric(algorithm, bits, flags, &secret, &diag);
     if (rc == 0)
         return ks_arena_span(ctx->arena, KS_SPAN(ks_secret_data(secret), ks_secret_len(secret)), ret);
-    if (rc == KS_E_UNSUPPORTED && old_ones && legacy_fits(algorithm, bits))
+    if (rc == KS_E_UNSUPPORTED && legacy_fits(algorithm, bits))
         return random_key(ctx, bits / 8, ret);
     if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
         return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
@@ -104,6 +104,8 @@ op_make_symmetric(struct ctx *ctx, struct rev *draft)
                            "symmetric keys are made in the formats Raw and Transparent Symmetric Key");
     if (core_has(core, CORE_LENGTH) && (bits <= 0 || bits > 65536))
         return engine_fail(ctx, COND_AGAINST_POLICY, "no key has a Cryptographic Length of %lld", (long long)bits);
+    const struct profile_what what = profile_facts(draft);
+    KS_TRY(profile_check(ctx, PROFILE_MAKE, &what));
     KS_TRY(make_bytes(ctx, (uint32_t)core_get(core, CORE_ALGORITHM), (size_t)bits, &key));
     if (!core_has(core, CORE_LENGTH))
         core_set(core, CORE_LENGTH, (int64_t)key.len * 8);

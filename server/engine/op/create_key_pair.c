@@ -2,6 +2,7 @@
 #include "crypto/keygen.h"
 #include "server/engine/op/pair.h"
 #include "server/engine/prepared.h"
+#include "server/engine/profile.h"
 
 int
 pair_common(struct ctx *ctx, const struct kmip_attrs *common, const struct kmip_attrs *own, struct kmip_attrs *ret)
@@ -38,14 +39,7 @@ start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_
 static uint32_t
 curve_of(const struct rev *draft)
 {
-    for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
-        const struct kmip_item *curve = a->tag == KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS && a->value != NULL
-                                            ? kmip_item_child(a->value, KMIP_TAG_RECOMMENDED_CURVE)
-                                            : NULL;
-        if (curve != NULL && curve->type == KMIP_TYPE_ENUMERATION)
-            return curve->u32;
-    }
-    return 0;
+    return profile_facts(draft).curve;
 }
 
 /* A key that was made beforehand, if it is what is wanted. */
@@ -79,6 +73,8 @@ pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
     const struct ks_keypair_params params = {.algorithm = (uint32_t)core_get(&a->core, CORE_ALGORITHM),
                                              .bits = (uint32_t)core_get(&a->core, CORE_LENGTH),
                                              .curve = curve_of(a)};
+    const struct profile_what what = profile_facts(a);
+    KS_TRY(profile_check(ctx, PROFILE_MAKE, &what));
     *ret = take_prepared(ctx, &params);
     if (*ret != NULL)
         return 0;

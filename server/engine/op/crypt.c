@@ -1,6 +1,7 @@
 /* Encrypt and Decrypt (KMIP 1.4: 4.29, 4.30; 2.1: 6.1.15, 6.1.11) with symmetric keys. */
 #include "crypto/cipher.h"
 #include "server/engine/op/op.h"
+#include "server/engine/profile.h"
 #include "server/engine/wrap.h"
 
 static int
@@ -14,7 +15,7 @@ check_stream(struct ctx *ctx, bool correlation, bool init, bool final)
 /* Parameters for crypto/, from the request's or the key's own. */
 static int
 cipher_params(struct ctx *ctx, const struct object *key, const struct kmip_cryptographic_parameters *p,
-              struct ks_cipher_params *ret)
+              enum profile_use use, struct ks_cipher_params *ret)
 {
     const struct core *core = &key->rev->core;
     if (object_type(key) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
@@ -36,7 +37,10 @@ cipher_params(struct ctx *ctx, const struct object *key, const struct kmip_crypt
     if (ret->mode == 0 && ret->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
         return engine_fail(ctx, COND_BAD_PARAMETERS,
                            "neither the request nor key %s says which Block Cipher Mode to use", key->uid);
-    return 0;
+    ret->allow_legacy = true;
+    struct profile_what what = profile_key(key);
+    what.mode = ret->mode;
+    return profile_check(ctx, use, &what);
 }
 
 static int
@@ -104,9 +108,8 @@ op_encrypt(struct ctx *ctx, const void *request, void **ret_response)
     if (!r->has_data)
         return engine_fail(ctx, COND_MISSING, "the request has no Data");
     KS_TRY(parameters_of(ctx, key, r->cryptographic_parameters, &p));
-    KS_TRY(cipher_params(ctx, key, p, &params));
+    KS_TRY(cipher_params(ctx, key, p, PROFILE_PROTECT, &params));
     KS_TRY(material_symmetric(ctx, key, &bytes));
-    params.allow_legacy = false; /* what is old is read, nothing new is made with it */
     KS_TRY(encrypt_iv(ctx, p, r->has_iv_counter_nonce, r->iv_counter_nonce, bytes.len, &params, &made));
     if (r->has_authenticated_encryption_additional_data)
         params.aad = r->authenticated_encryption_additional_data;
@@ -148,11 +151,10 @@ op_decrypt(struct ctx *ctx, const void *request, void **ret_response)
     if (!r->has_data)
         return engine_fail(ctx, COND_MISSING, "the request has no Data");
     KS_TRY(parameters_of(ctx, key, r->cryptographic_parameters, &p));
-    KS_TRY(cipher_params(ctx, key, p, &params));
+    KS_TRY(cipher_params(ctx, key, p, PROFILE_PROCESS, &params));
     KS_TRY(material_symmetric(ctx, key, &bytes));
     if (r->has_iv_counter_nonce)
         params.iv = r->iv_counter_nonce;
-    params.allow_legacy = true;
     int rc = ks_cipher_iv_len(&params, bytes.len, &iv_len, &diag);
     if (rc != 0)
         return fail_cipher(ctx, rc, &diag);
