@@ -438,34 +438,6 @@ messages_are_text(void **unused)
     talk_close(&t);
 }
 
-/* Keys of old algorithms are kept and handed out; the server itself protects nothing with them. */
-static void
-old_ciphers_protect_nothing(void **unused)
-{
-    (void)unused;
-    struct talk t;
-    talk_open(&t);
-    struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
-    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES);
-    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 168);
-    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, MASK | WRAP);
-    const struct kmip_create_response *made = talk_do(&t, KMIP_OPERATION_CREATE, &r);
-    const char *id = uid_string(&t, &made->unique_identifier), *other = make_key(&t, NULL, MASK);
-    activate_key(&t, id);
-    assert_int_equal(key_bytes(&t, id).len, 24);
-    struct kmip_cryptographic_parameters p;
-    struct kmip_encrypt_request e = encryption(id, &p, KS_LIT("12345678"));
-    p.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_ECB;
-    talk_refused(&t, KMIP_OPERATION_ENCRYPT, &e, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
-    talk_refused(&t, KMIP_OPERATION_GET, wrapped_get(&t, other, id),
-                 KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
-    /* Old data can still be read. */
-    const struct kmip_decrypt_request d = {
-        .unique_identifier = uid(id), .cryptographic_parameters = &p, .data = KS_LIT("12345678"), .has_data = true};
-    talk_do(&t, KMIP_OPERATION_DECRYPT, &d);
-    talk_close(&t);
-}
-
 /* What would be computed otherwise than asked for is refused. */
 static void
 counter_parameters_are_not_passed_over(void **unused)
@@ -588,7 +560,6 @@ main(void)
         cmocka_unit_test(revocations_are_consistent),
         cmocka_unit_test(huge_answers_are_refused),
         cmocka_unit_test(messages_are_text),
-        cmocka_unit_test(old_ciphers_protect_nothing),
         cmocka_unit_test(counter_parameters_are_not_passed_over),
         cmocka_unit_test(much_falls_due_at_once),
         cmocka_unit_test(a_structure_is_no_square),

@@ -224,7 +224,8 @@ old_keys_read_and_do_not_write(void **unused)
                                           .object = {.symmetric_key = &symmetric},
                                           .attributes = {.present = true}};
         put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK,
-                   KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT);
+                   KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT |
+                       KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY);
         put_number(&t, &r.attributes, KMIP_TAG_ACTIVATION_DATE, 1);
         const struct kmip_register_response *made = talk_do(&t, KMIP_OPERATION_REGISTER, &r);
         const char *id = uid_string(&t, &made->unique_identifier);
@@ -243,6 +244,13 @@ old_keys_read_and_do_not_write(void **unused)
             (void)talk_do(&t, KMIP_OPERATION_ENCRYPT, &encrypt);
         else
             talk_refused(&t, KMIP_OPERATION_ENCRYPT, &encrypt, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
+        struct kmip_encryption_key_information with = {.unique_identifier = uid(id)};
+        struct kmip_key_wrapping_specification how = {.wrapping_method = KMIP_WRAPPING_METHOD_ENCRYPT,
+                                                      .encryption_key_information = &with};
+        const struct kmip_get_request get = {.unique_identifier = uid(make_key(&t, NULL, 0)),
+                                             .key_wrapping_specification = &how};
+        if (profile != PROFILE_COMPAT)
+            talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
         if (profile == PROFILE_CNSA2)
             talk_refused(&t, KMIP_OPERATION_DECRYPT, &decrypt, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
         else
