@@ -112,6 +112,7 @@ run(struct cli *cli)
         KS_TRY(ks_client_find(cli->client, &cli->call, cli_value(cli, "wrap-with"), wrap_uid, &cli->error));
         params.wrap = &wrap;
     }
+    params.unwrap = cli_flag(cli, "unwrap");
     KS_TRY(key_find(cli, 0, uid));
     if (to_terminal && params.wrap == NULL && !cli_flag(cli, "plaintext"))
         KS_TRY(check_terminal(cli, uid));
@@ -129,6 +130,7 @@ static const struct cli_option options[] = {
     {"encoding", CLI_CHOICE, "raw|hex|pem", "default: pem where there is one, else raw to a file and hex otherwise"},
     {"format", CLI_TEXT, "FORMAT", "key format: raw, pkcs-1, pkcs-8, x-509, ... (default: as it is kept)"},
     {"wrap-with", CLI_TEXT, "KEY", "encrypted with that key (NIST key wrap); it never shows in the clear"},
+    {"unwrap", CLI_FLAG, NULL, "one that was registered wrapped: unwrapped by the server"},
     {"plaintext", CLI_FLAG, NULL, "show secret material on a terminal"},
 };
 
@@ -143,7 +145,8 @@ const struct cli_command cli_key_get = {
                         "is in hexadecimal.",
     .examples = "  keystead key get invoices --out invoices.key\n"
                 "  keystead key get invoices --wrap-with master --out invoices.wrapped\n"
-                "  keystead key get signer-public\n",
+                "  keystead key get signer-public\n"
+                "  keystead key get signer --format pkcs-12 --out signer.p12\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),
     .run = run,

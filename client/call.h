@@ -40,6 +40,19 @@ int client_call_one(struct client_call *call, uint32_t operation, const void *re
 int client_call_batch(struct client_call *call, struct client_op *ops, size_t n_ops, const char *verb,
                       const char *object) KS_MUST_CHECK;
 
+/* A Key Wrapping Specification and what it points to (read.c). */
+struct client_wrapping {
+    struct kmip_cryptographic_parameters cipher;
+    struct kmip_encryption_key_information key;
+    struct kmip_key_wrapping_specification how;
+};
+void client_wrapping(const struct ks_wrap *wrap, struct client_wrapping *ret); /* not to be moved */
+
+/* The attributes of a new object but algorithm and length, and the identifier of one that was made (object.c). */
+int client_new_attributes(struct client_call *call, const struct ks_new_object *object,
+                          struct kmip_attrs *ret) KS_MUST_CHECK;
+int client_new_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_SIZE]) KS_MUST_CHECK;
+
 /* Reports an operation's refusal. */
 int client_refuse(struct client_call *call, const struct client_op *op, const char *verb, const char *object);
 

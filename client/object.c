@@ -48,6 +48,20 @@ take_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_S
     return 0;
 }
 
+int
+client_new_attributes(struct client_call *call, const struct ks_new_object *object, struct kmip_attrs *ret)
+{
+    ret->present = true;
+    KS_TRY(add_attributes(call, ret, object->attributes, object->n_attributes));
+    return add_name_and_mask(call, ret, object->name, object->usage_mask);
+}
+
+int
+client_new_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_SIZE])
+{
+    return take_uid(call, uid, ret);
+}
+
 /*
  * Some servers cannot read batches, or an Activate without an identifier, and refuse such a message as a whole: then
  * nothing was done.
@@ -179,6 +193,8 @@ fill_key_block(struct client_call *call, const struct ks_register *params, uint3
     if (value == NULL || material == NULL)
         return client_report(call, KS_E_NOMEM);
     material->s = client_span(params->material);
+    if (params->structure != NULL)
+        KS_TRY(client_report(call, client_item_from_value(params->structure, &call->arena, &material)));
     material->secret = true;
     kmip_item_append(value, material);
     const struct ks_new_object *object = &params->object;
@@ -187,9 +203,9 @@ fill_key_block(struct client_call *call, const struct ks_register *params, uint3
     ret->key_value = value;
     ret->has_cryptographic_algorithm = object->algorithm != 0;
     ret->cryptographic_algorithm = object->algorithm;
-    ret->cryptographic_length = object->length != 0 ? object->length
-                                : is_symmetric      ? (int32_t)params->material.len * 8
-                                                    : 0;
+    ret->cryptographic_length = object->length != 0                         ? object->length
+                                : is_symmetric && params->structure == NULL ? (int32_t)params->material.len * 8
+                                                                            : 0;
     ret->has_cryptographic_length = ret->cryptographic_length != 0;
     return 0;
 }
@@ -250,10 +266,17 @@ ks_client_register(struct ks_client *client, const struct ks_call *options, cons
 {
     CALL(call, client, options, error);
     const struct ks_new_object *object = &params->object;
-    if (params->material.len == 0 || params->material.len > INT32_MAX / 8)
+    const bool transparent = params->key_format >= KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY &&
+                             params->key_format <= KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY;
+    if (transparent != (params->structure != NULL))
+        return client_fail(call.error, KS_E_INVALID, "key format 0x%x is %s", params->key_format,
+                           transparent ? "not made of bytes" : "made of bytes, not of a structure");
+    if (params->structure != NULL && (params->structure->tag != KMIP_TAG_KEY_MATERIAL ||
+                                      params->structure->type != KMIP_TYPE_STRUCTURE || params->material.len != 0))
+        return client_fail(call.error, KS_E_INVALID,
+                           "a transparent key is a structure with the tag Key Material alone");
+    if (!transparent && (params->material.len == 0 || params->material.len > INT32_MAX / 8))
         return client_fail(call.error, KS_E_INVALID, "there is no material to register, or too much of it");
-    if (params->key_format > KMIP_KEY_FORMAT_TYPE_EC_PRIVATE_KEY && (params->key_format & 0x80000000) == 0)
-        return client_fail(call.error, KS_E_INVALID, "key format 0x%x is not made of bytes", params->key_format);
     struct registered parts = {0};
     struct kmip_register_request request = {.object_type = params->object_type};
     KS_TRY(fill_object(&call, params, &parts, &request.object));

@@ -81,28 +81,38 @@ take_object(const struct kmip_get_response *response, struct ks_object *object)
     return KS_E_MALFORMED;
 }
 
+void
+client_wrapping(const struct ks_wrap *wrap, struct client_wrapping *ret)
+{
+    *ret = (struct client_wrapping){
+        .cipher = {.has_block_cipher_mode = true,
+                   .block_cipher_mode =
+                       wrap->block_cipher_mode != 0 ? wrap->block_cipher_mode : KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP},
+        .key = {.unique_identifier = client_uid(wrap->key_uid)},
+        .how = {.wrapping_method = KMIP_WRAPPING_METHOD_ENCRYPT,
+                .has_encoding_option = true,
+                .encoding_option =
+                    wrap->encoding_option != 0 ? wrap->encoding_option : KMIP_ENCODING_OPTION_NO_ENCODING}};
+    ret->key.cryptographic_parameters = &ret->cipher;
+    ret->how.encryption_key_information = &ret->key;
+}
+
 int
 ks_client_get(struct ks_client *client, const struct ks_call *options, const struct ks_get *params,
               struct ks_object **ret, struct ks_error *error)
 {
     CALL(call, client, options, error);
-    struct kmip_cryptographic_parameters cipher = {.has_block_cipher_mode = true,
-                                                   .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP};
-    struct kmip_encryption_key_information key = {.cryptographic_parameters = &cipher};
-    struct kmip_key_wrapping_specification wrap = {.wrapping_method = KMIP_WRAPPING_METHOD_ENCRYPT,
-                                                   .encryption_key_information = &key,
-                                                   .has_encoding_option = true,
-                                                   .encoding_option = KMIP_ENCODING_OPTION_NO_ENCODING};
+    struct client_wrapping wrapping;
     struct kmip_get_request request = {.unique_identifier = client_uid(params->uid),
                                        .has_key_format_type = params->key_format != 0,
-                                       .key_format_type = params->key_format};
+                                       .key_format_type = params->key_format,
+                                       .has_key_wrap_type = params->unwrap,
+                                       .key_wrap_type = KMIP_KEY_WRAP_TYPE_NOT_WRAPPED,
+                                       .has_key_compression_type = params->key_compression != 0,
+                                       .key_compression_type = params->key_compression};
     if (params->wrap != NULL) {
-        key.unique_identifier = client_uid(params->wrap->key_uid);
-        if (params->wrap->block_cipher_mode != 0)
-            cipher.block_cipher_mode = params->wrap->block_cipher_mode;
-        if (params->wrap->encoding_option != 0)
-            wrap.encoding_option = params->wrap->encoding_option;
-        request.key_wrapping_specification = &wrap;
+        client_wrapping(params->wrap, &wrapping);
+        request.key_wrapping_specification = &wrapping.how;
     }
     struct kmip_get_response *response = NULL;
     KS_TRY(client_call_one(&call, KMIP_OPERATION_GET, &request, (void **)&response, "get", params->uid));

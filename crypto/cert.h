@@ -42,7 +42,7 @@ struct ks_cert_part {
     const char *type; /* "CN", "O", "OU", "C", "ST", "L", "emailAddress", "serialNumber", "title", "UID", "DC", ... */
     const char *value;
 };
-struct ks_certify {
+struct ks_cert_wish {
     struct ks_span request;             /* PKCS#10: subject and alternative names are its; empty: there is none */
     struct ks_span certificate;         /* else: subject and alternative names of this one */
     const struct ks_cert_part *subject; /* else: these, in this order */
@@ -59,7 +59,7 @@ struct ks_certify {
  * request was signed by its key is for the caller to see to (ks_cert_request_key). KS_E_INVALID: as ks_cert_issue, and
  * a subject that is empty without an alternative name.
  */
-int ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_certify *what,
+int ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_cert_wish *what,
                     struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /*

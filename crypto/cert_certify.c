@@ -61,7 +61,7 @@ wishes_of_certificate(struct ks_span der, struct wishes *w, struct ks_diag *diag
 }
 
 static int
-wishes_of_parts(const struct ks_certify *what, struct wishes *w, struct ks_diag *diag)
+wishes_of_parts(const struct ks_cert_wish *what, struct wishes *w, struct ks_diag *diag)
 {
     w->subject = X509_NAME_new();
     if (w->subject == NULL)
@@ -122,7 +122,7 @@ add_names(X509 *cert, struct wishes *w, struct ks_diag *diag)
 
 /* Key Usage: bits of RFC 5280, 4.2.1.3, by KMIP's mask and by what the kind of key can do. */
 static int
-add_usage(X509 *cert, const struct ks_certify *what, struct ks_diag *diag)
+add_usage(X509 *cert, const struct ks_cert_wish *what, struct ks_diag *diag)
 {
     enum { SIGN = 0, COMMIT = 1, ENCIPHER_KEY = 2, ENCIPHER_DATA = 3, AGREE = 4 };
     static const struct {
@@ -159,7 +159,7 @@ add_usage(X509 *cert, const struct ks_certify *what, struct ks_diag *diag)
 }
 
 static int
-check_ca(X509 *ca, const struct ks_pkey *ca_key, const struct ks_certify *what, struct ks_diag *diag)
+check_ca(X509 *ca, const struct ks_pkey *ca_key, const struct ks_cert_wish *what, struct ks_diag *diag)
 {
     KS_TRY(ks_x509_check_signer(ca_key, diag));
     if (X509_check_private_key(ca, ca_key->pkey) != 1)
@@ -172,7 +172,7 @@ check_ca(X509 *ca, const struct ks_pkey *ca_key, const struct ks_certify *what, 
 }
 
 int
-ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_certify *what, struct ks_buf *ret,
+ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_cert_wish *what, struct ks_buf *ret,
                 struct ks_diag *diag)
 {
     KS_CLEANUP(X509_freep) X509 *ca = NULL;

@@ -234,6 +234,8 @@ struct ks_register {
     uint32_t key_format;  /* keys and secret data; 0: Raw (secret data: Opaque) */
     uint32_t subtype;     /* Certificate Type, Secret Data Type or Opaque Data Type; 0: X.509, Password, 0x80000001 */
     struct ks_bytes material; /* the key's bytes in that format, the certificate's DER, ... */
+    /* Transparent formats, in place of material: a structure whose tag is KMIP_TAG_KEY_MATERIAL. NULL: none. */
+    const struct ks_value *structure;
 };
 KS_API_MUST_CHECK int ks_client_register(struct ks_client *client, const struct ks_call *call,
                                          const struct ks_register *params, char ret_uid[KS_UID_SIZE],
@@ -246,6 +248,52 @@ KS_API_MUST_CHECK int ks_client_register(struct ks_client *client, const struct 
 KS_API_MUST_CHECK int ks_client_rekey(struct ks_client *client, const struct ks_call *call, const char *uid,
                                       int64_t offset_s, bool activate, char ret_new_uid[KS_UID_SIZE],
                                       struct ks_error *error);
+
+/* Re-key Key Pair (1.4: 4.5; 2.1: 6.1.47): the same for a pair that its private key names. Needs 1.1. */
+KS_API_MUST_CHECK int ks_client_rekey_key_pair(struct ks_client *client, const struct ks_call *call,
+                                               const char *private_uid, int64_t offset_s,
+                                               char ret_private_uid[KS_UID_SIZE], char ret_public_uid[KS_UID_SIZE],
+                                               struct ks_error *error);
+
+/* ---- Certificates ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Certify (1.4: 4.7; 2.1: 6.1.6): a certificate for a managed public key (uid), or for the key of a request, or for
+ * both if they are the same key. object: what the certificate object is given.
+ */
+struct ks_certify {
+    struct ks_new_object object;   /* name, usage_mask and attributes count */
+    const char *uid;               /* public key; NULL: none */
+    struct ks_bytes request;       /* empty: none */
+    uint32_t request_type;         /* Certificate Request Type; 0: PKCS#10 */
+    const char *issuer_uid;        /* certificate under which to issue; NULL: the server's choice */
+    const char *common_name;       /* where there is no request, from 2.0; NULL: the server's choice */
+    int64_t not_before, not_after; /* seconds since 1970; 0: the server's choice */
+};
+KS_API_MUST_CHECK int ks_client_certify(struct ks_client *client, const struct ks_call *call,
+                                        const struct ks_certify *params, char ret_uid[KS_UID_SIZE],
+                                        struct ks_error *error);
+
+/* Re-certify (1.4: 4.8; 2.1: 6.1.45): a new certificate in place of one. params->uid is the certificate's. offset_s:
+ * seconds from now to its Activation Date; negative: not given. */
+KS_API_MUST_CHECK int ks_client_recertify(struct ks_client *client, const struct ks_call *call,
+                                          const struct ks_certify *params, int64_t offset_s,
+                                          char ret_new_uid[KS_UID_SIZE], struct ks_error *error);
+
+/*
+ * Validate (1.4: 4.24; 2.1: 6.1.57): certificates in DER and managed ones, together one chain, in any order. at:
+ * seconds since 1970; 0: now. ret_indicator: KMIP_VALIDITY_INDICATOR_*.
+ */
+struct ks_validate {
+    const struct ks_bytes *certificates;
+    size_t n_certificates;
+    const char *const *uids;
+    size_t n_uids;
+    int64_t at;
+};
+KS_API_MUST_CHECK int ks_client_validate(struct ks_client *client, const struct ks_call *call,
+                                         const struct ks_validate *params, uint32_t *ret_indicator,
+                                         struct ks_error *error);
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
 
@@ -276,10 +324,39 @@ struct ks_get {
     const char *uid;
     uint32_t key_format;
     const struct ks_wrap *wrap;
+    bool unwrap;              /* from 1.4: one that was registered wrapped is to be unwrapped */
+    uint32_t key_compression; /* Key Compression Type; 0: as it is kept */
 };
 KS_API_MUST_CHECK int ks_client_get(struct ks_client *client, const struct ks_call *call, const struct ks_get *params,
                                     struct ks_object **ret, struct ks_error *error);
 KS_API void ks_object_free(struct ks_object *object); /* wipes; accepts NULL */
+
+/*
+ * Export (1.4: 4.40; 2.1: 6.1.18): an object with all its attributes. bytes: the answer's payload in TTLV (KMIP 2.1),
+ * secret unless the key is wrapped; what ks_client_import takes, of this server or another. Needs 1.4.
+ */
+struct ks_exported {
+    char uid[KS_UID_SIZE];
+    uint32_t object_type;
+    struct ks_bytes bytes;
+};
+KS_API_MUST_CHECK int ks_client_export(struct ks_client *client, const struct ks_call *call,
+                                       const struct ks_get *params, struct ks_exported **ret, struct ks_error *error);
+KS_API void ks_exported_free(struct ks_exported *exported); /* wipes; accepts NULL */
+
+/*
+ * Import (1.4: 4.41; 2.1: 6.1.25): what ks_client_export gave, with state and dates as they were. KS_E_MALFORMED: it is
+ * no export.
+ */
+struct ks_import {
+    struct ks_bytes bytes;
+    const char *uid; /* NULL: as it was exported */
+    bool replace;    /* an object of that identifier that is there */
+    bool unwrap;     /* a wrapped key is to be kept unwrapped */
+};
+KS_API_MUST_CHECK int ks_client_import(struct ks_client *client, const struct ks_call *call,
+                                       const struct ks_import *params, char ret_uid[KS_UID_SIZE],
+                                       struct ks_error *error);
 
 /* Get Attributes (1.4: 4.12; 2.1: 6.1.20). names NULL: all. */
 KS_API_MUST_CHECK int ks_client_get_attributes(struct ks_client *client, const struct ks_call *call, const char *uid,

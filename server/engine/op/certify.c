@@ -89,7 +89,7 @@ wish_issue(struct ctx *ctx, const struct wish *wish, struct rev *draft)
     int rc = issuer_find(ctx, wish->link, &issuer);
     KS_PKEY *ca_key = issuer.pkey;
     KS_TRY(rc);
-    struct ks_certify what = {.request = wish->request,
+    struct ks_cert_wish what = {.request = wish->request,
                               .certificate = wish->certificate,
                               .subject = wish->n_subject != 0 ? wish->subject : &fallback,
                               .n_subject = wish->n_subject != 0 ? wish->n_subject : 1,
