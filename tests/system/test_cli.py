@@ -651,7 +651,7 @@ def test_ctrl_c_ends_a_waiting_command(fresh):
 
 def commands():
     names = []
-    for group in ("key", "client"):
+    for group in ("key", "cert", "client"):
         for line in run(group, "--help").stdout.splitlines():
             found = re.match(r"  (%s [a-z ]+?)  " % group, line)
             if found:
@@ -660,7 +660,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 18
+    assert len(commands()) == 23
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
