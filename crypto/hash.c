@@ -12,10 +12,11 @@ struct row {
     size_t len;
     const char *text;
     uint32_t hmac;
+    bool weak;
 };
 
 static const struct row rows[] = {
-#define HASH(kmip, id, len, text, hmac) {KMIP_HASHING_ALGORITHM_##kmip, KS_OSSL_MD_##id, len, text, hmac},
+#define HASH(kmip, id, len, text, hmac, weak) {KMIP_HASHING_ALGORITHM_##kmip, KS_OSSL_MD_##id, len, text, hmac, weak},
 #include "crypto/hash.def"
 #undef HASH
 };
@@ -52,11 +53,25 @@ ks_hash_of_hmac(uint32_t algorithm)
     return 0;
 }
 
-int
-ks_ossl_hash(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag)
+bool
+ks_hash_is_weak(uint32_t hash)
 {
     const struct row *row = find(hash);
-    if (row == NULL)
+    return row != NULL && row->weak;
+}
+
+uint32_t
+ks_hmac_of_hash(uint32_t hash)
+{
+    const struct row *row = find(hash);
+    return row != NULL ? row->hmac : 0;
+}
+
+static int
+fetched(uint32_t hash, bool weak_too, const EVP_MD **ret, struct ks_diag *diag)
+{
+    const struct row *row = find(hash);
+    if (row == NULL || (row->weak && !weak_too))
         return ks_fail(diag, KS_E_UNSUPPORTED, "hashing algorithm %#x is not offered", hash);
     const EVP_MD *md = ks_ossl_md(row->id);
     if (md == NULL)
@@ -66,16 +81,82 @@ ks_ossl_hash(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag)
 }
 
 int
+ks_ossl_hash(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag)
+{
+    return fetched(hash, false, ret, diag);
+}
+
+int
+ks_ossl_hash_any(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag)
+{
+    return fetched(hash, true, ret, diag);
+}
+
+int
 ks_hash(uint32_t hash, struct ks_span data, uint8_t *ret, struct ks_diag *diag)
 {
     const EVP_MD *md;
-    KS_TRY(ks_ossl_hash(hash, &md, diag));
+    KS_TRY(ks_ossl_hash_any(hash, &md, diag));
     uint8_t out[KS_HASH_MAX];
     if (EVP_Digest(data.data, data.len, out, NULL, md, NULL) != 1)
         return ks_ossl_fail(diag, KS_E_CRYPTO, "%s", ks_hash_name(hash));
     memcpy(ret, out, ks_hash_len(hash));
     ks_wipe(out, sizeof(out));
     return 0;
+}
+
+/* Any hash, in parts */
+
+struct ks_hash_stream {
+    EVP_MD_CTX *ctx;
+    uint32_t hash;
+};
+
+int
+ks_hash_stream_new(uint32_t hash, struct ks_hash_stream **ret, struct ks_diag *diag)
+{
+    const EVP_MD *md;
+    KS_TRY(ks_ossl_hash_any(hash, &md, diag));
+    struct ks_hash_stream *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", ks_hash_name(hash));
+    s->hash = hash;
+    s->ctx = EVP_MD_CTX_new();
+    if (s->ctx == NULL || EVP_DigestInit_ex2(s->ctx, md, NULL) != 1) {
+        ks_hash_stream_free(s);
+        return ks_ossl_fail(diag, KS_E_CRYPTO, "%s", ks_hash_name(hash));
+    }
+    *ret = s;
+    return 0;
+}
+
+int
+ks_hash_stream_update(struct ks_hash_stream *s, struct ks_span data, struct ks_diag *diag)
+{
+    if (data.len != 0 && EVP_DigestUpdate(s->ctx, data.data, data.len) != 1)
+        return ks_ossl_fail(diag, KS_E_CRYPTO, "%s", ks_hash_name(s->hash));
+    return 0;
+}
+
+int
+ks_hash_stream_final(struct ks_hash_stream *s, uint8_t *ret, size_t *ret_len, struct ks_diag *diag)
+{
+    uint8_t out[KS_HASH_MAX];
+    if (EVP_DigestFinal_ex(s->ctx, out, NULL) != 1)
+        return ks_ossl_fail(diag, KS_E_CRYPTO, "%s", ks_hash_name(s->hash));
+    *ret_len = ks_hash_len(s->hash);
+    memcpy(ret, out, *ret_len);
+    ks_wipe(out, sizeof(out));
+    return 0;
+}
+
+void
+ks_hash_stream_free(struct ks_hash_stream *s)
+{
+    if (s == NULL)
+        return;
+    EVP_MD_CTX_free(s->ctx);
+    free(s);
 }
 
 /* SHA-256 */
@@ -183,7 +264,7 @@ int
 ks_hmac_key_new(uint32_t hash, struct ks_span key, struct ks_hmac_key **ret, struct ks_diag *diag)
 {
     const EVP_MD *md;
-    KS_TRY(ks_ossl_hash(hash, &md, diag));
+    KS_TRY(ks_ossl_hash_any(hash, &md, diag));
     if (key.len == 0)
         return ks_fail(diag, KS_E_INVALID, "HMAC-%s: the key is empty", ks_hash_name(hash));
     EVP_MAC *mac = ks_ossl_mac(KS_OSSL_MAC_HMAC);

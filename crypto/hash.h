@@ -1,7 +1,8 @@
 /*
- * Hashes and HMACs by KMIP Hashing Algorithm: SHA-1, the SHA-2 and the SHA-3 family. MD2, MD4, MD5, RIPEMD-160,
- * Tiger and Whirlpool are not offered (KS_E_UNSUPPORTED). SHA-1 is there for HMAC, OAEP and old peers; whether a
- * policy allows it is the caller's decision.
+ * Hashes and HMACs by KMIP Hashing Algorithm: SHA-1, the SHA-2 and the SHA-3 family. MD2, MD4, Tiger and Whirlpool are
+ * not offered (KS_E_UNSUPPORTED). SHA-1 is there for HMAC, OAEP and old peers; whether a policy allows it is the
+ * caller's decision. MD5 and RIPEMD-160 are weak: ks_hash, struct ks_hash_stream and ks_hmac know them, for a caller
+ * whose policy allows that; to everything else they are not offered.
  */
 #pragma once
 
@@ -12,14 +13,28 @@ enum { KS_HASH_MAX = 64, KS_SHA256 = 32 };
 /* Bytes of output; 0 where the algorithm is not offered. */
 size_t ks_hash_len(uint32_t hash);
 
+/* Whether it is one of the weak ones. */
+bool ks_hash_is_weak(uint32_t hash);
+
 /* "SHA-256" and so on; NULL where it is not offered. */
 const char *ks_hash_name(uint32_t hash);
 
 /* KMIP Hashing Algorithm of a KMIP Cryptographic Algorithm HMAC-...; 0 where it is none that is offered. */
 uint32_t ks_hash_of_hmac(uint32_t algorithm);
 
+/* The other way round; 0 where KMIP has no HMAC with it. */
+uint32_t ks_hmac_of_hash(uint32_t hash);
+
 /* One shot; ret holds ks_hash_len(hash) bytes (KS_HASH_MAX always suffices). */
 int ks_hash(uint32_t hash, struct ks_span data, uint8_t *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Any hash over what comes in parts. final ends it; ret holds ks_hash_len bytes. Not for two threads at once. */
+struct ks_hash_stream;
+int ks_hash_stream_new(uint32_t hash, struct ks_hash_stream **ret, struct ks_diag *diag) KS_MUST_CHECK;
+int ks_hash_stream_update(struct ks_hash_stream *stream, struct ks_span data, struct ks_diag *diag) KS_MUST_CHECK;
+int ks_hash_stream_final(struct ks_hash_stream *stream, uint8_t *ret, size_t *ret_len,
+                         struct ks_diag *diag) KS_MUST_CHECK;
+void ks_hash_stream_free(struct ks_hash_stream *stream); /* accepts NULL */
 
 /* SHA-256 over the concatenation of n spans (a hash chain: previous digest, record). */
 int ks_sha256(const struct ks_span *parts, size_t n, uint8_t ret[KS_SHA256]) KS_MUST_CHECK;

@@ -22,7 +22,7 @@ enum { HMAC_LEAST = 112, HMAC_MOST = 8192, XTS_128 = 256, XTS_256 = 512 };
 static bool
 is_hmac(uint32_t algorithm)
 {
-    return ks_hash_of_hmac(algorithm) != 0;
+    return ks_hash_of_hmac(algorithm) != 0 && !ks_hash_is_weak(ks_hash_of_hmac(algorithm));
 }
 
 /* 3DES keys are counted without (112, 168) or with (128, 192) their parity bits, and stored with them. */

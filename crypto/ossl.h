@@ -32,6 +32,9 @@ const char *ks_ossl_name(enum ks_ossl id);
 /* As ks_ossl_md for a KMIP Hashing Algorithm; reports KS_E_UNSUPPORTED. */
 int ks_ossl_hash(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* The same, and the weak ones too. */
+int ks_ossl_hash_any(uint32_t hash, const EVP_MD **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
 /*
  * Reports a failure of libcrypto as code: the formatted text (which names algorithm and step) and the library's
  * reason. Clears the error queue. Out of memory inside the library becomes KS_E_NOMEM.

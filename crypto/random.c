@@ -1,5 +1,6 @@
 #include "crypto/random.h"
 
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -76,6 +77,21 @@ int
 ks_random_key(void *ret, size_t len)
 {
     return draw(ret, len, RAND_priv_bytes_ex);
+}
+
+int
+ks_random_mix(const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (len > INT_MAX)
+        return KS_E_LIMIT;
+    RAND_add(data, (int)len, 0.0); /* no entropy is credited, and the generator draws its own besides */
+    pool.left = 0;                 /* what this thread has in store was drawn before */
+    ks_wipe(pool.bytes, sizeof(pool.bytes));
+    const int rc = RAND_status() == 1 ? 0 : KS_E_CRYPTO;
+    ERR_clear_error();
+    return rc;
 }
 
 void

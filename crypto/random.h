@@ -18,6 +18,12 @@ int ks_random(void *ret, size_t len) KS_MUST_CHECK;
 int ks_random_key(void *ret, size_t len) KS_MUST_CHECK;
 
 /*
+ * Mixes bytes of a stranger's into the DRBG, as additional input that counts for nothing: they can make its numbers no
+ * better known to anybody. KS_E_CRYPTO.
+ */
+int ks_random_mix(const void *data, size_t len) KS_MUST_CHECK;
+
+/*
  * UUID version 7 (RFC 9562, 5.7): 48 bits of milliseconds, a 12-bit counter, 62 random bits. Identifiers of one
  * generator grow strictly, in text order too, also within a millisecond, when the clock steps back (then the time
  * part stays ahead of the clock) and between threads. Time and randomness are the caller's, so that tests, replays

@@ -7,8 +7,9 @@
 
 #include "crypto/hash.h"
 #include "crypto/pkey.h"
+#include "crypto/rsa_pkcs1.h"
 
-enum { RSA_LEAST = 2048, SIGNATURE_MAX = 1 << 14, DIGEST_LEAST = 16 };
+enum { RSA_LEAST = 2048, SIGNATURE_MAX = 1 << 14, DIGEST_LEAST = 16, PKCS1_OVERHEAD = 11 };
 enum scheme { PKCS1, PSS, ECDSA, EDDSA };
 
 static const char *const scheme_text[] = {"RSA PKCS#1 v1.5", "RSA PSS", "ECDSA", "EdDSA"};
@@ -38,7 +39,7 @@ static const struct {
 /* How to sign, after the parameters were understood. */
 struct plan {
     enum scheme scheme;
-    uint32_t hash; /* 0: EdDSA, or a digest of an unnamed hash */
+    uint32_t hash; /* 0: EdDSA, or a digest of an unnamed hash (PKCS1: padded as it is) */
     uint32_t mgf_hash;
     int salt_len;
 };
@@ -107,7 +108,7 @@ make_plan(const struct ks_pkey *key, const struct ks_sign_params *params, struct
     if (plan.scheme == EDDSA) {
         if (plan.hash != 0 || params->digested)
             return ks_fail(diag, KS_E_INVALID, "EdDSA signs messages, with a hash of its own");
-    } else if (plan.hash == 0 && !(plan.scheme == ECDSA && params->digested)) {
+    } else if (plan.hash == 0 && !(params->digested && plan.scheme != PSS)) {
         plan.hash = KMIP_HASHING_ALGORITHM_SHA_256;
     }
     if (plan.mgf_hash == 0)
@@ -118,8 +119,8 @@ make_plan(const struct ks_pkey *key, const struct ks_sign_params *params, struct
 
 /* The digest to sign: made here, or checked where it was given. */
 static int
-digest(const struct plan *plan, const struct ks_sign_params *params, struct ks_span data, uint8_t buf[KS_HASH_MAX],
-       struct ks_span *ret, struct ks_diag *diag)
+digest(const struct plan *plan, size_t key_bytes, const struct ks_sign_params *params, struct ks_span data,
+       uint8_t buf[KS_HASH_MAX], struct ks_span *ret, struct ks_diag *diag)
 {
     const size_t len = ks_hash_len(plan->hash);
     if (plan->hash != 0 && len == 0)
@@ -129,7 +130,8 @@ digest(const struct plan *plan, const struct ks_sign_params *params, struct ks_s
         *ret = KS_SPAN(buf, len);
         return 0;
     }
-    if (plan->hash != 0 ? data.len != len : (data.len < DIGEST_LEAST || data.len > KS_HASH_MAX))
+    const size_t most = plan->scheme == PKCS1 && key_bytes > PKCS1_OVERHEAD ? key_bytes - PKCS1_OVERHEAD : KS_HASH_MAX;
+    if (plan->hash != 0 ? data.len != len : (data.len < DIGEST_LEAST || data.len > most))
         return ks_fail(diag, KS_E_INVALID, "%s: a digest of %zu bytes is none of %s", scheme_text[plan->scheme],
                        data.len, plan->hash != 0 ? ks_hash_name(plan->hash) : "a sound hash");
     *ret = data;
@@ -186,7 +188,7 @@ ks_sign(const struct ks_pkey *key, const struct ks_sign_params *params, struct k
     } else {
         uint8_t buf[KS_HASH_MAX];
         struct ks_span d = KS_SPAN_NONE;
-        KS_TRY(digest(&plan, params, data, buf, &d, diag));
+        KS_TRY(digest(&plan, (size_t)EVP_PKEY_get_size(key->pkey), params, data, buf, &d, diag));
         KS_CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
         if (ctx == NULL)
             return ks_ossl_fail(diag, KS_E_NOMEM, "%s", scheme_text[plan.scheme]);
@@ -216,7 +218,7 @@ ks_verify(const struct ks_pkey *key, const struct ks_sign_params *params, struct
     } else {
         uint8_t buf[KS_HASH_MAX];
         struct ks_span d = KS_SPAN_NONE;
-        KS_TRY(digest(&plan, params, data, buf, &d, diag));
+        KS_TRY(digest(&plan, (size_t)EVP_PKEY_get_size(key->pkey), params, data, buf, &d, diag));
         KS_CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
         if (ctx == NULL)
             return ks_ossl_fail(diag, KS_E_NOMEM, "%s", scheme_text[plan.scheme]);
@@ -225,6 +227,47 @@ ks_verify(const struct ks_pkey *key, const struct ks_sign_params *params, struct
     }
     ERR_clear_error();
     return valid ? 0 : ks_fail(diag, KS_E_INTEGRITY, "%s: the signature is not valid", scheme_text[plan.scheme]);
+}
+
+int
+ks_sign_hash(const struct ks_pkey *key, const struct ks_sign_params *params, uint32_t *ret, struct ks_diag *diag)
+{
+    struct plan plan = {0};
+    KS_TRY(make_plan(key, params, &plan, diag));
+    *ret = plan.hash;
+    return 0;
+}
+
+int
+ks_verify_recover(const struct ks_pkey *key, const struct ks_sign_params *params, struct ks_span signature,
+                  struct ks_buf *ret, struct ks_diag *diag)
+{
+    struct plan plan = {0};
+    struct ks_sign_params p = *params;
+    p.digested = true; /* no hash is as good as any */
+    KS_TRY(make_plan(key, &p, &plan, diag));
+    if (plan.scheme != PKCS1)
+        return ks_fail(diag, KS_E_UNSUPPORTED, "%s signatures do not give back what was signed; send the data",
+                       scheme_text[plan.scheme]);
+    const EVP_MD *md = NULL;
+    if (plan.hash != 0)
+        KS_TRY(ks_ossl_hash(plan.hash, &md, diag));
+    size_t len = (size_t)EVP_PKEY_get_size(key->pkey);
+    if (ks_buf_reserve(ret, len) != 0)
+        return ks_fail(diag, ret->err, "no room for %zu bytes", len);
+    KS_CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+    if (ctx == NULL)
+        return ks_ossl_fail(diag, KS_E_NOMEM, "%s", scheme_text[plan.scheme]);
+    if (EVP_PKEY_verify_recover_init(ctx) != 1 || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) != 1 ||
+        (md != NULL && EVP_PKEY_CTX_set_signature_md(ctx, md) != 1))
+        return ks_ossl_fail(diag, KS_E_INVALID, "%s: these parameters", scheme_text[plan.scheme]);
+    const bool valid = EVP_PKEY_verify_recover(ctx, ret->data + ret->len, &len, signature.data, signature.len) == 1;
+    ERR_clear_error();
+    if (!valid)
+        return ks_ossl_undo(ret, ret->len,
+                            ks_fail(diag, KS_E_INTEGRITY, "%s: the signature is not valid", scheme_text[plan.scheme]));
+    ret->len += len;
+    return 0;
 }
 
 /* A context for OAEP or PKCS#1 v1.5 encryption. */
@@ -295,6 +338,11 @@ ks_asym_decrypt(const struct ks_pkey *key, const struct ks_asym_params *params, 
     KS_TRY(check_asym(key, diag));
     if (!key->info.is_private)
         return ks_fail(diag, KS_E_INVALID, "RSA: decrypting needs the private key");
+    if (params->padding == KMIP_PADDING_METHOD_PKCS1_V1_5) {
+        if (params->label.len != 0)
+            return ks_fail(diag, KS_E_INVALID, "RSA PKCS#1 v1.5 encryption takes no label");
+        return ks_rsa_pkcs1_decrypt(key, ciphertext, ret, diag);
+    }
     KS_CLEANUP(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
     if (ctx == NULL)
         return ks_ossl_fail(diag, KS_E_NOMEM, "RSA decryption");

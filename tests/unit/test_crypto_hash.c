@@ -97,8 +97,6 @@ what_is_not_offered_is_said(void **state)
     (void)state;
     static const uint32_t no[] = {KMIP_HASHING_ALGORITHM_MD2,
                                   KMIP_HASHING_ALGORITHM_MD4,
-                                  KMIP_HASHING_ALGORITHM_MD5,
-                                  KMIP_HASHING_ALGORITHM_RIPEMD_160,
                                   KMIP_HASHING_ALGORITHM_TIGER,
                                   KMIP_HASHING_ALGORITHM_WHIRLPOOL,
                                   0,
@@ -116,7 +114,11 @@ what_is_not_offered_is_said(void **state)
     uint8_t out[KS_HASH_MAX];
     assert_int_equal(ks_hmac(KMIP_HASHING_ALGORITHM_SHA_256, KS_SPAN_NONE, KS_LIT("x"), out, NULL), KS_E_INVALID);
     assert_int_equal(ks_hash_of_hmac(KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256), KMIP_HASHING_ALGORITHM_SHA_256);
-    assert_int_equal(ks_hash_of_hmac(KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_MD5), 0);
+    assert_int_equal(ks_hash_of_hmac(KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_MD5), KMIP_HASHING_ALGORITHM_MD5);
+    assert_true(ks_hash_is_weak(KMIP_HASHING_ALGORITHM_MD5));
+    assert_true(ks_hash_is_weak(KMIP_HASHING_ALGORITHM_RIPEMD_160));
+    assert_false(ks_hash_is_weak(KMIP_HASHING_ALGORITHM_SHA_1));
+    assert_false(ks_hash_is_weak(0));
     assert_int_equal(ks_hash_of_hmac(KMIP_CRYPTOGRAPHIC_ALGORITHM_AES), 0);
     assert_int_equal(ks_hash_of_hmac(0), 0);
     assert_int_equal(ERR_peek_error(), 0);
