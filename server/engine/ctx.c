@@ -190,7 +190,7 @@ usage_units(const struct core *core, const struct use *use)
 {
     if (use->use != USE_PROTECT || !core_has(core, CORE_USAGE_TOTAL))
         return 0;
-    return core_get(core, CORE_USAGE_UNIT) == KMIP_USAGE_LIMITS_UNIT_BYTE ? use->bytes : 1;
+    return core_get(core, CORE_USAGE_UNIT) == KMIP_USAGE_LIMITS_UNIT_BYTE ? use->bytes : !use->further;
 }
 
 int

@@ -14,6 +14,7 @@
 #include "server/engine/object.h"
 #include "server/engine/policy.h"
 #include "server/engine/state.h"
+#include "server/engine/stream.h"
 
 enum condition {
 #define KMIP_REASON(NAME, r10, r14, r20, r21, r30) COND_##NAME,
@@ -33,6 +34,7 @@ struct engine {
     struct objects objects;
     struct clients clients;
     struct async async;
+    struct streams streams;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -75,6 +77,7 @@ struct tx {
     size_t n_records;
     struct tx_hook *newest_hook;
     size_t n_hooks;
+    size_t touches; /* of streams (stream.h) */
 };
 
 /* The operations of 2.x whose results a Unique Identifier enumeration can name, and one slot for the ID Placeholder. */
@@ -148,6 +151,7 @@ struct use {
     enum state_use use;
     uint32_t mask;
     int64_t bytes;  /* protected by it, for Usage Limits */
+    bool further;   /* a further part of what has been counted as one object already */
     bool plaintext; /* key material would leave in the clear */
     bool wrapped;   /* key material would leave wrapped */
 };

@@ -75,6 +75,7 @@ engine_new(const struct engine_env *env, const struct engine_config *config, str
 void
 engine_seal(struct engine *engine)
 {
+    streams_clear(&engine->streams); /* they point to clients */
     objects_done(&engine->objects);
     async_done(&engine->async);
     clients_done(&engine->clients);

@@ -56,6 +56,7 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     struct ctx ctx;
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, NULL, reply);
+    streams_expire(engine, ctx.now);
     if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 || tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);

@@ -122,6 +122,9 @@ tx_rollback(struct ctx *ctx, const struct tx *mark)
         tx->newest_hook = hook->older;
         hook->undo(ctx->engine, hook->arg);
     }
+    if (tx->touches > mark->touches)
+        streams_rollback(ctx->engine, mark->touches);
+    tx->touches = mark->touches;
     while (tx->n > mark->n) {
         struct tx_entry *entry = tx->newest;
         if (entry->before != NULL)

@@ -452,7 +452,7 @@ counter_parameters_are_not_passed_over(void **unused)
     p.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CTR;
     p.counter_length = 4;
     p.has_counter_length = true;
-    talk_refused(&t, KMIP_OPERATION_ENCRYPT, &e, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS);
+    talk_refused(&t, KMIP_OPERATION_ENCRYPT, &e, KMIP_RESULT_REASON_BAD_CRYPTOGRAPHIC_PARAMETERS);
     talk_close(&t);
 }
 

@@ -110,6 +110,7 @@ put_capabilities(struct ctx *ctx, struct kmip_query_response *ret)
         return KS_E_NOMEM;
     *c = (struct kmip_capability_information){
         .has_streaming_capability = true,
+        .streaming_capability = true,
         .has_asynchronous_capability = true,
         .asynchronous_capability = true,
         .has_attestation_capability = true,
