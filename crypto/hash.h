@@ -68,3 +68,14 @@ int ks_hmac_key_new(uint32_t hash, struct ks_span key, struct ks_hmac_key **ret,
 /* Over the concatenation of n spans. */
 int ks_hmac_key_sum(struct ks_hmac_key *key, const struct ks_span *parts, size_t n, uint8_t *ret) KS_MUST_CHECK;
 void ks_hmac_key_free(struct ks_hmac_key *key);
+
+/*
+ * SipHash-2-4 of 64 bits, keyed: for tables in memory whose entries clients choose, so that nobody can make them
+ * collide. No authenticator for anything that is stored. Not for two threads at once.
+ */
+enum { KS_SIPHASH_KEY = 16 };
+struct ks_siphash_key;
+int ks_siphash_key_new(const uint8_t key[KS_SIPHASH_KEY], struct ks_siphash_key **ret) KS_MUST_CHECK;
+/* Over the concatenation of n spans. */
+int ks_siphash_sum(struct ks_siphash_key *key, const struct ks_span *parts, size_t n, uint64_t *ret) KS_MUST_CHECK;
+void ks_siphash_key_free(struct ks_siphash_key *key); /* wipes; accepts NULL */

@@ -2,6 +2,8 @@
  * ... */
 #include "server/engine/attr.h"
 
+#include "server/engine/search.h"
+
 enum change_kind { CHANGE_NEW, CHANGE_ADD, CHANGE_MODIFY, CHANGE_SET, CHANGE_DELETE, CHANGE_ADJUST };
 
 static const char *
@@ -215,12 +217,14 @@ static int
 find_template(struct ctx *ctx, const struct kmip_item *name, struct object **ret)
 {
     const struct ks_span text = name_text(name);
-    for (struct name_node *n = objects_named(&ctx->engine->objects, text, NULL); n != NULL;
-         n = objects_named(&ctx->engine->objects, text, n))
-        if (object_type(n->object) == KMIP_OBJECT_TYPE_TEMPLATE && policy_may(ctx->client, RIGHT_SEE, n->object)) {
-            *ret = n->object;
-            return 0;
-        }
+    for (const struct client *owner = search_owner(ctx, NULL); owner != NULL; owner = search_owner(ctx, owner)) {
+        uint32_t at = INDEX_NONE;
+        for (struct object *o; (o = objects_named(&ctx->engine->objects, owner, text, &at)) != NULL;)
+            if (object_type(o) == KMIP_OBJECT_TYPE_TEMPLATE && policy_may(ctx->client, RIGHT_SEE, o)) {
+                *ret = o;
+                return 0;
+            }
+    }
     return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no template of the name %.*s",
                        (int)(text.len < 64 ? text.len : 64), (const char *)text.data);
 }
@@ -290,9 +294,9 @@ attr_check(struct ctx *ctx, const struct client *owner, const struct rev *draft,
             continue;
         const struct ks_span text = name_text(a->value);
         bool used = same_name(draft, text);
-        for (struct name_node *n = objects_named(&ctx->engine->objects, text, NULL); n != NULL && !used;
-             n = objects_named(&ctx->engine->objects, text, n))
-            used = n->object != self && n->object->owner == owner;
+        uint32_t at = INDEX_NONE;
+        for (const struct object *o; !used && (o = objects_named(&ctx->engine->objects, owner, text, &at)) != NULL;)
+            used = o != self;
         if (used)
             return engine_fail(ctx, changing ? COND_NAME_IN_USE_CHANGE : COND_NAME_IN_USE,
                                "the name %.*s is in use; choose another, or destroy its object first",

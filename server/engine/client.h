@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kmip/kmip.h"
-#include "server/engine/engine.h"
+#include "server/engine/object.h"
 
 struct client {
     struct client *next; /* in the order in which they came */
@@ -12,6 +12,7 @@ struct client {
     int64_t not_after;
     bool revoked;
     uint32_t leniency; /* leniency.h */
+    struct object_list objects; /* that it owns */
 };
 
 struct token {

@@ -99,11 +99,27 @@ printable(struct ks_span s)
 }
 
 int
+engine_unreadable(struct ctx *ctx, struct ks_span uid)
+{
+    if (ctx->record != NULL)
+        ctx->record->event.object = printable(uid);
+    const int rc = ctx->engine->objects.failed;
+    if (rc != 0 && rc != KS_E_CORRUPT)
+        return rc; /* no memory, or too much for one request, or the store is closed */
+    return engine_fail(ctx, COND_INTERNAL,
+                       "object %.*s can not be read: its row in the store is damaged or was changed (%s); restore the "
+                       "store from a backup",
+                       (int)printable(uid).len, (const char *)uid.data, ks_err_text(KS_E_CORRUPT));
+}
+
+int
 engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
 {
     struct ks_span text;
     KS_TRY(uid_resolve(ctx, uid, &text));
     struct object *object = objects_find(&ctx->engine->objects, text);
+    if (object == NULL && ctx->engine->objects.failed != 0)
+        return engine_unreadable(ctx, text);
     if (object == NULL || !policy_may(ctx->client, RIGHT_SEE, object)) {
         if (ctx->record != NULL)
             ctx->record->event.object = printable(text);

@@ -73,6 +73,7 @@ struct tx {
     size_t n;
     struct change *first_change, **last_change;
     size_t n_changes;
+    size_t n_entries; /* of the index, that its changes and taking them back may need */
     struct record *first_record, **last_record;
     size_t n_records;
     struct tx_hook *newest_hook;
@@ -142,6 +143,9 @@ engine_fail_diag(struct ctx *ctx, enum condition condition, struct ks_diag *diag
  * unknown. */
 int engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret) KS_MUST_CHECK;
 
+/* Fails because of objects.failed, after a NULL of objects_find or a failure of objects_ready. */
+int engine_unreadable(struct ctx *ctx, struct ks_span uid) KS_MUST_CHECK;
+
 /*
  * The fixed order of checks for a use of a visible object: permission, destroyed, archived, state and dates, usage mask
  * (mask: all of these bits; 0: none), usage limits (units: 0 none), sensitive and extractable (for USE_GET with
@@ -200,7 +204,18 @@ int row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, 
              struct ks_span *ret) KS_MUST_CHECK;
 /* Whether the facts that the seal of the key material binds are the same. */
 bool row_binding_same(const struct core *a, const struct core *b);
-int row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct ks_diag *diag) KS_MUST_CHECK;
+/* Clients by name, while rows are loaded. */
+struct owners {
+    struct client **slots;
+    size_t n; /* a power of two */
+    struct ks_siphash_key *key;
+};
+int owners_init(struct owners *owners, const struct clients *clients, struct ks_siphash_key *key) KS_MUST_CHECK;
+int row_load(struct engine *engine, const struct owners *owners, struct ks_span key, struct ks_span value,
+             struct ks_diag *diag) KS_MUST_CHECK;
+/* The hooks of struct objects, by which revs are read back; arg is the engine. KS_E_CORRUPT: not what was written. */
+int row_reload(void *arg, struct object *object) KS_MUST_CHECK;
+int row_peek(void *arg, struct object *object, struct ks_arena *arena, struct rev *ret) KS_MUST_CHECK;
 /* The plaintext of an object's key material, in the arena of the request. */
 int row_material(struct ctx *ctx, const struct object *object, struct ks_span *ret) KS_MUST_CHECK;
 

@@ -103,6 +103,7 @@ engine_free(struct engine *engine)
 
 struct loading {
     struct engine *engine;
+    struct owners owners;
     struct ks_diag *diag;
 };
 
@@ -118,15 +119,40 @@ static int
 load_object(void *arg, struct ks_span key, struct ks_span value)
 {
     struct loading *l = arg;
-    return row_load(l->engine, key, value, l->diag);
+    return row_load(l->engine, &l->owners, key, value, l->diag);
+}
+
+static int
+set_up_objects(struct engine *engine)
+{
+    uint8_t key[2 * KS_SIPHASH_KEY];
+    KS_TRY(engine_random(engine, key, sizeof(key)));
+    const int rc = objects_init(&engine->objects, key);
+    ks_wipe(key, sizeof(key));
+    KS_TRY(rc);
+    engine->objects.load = row_reload;
+    engine->objects.peek = row_peek;
+    engine->objects.arg = engine;
+    engine->objects.limit = engine->config.object_memory;
+    return 0;
+}
+
+void
+engine_committed(struct engine *engine, const struct engine_reply *reply)
+{
+    if (engine_sealed(engine))
+        return;
+    for (size_t i = 0; i < reply->job.n_changes; i++)
+        if (reply->job.changes[i].table == STORE_OBJECT)
+            objects_committed(&engine->objects, reply->job.changes[i].key);
 }
 
 int
 engine_load(struct engine *engine, struct keyring *keyring, struct store *store, struct ks_diag *diag)
 {
-    struct loading l = {engine, diag};
+    struct loading l = {.engine = engine, .diag = diag};
     engine_seal(engine);
-    int rc = objects_init(&engine->objects);
+    int rc = set_up_objects(engine);
     if (rc == 0)
         rc = clients_init(&engine->clients);
     engine->keyring = keyring;
@@ -134,7 +160,10 @@ engine_load(struct engine *engine, struct keyring *keyring, struct store *store,
     if (rc == 0)
         rc = store_scan(store, STORE_SYSTEM, load_system, &l, diag);
     if (rc == 0)
+        rc = owners_init(&l.owners, &engine->clients, engine->objects.key);
+    if (rc == 0)
         rc = store_scan(store, STORE_OBJECT, load_object, &l, diag);
+    free(l.owners.slots);
     if (rc == 0)
         return 0;
     engine_seal(engine);

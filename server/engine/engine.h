@@ -42,6 +42,7 @@ struct engine_config {
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
     enum profile profile;        /* of algorithms; 0: fips */
     size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
+    size_t object_memory;        /* bytes for objects and their indexes, beyond which they are read back; 0: all */
     int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
     bool prepares;               /* the caller makes slow keys in other threads: engine_async_slow */
     int64_t token_s;             /* validity of an enrolment token; 0: 3600 */
@@ -86,6 +87,12 @@ void engine_handle(struct engine *engine, const struct identity *who, struct ks_
  * cannot be read. why: what is wrong with it, in text; from outside, and so checked.
  */
 void engine_refuse(struct engine *engine, const struct identity *who, struct ks_span why, struct engine_reply *reply);
+
+/*
+ * The reply's job was committed. What it changed may leave memory from then on (engine_config.object_memory), as it can
+ * be read back from the store; without this call it stays.
+ */
+void engine_committed(struct engine *engine, const struct engine_reply *reply);
 
 /*
  * Requests that take long (RSA key generation) are prepared outside the engine's thread: if engine_is_slow says so, run

@@ -83,10 +83,10 @@ static struct object *
 named(struct ctx *ctx)
 {
     const struct ks_span name = ks_span_str(ISSUER_NAME);
-    for (struct name_node *n = objects_named(&ctx->engine->objects, name, NULL); n != NULL;
-         n = objects_named(&ctx->engine->objects, name, n))
-        if (n->object->owner == ctx->client && object_type(n->object) == KMIP_OBJECT_TYPE_CERTIFICATE)
-            return n->object;
+    uint32_t at = INDEX_NONE;
+    for (struct object *o; (o = objects_named(&ctx->engine->objects, ctx->client, name, &at)) != NULL;)
+        if (object_type(o) == KMIP_OBJECT_TYPE_CERTIFICATE)
+            return o;
     return NULL;
 }
 

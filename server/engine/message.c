@@ -510,6 +510,7 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     struct ctx ctx;
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, who, reply);
+    objects_trim(&engine->objects);
     ctx.prepared = prepared;
     set_correlation(&ctx);
     if (who->authenticated && !engine_sealed(engine))

@@ -6,11 +6,17 @@
  * draft and swaps it in (tx.h), so a change that fails half way leaves nothing behind, and undoing is swapping back.
  *
  * Key material is sealed here as it is in the store and opened only into the arena of a request that uses it.
+ *
+ * Handles and indexes are always in memory; revs are a cache of the rows, as large as limits { object_memory_bytes }
+ * allows. What a handle knows of its row (the tags of its seals) shows that the row that is read back is the one that
+ * was written last. A rev leaves memory only between requests, and only when its row is committed: all that a request
+ * was given stays while it lasts.
  */
 #pragma once
 
 #include "kmip/kmip.h"
 #include "server/engine/engine.h"
+#include "server/engine/index.h"
 
 enum core_id {
 #define CORE(NAME, TAG, TYPE, FLAGS) CORE_##NAME,
@@ -70,13 +76,6 @@ int core_from_item(enum core_id id, const struct kmip_item *item, int64_t *ret) 
 struct client;
 struct object;
 
-/* A name of an object in the index of names; lives in the rev's block. */
-struct name_node {
-    struct name_node *next;
-    struct object *object;
-    uint32_t hash;
-};
-
 /*
  * What an object is. The same struct is a draft while it is put together: then everything lies in the arena of the
  * request or in the rev that it was made from, and `material` is a plaintext if new_material is set.
@@ -91,18 +90,34 @@ struct rev {
     struct kmip_item *wrapping; /* Key Wrapping Data of a key that was registered wrapped, else NULL */
     struct ks_span material;    /* sealed; empty: none */
     bool new_material;
-    size_t n_names;
-    struct name_node *names;
-    size_t size; /* of the block */
+    bool used;                   /* since the cache last looked */
+    uint64_t seal;               /* of the row: row_seal_of */
+    size_t size;                 /* of the block */
+    struct rev *hotter, *colder; /* the cache: a ring */
+};
+
+struct object_list {
+    struct object *oldest, *newest;
+    size_t n;
+};
+struct object_link {
+    struct object *older, *newer;
 };
 
 struct object {
     struct object *hash_next;
-    struct object *older, *newer; /* all objects in the order in which they were made */
+    struct object_link all, own; /* in the order in which they were made: of all, and of its owner's */
     struct client *owner;
-    struct rev *rev;
-    int64_t queued; /* the last time that was put into the heap for it; STATE_NEVER: none */
+    struct rev *rev; /* NULL: not in memory; see objects_ready */
+    uint64_t seal;   /* of the row as it is committed or about to be */
+    uint64_t order;  /* grows with each object made */
+    int64_t due;     /* when its next transition falls due; STATE_NEVER */
+    int64_t queued;  /* the last time that was put into the heap for it; STATE_NEVER: none */
     uint32_t hash;
+    uint32_t entries; /* in the index; the first */
+    uint32_t pending; /* changes that are not committed yet */
+    uint8_t type;     /* KMIP Object Type */
+    uint8_t storage;  /* KMIP Storage Status Mask, one bit */
     char uid[37];
 };
 
@@ -136,35 +151,81 @@ struct ks_span rev_name(const struct rev *rev);
 /* The text of a Name attribute; empty where the value has none. */
 struct ks_span name_text(const struct kmip_item *name);
 
-/* All objects: by identifier, by name, by age and by the time at which their next transition falls due. */
+bool rev_is_destroyed(const struct rev *rev);
+
+/* Memory that reading a row back takes at most (row.c says why). */
+enum { OBJECT_LOAD_MAX = 24 << 20 };
+
+/* All objects: by identifier, by attribute, by age and by the time at which their next transition falls due. */
 struct due {
     int64_t at; /* seconds */
     struct object *object;
 };
 struct objects {
     struct object **by_uid;
-    struct name_node **by_name;
-    size_t n_buckets; /* of both; a power of two */
-    size_t n, n_names;
-    struct object *oldest, *newest;
+    size_t n_buckets; /* a power of two */
+    struct object_list all;
+    struct attr_index index;
+    struct ks_siphash_key *key; /* of by_uid */
+    uint64_t order;
     struct due *due; /* a heap; may hold times that no longer count */
     size_t n_due, cap_due;
+
+    /* The cache */
+    struct rev *hand;                              /* the next to be looked at; NULL: empty */
+    size_t bytes;                                  /* of revs in memory */
+    size_t loaded;                                 /* read back since objects_trim */
+    size_t limit;                                  /* of all of it; 0: none */
+    int (*load)(void *arg, struct object *object); /* reads the rev back: objects_set_rev */
+    int (*peek)(void *arg, struct object *object, struct ks_arena *arena, struct rev *ret);
+    void *arg;
+    struct ks_arena peeked, loading;
+    struct rev peek_rev;
+    int failed; /* KS_E_* of the last rev that could not be read */
 };
-int objects_init(struct objects *objects) KS_MUST_CHECK;
+/* key: 32 random bytes, for the hashes. */
+int objects_init(struct objects *objects, const uint8_t key[2 * KS_SIPHASH_KEY]) KS_MUST_CHECK;
 void objects_done(struct objects *objects); /* frees every object */
-struct object *objects_find(const struct objects *objects, struct ks_span uid);
 
-/* Room for so many calls of objects_set, so that neither they nor taking them back can fail. */
-int objects_reserve(struct objects *objects, size_t room) KS_MUST_CHECK;
-void objects_add(struct objects *objects, struct object *object); /* without a rev */
+/* The object, its rev in memory; NULL: there is none, or objects->failed says why it could not be read. */
+struct object *objects_find(struct objects *objects, struct ks_span uid);
+/* The same without the rev, if it is not there. */
+struct object *objects_handle(const struct objects *objects, struct ks_span uid);
+/* Brings the rev into memory. KS_E_CORRUPT: the row is not the one that was written. */
+int objects_ready(struct objects *objects, struct object *object) KS_MUST_CHECK;
+/* For a look in passing: the rev is there until objects_unpeek, and the cache is as before. One object at a time. */
+int objects_peek(struct objects *objects, struct object *object) KS_MUST_CHECK;
+void objects_unpeek(struct objects *objects, struct object *object);
+/* Between requests: takes out of memory what is beyond the limit, what was not used for long first. */
+void objects_trim(struct objects *objects);
+/* The change of the object was made, and what was made is committed. */
+void objects_pend(struct object *object);
+void objects_committed(struct objects *objects, struct ks_span uid);
+/* Memory of what can not leave it, and whether that leaves no room for more. */
+size_t objects_fixed_bytes(const struct objects *objects);
+bool objects_full(const struct objects *objects);
+
+/* Room for so many calls of objects_set with so many entries of the index (index_need of what comes and what goes), so
+ * that neither they nor taking them back can fail. */
+int objects_reserve(struct objects *objects, size_t room, size_t entries) KS_MUST_CHECK;
+void objects_add(struct objects *objects, struct object *object); /* without a rev; the owner is set */
 void objects_remove(struct objects *objects, struct object *object);
-/* Makes rev (or NULL) what the object is: names and due time are indexed. Cannot fail after objects_reserve. */
+/* Makes rev (or NULL) what the object is: attributes and due time are indexed. Cannot fail after objects_reserve. */
 void objects_set(struct objects *objects, struct object *object, struct rev *rev);
+/* Puts a rev that was read back into the cache: nothing else changes. */
+void objects_set_rev(struct objects *objects, struct object *object, struct rev *rev);
 
-/* Objects that carry that name: begin with NULL, then hand in what came last. Destroyed objects have lost theirs. */
-struct name_node *objects_named(const struct objects *objects, struct ks_span name, struct name_node *after);
+/* The object after `after` (NULL: the first) among those of an owner (NULL: of all). */
+struct object *objects_next(const struct objects *objects, const struct client *owner, const struct object *after,
+                            bool oldest_first);
 
-/* The object whose next transition is due at `now`, taken off the heap; NULL: none. */
+/*
+ * Objects of the owner that carry that name, in memory: begin with *at INDEX_NONE, until NULL. Destroyed objects have
+ * lost theirs.
+ */
+struct object *objects_named(struct objects *objects, const struct client *owner, struct ks_span name, uint32_t *at);
+
+/* The object whose next transition is due at `now`, taken off the heap; NULL: none. Its rev may not be in memory. */
 struct object *objects_due(struct objects *objects, int64_t now);
-
-uint32_t span_hash(struct ks_span s);
+/* Puts it back there. */
+void objects_stay_due(struct objects *objects, struct object *object);

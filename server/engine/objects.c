@@ -1,27 +1,28 @@
-/* The set of all objects: hash tables by identifier and by name, a list by age, a heap by due time. */
+/* The set of all objects: a hash table by identifier, the index of attributes, lists by age, a heap by due time. */
 #include <stdlib.h>
 
-#include "server/engine/object.h"
+#include "server/engine/client.h"
 #include "server/engine/state.h"
 
 enum { FIRST_BUCKETS = 256, FIRST_DUE = 64 };
 
-uint32_t
-span_hash(struct ks_span s)
+static bool
+hash_uid(const struct objects *objects, struct ks_span uid, uint32_t *ret)
 {
-    uint32_t h = 2166136261U;
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ s.data[i]) * 16777619U;
-    return h ^ h >> 15;
+    uint64_t hash;
+    if (objects->n_buckets == 0 || ks_siphash_sum(objects->key, &uid, 1, &hash) != 0)
+        return false;
+    *ret = (uint32_t)hash;
+    return true;
 }
 
 int
-objects_init(struct objects *objects)
+objects_init(struct objects *objects, const uint8_t key[2 * KS_SIPHASH_KEY])
 {
-    *objects = (struct objects){0};
+    *objects = (struct objects){.peeked = KS_ARENA(OBJECT_LOAD_MAX), .loading = KS_ARENA(OBJECT_LOAD_MAX)};
     objects->by_uid = calloc(FIRST_BUCKETS, sizeof(void *));
-    objects->by_name = calloc(FIRST_BUCKETS, sizeof(void *));
-    if (objects->by_uid == NULL || objects->by_name == NULL) {
+    if (objects->by_uid == NULL || index_init(&objects->index, key) != 0 ||
+        ks_siphash_key_new(key + KS_SIPHASH_KEY, &objects->key) != 0) {
         objects_done(objects);
         return KS_E_NOMEM;
     }
@@ -32,24 +33,27 @@ objects_init(struct objects *objects)
 void
 objects_done(struct objects *objects)
 {
-    for (struct object *o = objects->oldest; o != NULL;) {
-        struct object *next = o->newer;
+    for (struct object *o = objects->all.oldest; o != NULL;) {
+        struct object *next = o->all.newer;
         rev_free(o->rev);
         free(o);
         o = next;
     }
     free(objects->by_uid);
-    free(objects->by_name);
     free(objects->due);
+    index_done(&objects->index);
+    ks_siphash_key_free(objects->key);
+    ks_arena_done(&objects->peeked);
+    ks_arena_done(&objects->loading);
     *objects = (struct objects){0};
 }
 
 struct object *
-objects_find(const struct objects *objects, struct ks_span uid)
+objects_handle(const struct objects *objects, struct ks_span uid)
 {
-    if (objects->n_buckets == 0)
+    uint32_t hash;
+    if (!hash_uid(objects, uid, &hash))
         return NULL;
-    const uint32_t hash = span_hash(uid);
     for (struct object *o = objects->by_uid[hash & (objects->n_buckets - 1)]; o != NULL; o = o->hash_next)
         if (o->hash == hash && ks_span_equal(object_uid(o), uid))
             return o;
@@ -62,31 +66,26 @@ grow(struct objects *objects)
 {
     const size_t n = objects->n_buckets * 2;
     struct object **by_uid = calloc(n, sizeof(struct object *));
-    struct name_node **by_name = calloc(n, sizeof(struct name_node *));
-    if (by_uid == NULL || by_name == NULL) {
-        free(by_uid);
-        free(by_name);
+    if (by_uid == NULL)
         return;
-    }
-    for (size_t i = 0; i < objects->n_buckets; i++) {
+    for (size_t i = 0; i < objects->n_buckets; i++)
         for (struct object *o = objects->by_uid[i]; o != NULL;) {
             struct object *next = o->hash_next;
             o->hash_next = by_uid[o->hash & (n - 1)];
             by_uid[o->hash & (n - 1)] = o;
             o = next;
         }
-        for (struct name_node *node = objects->by_name[i]; node != NULL;) {
-            struct name_node *next = node->next;
-            node->next = by_name[node->hash & (n - 1)];
-            by_name[node->hash & (n - 1)] = node;
-            node = next;
-        }
-    }
     free(objects->by_uid);
-    free(objects->by_name);
     objects->by_uid = by_uid;
-    objects->by_name = by_name;
     objects->n_buckets = n;
+}
+
+size_t
+objects_fixed_bytes(const struct objects *objects)
+{
+    /* 16: what malloc keeps for itself */
+    return objects->all.n * (sizeof(struct object) + 16) + objects->n_buckets * sizeof(void *) +
+           objects->cap_due * sizeof(struct due) + index_bytes(&objects->index);
 }
 
 /* The heap */
@@ -130,7 +129,7 @@ due_compact(struct objects *objects)
         objects->due[i].object->queued = STATE_NEVER;
     for (size_t i = 0; i < objects->n_due; i++) {
         const struct due d = objects->due[i];
-        if (d.object->queued == d.at || state_next_due(&d.object->rev->core) != d.at)
+        if (d.object->queued == d.at || d.object->due != d.at)
             continue;
         d.object->queued = d.at;
         objects->due[n++] = d;
@@ -141,11 +140,9 @@ due_compact(struct objects *objects)
             due_down(objects, i);
 }
 
-int
-objects_reserve(struct objects *objects, size_t room)
+static int
+reserve_due(struct objects *objects, size_t room)
 {
-    if (objects->n >= objects->n_buckets)
-        grow(objects);
     if (objects->cap_due - objects->n_due >= room)
         return 0;
     due_compact(objects);
@@ -162,6 +159,31 @@ objects_reserve(struct objects *objects, size_t room)
     return 0;
 }
 
+int
+objects_reserve(struct objects *objects, size_t room, size_t entries)
+{
+    if (objects->all.n >= objects->n_buckets)
+        grow(objects);
+    KS_TRY(index_reserve(&objects->index, entries));
+    return reserve_due(objects, room);
+}
+
+static void
+put_due(struct objects *objects, struct object *object)
+{
+    if (object->due == STATE_NEVER || object->due == object->queued || objects->n_due >= objects->cap_due)
+        return;
+    object->queued = object->due;
+    objects->due[objects->n_due] = (struct due){object->due, object};
+    due_up(objects, objects->n_due++);
+}
+
+void
+objects_stay_due(struct objects *objects, struct object *object)
+{
+    put_due(objects, object);
+}
+
 struct object *
 objects_due(struct objects *objects, int64_t now)
 {
@@ -171,10 +193,38 @@ objects_due(struct objects *objects, int64_t now)
         due_down(objects, 0);
         if (d.object->queued == d.at)
             d.object->queued = STATE_NEVER;
-        if (d.object->rev != NULL && state_next_due(&d.object->rev->core) <= now)
+        if (d.object->due <= now)
             return d.object;
     }
     return NULL;
+}
+
+/* Lists */
+
+#define LINK(list, object, link)                                                                                       \
+    do {                                                                                                               \
+        (object)->link = (struct object_link){.older = (list)->newest};                                                \
+        *((list)->newest != NULL ? &(list)->newest->link.newer : &(list)->oldest) = (object);                          \
+        (list)->newest = (object);                                                                                     \
+        (list)->n++;                                                                                                   \
+    } while (0)
+
+#define UNLINK(list, object, link)                                                                                     \
+    do {                                                                                                               \
+        struct object *older = (object)->link.older, *newer = (object)->link.newer;                                    \
+        *(older != NULL ? &older->link.newer : &(list)->oldest) = newer;                                               \
+        *(newer != NULL ? &newer->link.older : &(list)->newest) = older;                                               \
+        (list)->n--;                                                                                                   \
+    } while (0)
+
+struct object *
+objects_next(const struct objects *objects, const struct client *owner, const struct object *after, bool oldest_first)
+{
+    const struct object_list *list = owner != NULL ? &owner->objects : &objects->all;
+    if (after == NULL)
+        return oldest_first ? list->oldest : list->newest;
+    const struct object_link *link = owner != NULL ? &after->own : &after->all;
+    return oldest_first ? link->newer : link->older;
 }
 
 /* Objects */
@@ -182,19 +232,16 @@ objects_due(struct objects *objects, int64_t now)
 void
 objects_add(struct objects *objects, struct object *object)
 {
-    object->hash = span_hash(object_uid(object));
-    object->queued = STATE_NEVER;
+    if (!hash_uid(objects, object_uid(object), &object->hash))
+        object->hash = 0; /* not to be found: libcrypto no longer works, and nothing else does */
+    object->due = object->queued = STATE_NEVER;
+    object->entries = INDEX_NONE;
+    object->order = ++objects->order;
     struct object **bucket = &objects->by_uid[object->hash & (objects->n_buckets - 1)];
     object->hash_next = *bucket;
     *bucket = object;
-    object->older = objects->newest;
-    object->newer = NULL;
-    if (objects->newest != NULL)
-        objects->newest->newer = object;
-    else
-        objects->oldest = object;
-    objects->newest = object;
-    objects->n++;
+    LINK(&objects->all, object, all);
+    LINK(&object->owner->objects, object, own);
 }
 
 void
@@ -214,66 +261,55 @@ objects_remove(struct objects *objects, struct object *object)
     while (*at != object)
         at = &(*at)->hash_next;
     *at = object->hash_next;
-    *(object->older != NULL ? &object->older->newer : &objects->oldest) = object->newer;
-    *(object->newer != NULL ? &object->newer->older : &objects->newest) = object->older;
-    objects->n--;
+    UNLINK(&objects->all, object, all);
+    UNLINK(&object->owner->objects, object, own);
 }
 
-static void
-unlink_names(struct objects *objects, struct rev *rev)
+static uint8_t
+storage_of(const struct core *core)
 {
-    for (size_t i = 0; i < rev->n_names; i++) {
-        struct name_node **at = &objects->by_name[rev->names[i].hash & (objects->n_buckets - 1)];
-        while (*at != &rev->names[i])
-            at = &(*at)->next;
-        *at = rev->names[i].next;
-    }
-}
-
-static void
-link_names(struct objects *objects, struct rev *rev)
-{
-    for (size_t i = 0; i < rev->n_names; i++) {
-        struct name_node **bucket = &objects->by_name[rev->names[i].hash & (objects->n_buckets - 1)];
-        rev->names[i].next = *bucket;
-        *bucket = &rev->names[i];
-    }
+    const int64_t state = core_get(core, CORE_STATE);
+    if (state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED)
+        return KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE;
+    return core_has(core, CORE_ARCHIVE_DATE) ? KMIP_STORAGE_STATUS_MASK_ARCHIVAL_STORAGE
+                                             : KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE;
 }
 
 void
 objects_set(struct objects *objects, struct object *object, struct rev *rev)
 {
-    if (object->rev != NULL)
-        unlink_names(objects, object->rev);
-    object->rev = rev;
+    objects_set_rev(objects, object, rev);
+    index_set(&objects->index, object, object->owner, rev, &object->entries);
+    object->due = rev != NULL ? state_next_due(&rev->core) : STATE_NEVER;
     if (rev == NULL)
         return;
-    link_names(objects, rev);
-    const int64_t at = state_next_due(&rev->core);
-    if (at != STATE_NEVER && at != object->queued && objects->n_due < objects->cap_due) {
-        object->queued = at;
-        objects->due[objects->n_due] = (struct due){at, object};
-        due_up(objects, objects->n_due++);
-    }
+    object->seal = rev->seal;
+    object->type = (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE);
+    object->storage = storage_of(&rev->core);
+    put_due(objects, object);
 }
 
 static bool
-carries(const struct object *object, struct ks_span name)
+carries(const struct rev *rev, struct ks_span name)
 {
-    for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next)
+    for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next)
         if (a->tag == KMIP_TAG_NAME && a->value != NULL && ks_span_equal(name_text(a->value), name))
             return true;
     return false;
 }
 
-struct name_node *
-objects_named(const struct objects *objects, struct ks_span name, struct name_node *after)
+struct object *
+objects_named(struct objects *objects, const struct client *owner, struct ks_span name, uint32_t *at)
 {
-    if (objects->n_buckets == 0)
+    struct kmip_item text = {.tag = KMIP_TAG_NAME, .type = KMIP_TYPE_TEXT_STRING, .s = name};
+    const struct kmip_attr attr = {.tag = KMIP_TAG_NAME, .value = &text};
+    uint32_t hash;
+    if (objects->n_buckets == 0 || !index_hash(&objects->index, owner, &attr, &hash))
         return NULL;
-    const uint32_t hash = span_hash(name);
-    struct name_node *node = after != NULL ? after->next : objects->by_name[hash & (objects->n_buckets - 1)];
-    while (node != NULL && (node->hash != hash || !carries(node->object, name)))
-        node = node->next;
-    return node;
+    while ((*at = index_next(&objects->index, hash, *at)) != INDEX_NONE) {
+        struct object *object = index_at(&objects->index, *at)->object;
+        if (objects_ready(objects, object) == 0 && carries(object->rev, name))
+            return object;
+    }
+    return NULL;
 }

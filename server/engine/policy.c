@@ -20,3 +20,9 @@ policy_may(const struct client *client, enum right right, const struct object *o
         return admin || rights[right].client || rights[right].anybody;
     return admin || (object->owner == client && rights[right].owner);
 }
+
+bool
+policy_sees_all(const struct client *client)
+{
+    return client != NULL && !client->revoked && client->role == IDENTITY_ADMIN && rights[RIGHT_SEE].admin;
+}

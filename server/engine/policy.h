@@ -12,3 +12,7 @@ enum right {
 
 /* object NULL: a right to no object. client NULL: nobody who is registered. */
 bool policy_may(const struct client *client, enum right right, const struct object *object);
+
+/* Whether the client may see objects of others at all; else searches look at its own alone. No less than what
+ * policy_may says of RIGHT_SEE. */
+bool policy_sees_all(const struct client *client);

@@ -121,22 +121,11 @@ rev_name(const struct rev *rev)
     return KS_SPAN_NONE;
 }
 
-static bool
-is_destroyed(const struct rev *rev)
+bool
+rev_is_destroyed(const struct rev *rev)
 {
     const int64_t state = core_get(&rev->core, CORE_STATE);
     return state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED;
-}
-
-static size_t
-count_names(const struct rev *draft)
-{
-    size_t n = 0;
-    if (is_destroyed(draft))
-        return 0;
-    for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
-        n += a->tag == KMIP_TAG_NAME && a->value != NULL;
-    return n;
 }
 
 static void
@@ -146,8 +135,6 @@ flat_rev(struct flat *flat, const struct rev *draft, struct rev *ret)
     flat_attrs(flat, &draft->content, &ret->content);
     ret->wrapping = flat_item(flat, draft->wrapping);
     ret->material = flat_span(flat, draft->material);
-    ret->n_names = count_names(draft);
-    ret->names = flat_take(flat, ret->n_names * sizeof(struct name_node));
 }
 
 int
@@ -167,10 +154,7 @@ rev_make(struct object *object, const struct rev *draft, struct rev **ret)
     rev->object = object;
     rev->new_material = false;
     rev->size = count.used;
-    size_t i = 0;
-    for (const struct kmip_attr *a = rev->attrs.first; a != NULL && i < rev->n_names; a = a->next)
-        if (a->tag == KMIP_TAG_NAME && a->value != NULL)
-            rev->names[i++] = (struct name_node){.object = object, .hash = span_hash(name_text(a->value))};
+    rev->hotter = rev->colder = NULL;
     *ret = rev;
     return 0;
 }
@@ -205,8 +189,6 @@ rev_draft(struct ks_arena *arena, const struct rev *from, struct rev *ret)
     struct rev draft = *from;
     KS_TRY(copy_list(arena, &from->attrs, &draft.attrs));
     KS_TRY(copy_list(arena, &from->content, &draft.content));
-    draft.n_names = 0;
-    draft.names = NULL;
     *ret = draft;
     return 0;
 }

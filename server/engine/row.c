@@ -15,10 +15,24 @@ enum { ROW_FORMAT = 1, METADATA_FORMAT = 1, ROW_MAX = 4 << 20, CONTEXT_MAX = 64 
 
 /*
  * What can be written can be read: an item takes 8 bytes at least in the row, and as an item of memory 48 at most, so
- * LOAD_MAX holds whatever fits into METADATA_MAX. A row that did not load would keep the server from starting.
+ * OBJECT_LOAD_MAX holds whatever fits into METADATA_MAX. A row that did not load would keep the server from starting.
  */
-enum { METADATA_MAX = 2 << 20, LOAD_MAX = 2 * ROW_MAX + 6 * METADATA_MAX };
-_Static_assert(sizeof(struct kmip_item) <= 48, "LOAD_MAX counts on it");
+enum { METADATA_MAX = 2 << 20 };
+_Static_assert(sizeof(struct kmip_item) <= 48, "OBJECT_LOAD_MAX counts on it");
+_Static_assert((int)OBJECT_LOAD_MAX >= 3 * ROW_MAX + 6 * METADATA_MAX, "what can be written can be read back");
+
+/*
+ * What tells a row from every other that was ever sealed: beginnings of the tags of both seals. With the seals
+ * themselves, which bind identifier and version, it shows that a row that is read back is the one that was written
+ * last: not an older one, nor parts of several.
+ */
+static uint64_t
+seal_of(struct ks_span sealed, struct ks_span material)
+{
+    uint64_t seal = sealed.len >= 16 ? ks_be64(sealed.data + sealed.len - 16) : 0;
+    const uint64_t other = material.len >= 16 ? ks_be64(material.data + material.len - 16) : 0;
+    return seal ^ (other << 1 | other >> 63);
+}
 
 /* AAD of a part. facts: those that may not be exchanged, for key material; NULL for metadata. */
 static int
@@ -138,9 +152,47 @@ row_seal(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
     const size_t at = row.len;
     KS_TRY(keyring_seal(engine->keyring, KEYRING_METADATA, ks_buf_span(&aad), ks_buf_span(&plain), &row));
     KS_TRY(ks_buf_put_be32(&row, at - 4, (uint32_t)(row.len - at)));
-    if (!core_has(&draft->core, CORE_ARCHIVE_DATE)) /* else it is in the archive (archive.h) */
-        KS_TRY(ks_buf_add_span(&row, draft->material));
+    /* Of what is archived the material is in the archive (archive.h). */
+    const struct ks_span here = core_has(&draft->core, CORE_ARCHIVE_DATE) ? KS_SPAN_NONE : draft->material;
+    draft->seal = seal_of(KS_SPAN(row.data + at, row.len - at), here);
+    KS_TRY(ks_buf_add_span(&row, here));
     return ks_arena_span(arena, ks_buf_span(&row), ret);
+}
+
+/* Owners */
+
+static uint64_t
+owner_hash(const struct owners *owners, struct ks_span name)
+{
+    uint64_t hash;
+    return ks_siphash_sum(owners->key, &name, 1, &hash) == 0 ? hash : 0;
+}
+
+int
+owners_init(struct owners *owners, const struct clients *clients, struct ks_siphash_key *key)
+{
+    size_t n = 64;
+    while (n < 2 * clients->n)
+        n *= 2;
+    *owners = (struct owners){.slots = calloc(n, sizeof(struct client *)), .n = n, .key = key};
+    if (owners->slots == NULL)
+        return KS_E_NOMEM;
+    for (struct client *c = clients->first; c != NULL; c = c->next) {
+        size_t i = owner_hash(owners, ks_span_str(c->name)) & (n - 1);
+        while (owners->slots[i] != NULL)
+            i = (i + 1) & (n - 1);
+        owners->slots[i] = c;
+    }
+    return 0;
+}
+
+static struct client *
+owners_find(const struct owners *owners, struct ks_span name)
+{
+    size_t i = owner_hash(owners, name) & (owners->n - 1);
+    while (owners->slots[i] != NULL && !ks_span_is(name, owners->slots[i]->name))
+        i = (i + 1) & (owners->n - 1);
+    return owners->slots[i];
 }
 
 /* Reading */
@@ -220,6 +272,7 @@ row_open(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
     if (c.err != 0 || format != ROW_FORMAT)
         return KS_E_UNSUPPORTED;
     draft->material = ks_cursor_take(&c, ks_cursor_left(&c));
+    draft->seal = seal_of(sealed, draft->material);
     struct ks_buf aad = {text, 0, sizeof(text), sizeof(text), 0};
     KS_TRY(context(uid, draft->version, 'm', NULL, &aad));
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ROW_MAX);
@@ -230,37 +283,101 @@ row_open(struct engine *engine, struct ks_arena *arena, struct ks_span uid, stru
     return get_metadata(&meta, arena, ret_owner, draft);
 }
 
-int
-row_load(struct engine *engine, struct ks_span key, struct ks_span value, struct ks_diag *diag)
+static int
+damaged(struct ks_span key, int rc, struct ks_diag *diag)
 {
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(LOAD_MAX);
+    const int len = (int)(key.len < 64 ? key.len : 64);
+    if (rc == KS_E_NOMEM)
+        return ks_fail(diag, rc, "out of memory while loading object %.*s", len, (const char *)key.data);
+    return ks_fail(diag, KS_E_CORRUPT,
+                   "object %.*s: its row in the store is damaged or was changed (%s); restore the store from a backup",
+                   len, (const char *)key.data, ks_err_text(rc));
+}
+
+int
+row_load(struct engine *engine, const struct owners *owners, struct ks_span key, struct ks_span value,
+         struct ks_diag *diag)
+{
+    struct objects *objects = &engine->objects;
+    struct ks_arena *arena = &objects->peeked;
     struct rev draft = {0};
     struct ks_span owner;
     struct object *object = calloc(1, sizeof(*object));
     if (object == NULL)
         return ks_fail(diag, KS_E_NOMEM, "out of memory while loading objects");
-    const int len = (int)(key.len < 64 ? key.len : 64);
-    int rc = key.len == sizeof(object->uid) - 1 ? row_open(engine, &arena, key, value, &owner, &draft) : KS_E_MALFORMED;
+    int rc = key.len == sizeof(object->uid) - 1 ? row_open(engine, arena, key, value, &owner, &draft) : KS_E_MALFORMED;
     if (rc == 0) {
         memcpy(object->uid, key.data, key.len);
-        object->owner = clients_find(&engine->clients, owner);
-        rc = object->owner != NULL ? objects_reserve(&engine->objects, 1) : KS_E_NOT_FOUND;
+        object->owner = owners_find(owners, owner);
+        rc = object->owner != NULL ? objects_reserve(objects, 1, index_need(&draft)) : KS_E_NOT_FOUND;
     }
     struct rev *rev = NULL;
-    if (rc == 0)
+    const bool room = objects->limit == 0 || objects->bytes + objects_fixed_bytes(objects) < objects->limit;
+    if (rc == 0 && room)
         rc = rev_make(object, &draft, &rev);
     if (rc != 0) {
+        ks_arena_reset(arena);
         free(object);
-        if (rc == KS_E_NOMEM)
-            return ks_fail(diag, rc, "out of memory while loading object %.*s", len, (const char *)key.data);
-        return ks_fail(diag, KS_E_CORRUPT,
-                       "object %.*s: its row in the store is damaged or was changed (%s); restore "
-                       "the store from a backup",
-                       len, (const char *)key.data, ks_err_text(rc));
+        return damaged(key, rc, diag);
     }
-    objects_add(&engine->objects, object);
-    objects_set(&engine->objects, object, rev);
+    objects_add(objects, object);
+    if (room) {
+        objects_set(objects, object, rev);
+    } else {
+        /* Indexed as it is, and left in the store. */
+        draft.object = object;
+        objects_set(objects, object, &draft);
+        objects_set_rev(objects, object, NULL);
+    }
+    ks_arena_reset(arena);
     return 0;
+}
+
+/* The row of an object that is known, into the arena. */
+static int
+read_back(struct engine *engine, struct object *object, struct ks_arena *arena, struct rev *ret)
+{
+    struct rev draft = {0};
+    struct ks_span owner, value;
+    const struct ks_span uid = object_uid(object);
+    KS_CLEANUP(ks_buf_done) struct ks_buf row = KS_BUF(ROW_MAX);
+    const int rc = store_get(engine->store, STORE_OBJECT, uid, &row, NULL);
+    if (rc == KS_E_NOT_FOUND)
+        return KS_E_CORRUPT; /* deleted behind our back */
+    KS_TRY(rc);
+    KS_TRY(ks_arena_span(arena, ks_buf_span(&row), &value)); /* the sealed material stays in it */
+    const int opened = row_open(engine, arena, uid, value, &owner, &draft);
+    if (opened == KS_E_NOMEM)
+        return opened;
+    if (opened != 0 || draft.seal != object->seal || !ks_span_is(owner, object->owner->name))
+        return KS_E_CORRUPT;
+    draft.object = object;
+    *ret = draft;
+    return 0;
+}
+
+int
+row_peek(void *arg, struct object *object, struct ks_arena *arena, struct rev *ret)
+{
+    const int rc = read_back(arg, object, arena, ret);
+    if (rc != 0)
+        ks_arena_reset(arena);
+    return rc;
+}
+
+int
+row_reload(void *arg, struct object *object)
+{
+    struct engine *engine = arg;
+    struct ks_arena *arena = &engine->objects.loading;
+    struct rev draft, *rev = NULL;
+    int rc = read_back(engine, object, arena, &draft);
+    if (rc == 0)
+        rc = rev_make(object, &draft, &rev);
+    ks_arena_reset(arena);
+    if (rc == 0)
+        objects_set_rev(&engine->objects, object, rev);
+    return rc;
 }
 
 int

@@ -3,10 +3,30 @@
 #include "server/engine/async.h"
 #include "server/engine/message.h"
 
+/* An object whose row is not what was written is of no use to anybody any more; its transition is not waited for. */
+static int
+unreadable(struct ctx *ctx, const struct object *object)
+{
+    struct record *record = tx_record(ctx);
+    if (record == NULL)
+        return KS_E_NOMEM;
+    char *uid = ks_arena_dup(ctx->arena, object->uid, sizeof(object->uid) - 1);
+    record->event.object = uid != NULL ? KS_SPAN(uid, sizeof(object->uid) - 1) : KS_SPAN_NONE;
+    record->event.event = KS_LIT("state-change");
+    record->event.role = "system";
+    record->event.status = "failed";
+    record->event.message = KS_LIT("by date: its row in the store is damaged or was changed");
+    return 0;
+}
+
 static int
 settle_one(struct ctx *ctx, struct object *object)
 {
     struct rev draft;
+    const int rc = objects_ready(&ctx->engine->objects, object);
+    if (rc == KS_E_CORRUPT)
+        return unreadable(ctx, object);
+    KS_TRY(rc);
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
     if (!state_settle(&draft.core, ctx->now))
         return 0;
@@ -44,7 +64,7 @@ engine_settle(struct ctx *ctx)
         const int rc = settle_one(ctx, o);
         if (rc == 0)
             continue;
-        objects_set(objects, o, o->rev); /* stays due */
+        objects_stay_due(objects, o);
         return rc;
     }
     return 0;
@@ -57,6 +77,7 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, NULL, reply);
     streams_expire(engine, ctx.now);
+    objects_trim(&engine->objects);
     if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 || tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);

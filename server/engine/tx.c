@@ -49,7 +49,8 @@ put(struct ctx *ctx, struct object *object, struct rev *draft)
     if (entry == NULL)
         return KS_E_NOMEM;
     KS_TRY(row_seal(engine, ctx->arena, object_uid(object), ks_span_str(object->owner->name), draft, &row));
-    KS_TRY(objects_reserve(&engine->objects, 2 * (ctx->tx.n + 1)));
+    ctx->tx.n_entries += index_need(draft) + index_need(object->rev);
+    KS_TRY(objects_reserve(&engine->objects, 2 * (ctx->tx.n + 1), ctx->tx.n_entries));
     struct rev *rev;
     KS_TRY(rev_make(object, draft, &rev));
     const struct store_change change = {
@@ -89,6 +90,12 @@ tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct r
         memcpy(object->uid, uid.data, uid.len);
     else
         ks_uuid7(&ctx->engine->uuid, ctx->now_us / 1000, random, object->uid);
+    if (objects_full(&ctx->engine->objects)) {
+        free(object);
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "the server holds as many objects as its memory for them allows; an administrator may raise "
+                           "limits { object_memory_bytes }");
+    }
     object->owner = owner;
     draft->version = 1;
     const int rc = put(ctx, object, draft);
@@ -205,8 +212,10 @@ tx_finish(struct ctx *ctx)
     KS_TRY(finish_records(ctx));
     ctx->reply->job.changes = changes;
     ctx->reply->job.n_changes = n;
-    for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)
+    for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older) {
+        objects_pend(entry->object);
         rev_free(entry->before);
+    }
     tx->newest = NULL;
     tx->n = 0;
     for (const struct tx_hook *hook = tx->newest_hook; hook != NULL; hook = hook->older)

@@ -145,6 +145,8 @@ take_done(struct vault *v)
             v->unserved++;
             answer_fail(&job->reply.response, not_durable);
         }
+        if (done->rc == 0)
+            engine_committed(v->engine, &job->reply);
         answer(v, job);
     }
 }
@@ -456,6 +458,7 @@ set_up(struct vault *v, struct ks_diag *diag)
                                          .prepares = true,
                                          .default_lease_s = v->config->policy_default_lease,
                                          .profile = profile,
+                                         .object_memory = (size_t)v->config->limits_object_memory_bytes,
                                          .unseal = vault_unseal,
                                          .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);

@@ -50,6 +50,8 @@ find_replaced(struct ctx *ctx, const struct kmip_import_request *r, struct ks_sp
 {
     struct object *there = objects_find(&ctx->engine->objects, uid);
     *ret = NULL;
+    if (there == NULL && ctx->engine->objects.failed != 0)
+        return engine_unreadable(ctx, uid);
     if (there == NULL)
         return 0;
     if (there->owner != ctx->client)

@@ -1,9 +1,8 @@
 /* Locate (KMIP 1.4: 4.9; 2.1: 6.1.32). */
-#include <stdlib.h>
-
 #include "server/engine/op/op.h"
+#include "server/engine/search.h"
 
-enum { LOCATE_MOST = 20000 };
+enum { LOCATE_MOST = 20000, READ_BACK = 16 /* an object that has to be read from the store counts as so many */ };
 
 /* A filter: an attribute that the object has to have. A date that is given twice is a range. */
 struct filter {
@@ -16,8 +15,10 @@ struct query {
     struct filter *filters;
     size_t n;
     uint32_t storage;
-    uint32_t member;                    /* Object Group Member; 0: any */
-    const struct kmip_attr *name, *uid; /* filters that an index answers */
+    uint32_t member;                /* Object Group Member; 0: any */
+    const struct kmip_attr *uid;    /* a filter that names one object */
+    const struct kmip_attr **exact; /* filters with a value, for the index */
+    size_t n_exact;
 };
 
 static bool
@@ -30,7 +31,8 @@ static int
 make_filters(struct ctx *ctx, const struct kmip_attrs *attrs, struct query *q)
 {
     q->filters = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(*q->filters));
-    if (q->filters == NULL)
+    q->exact = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(*q->exact));
+    if (q->filters == NULL || q->exact == NULL)
         return KS_E_NOMEM;
     for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next) {
         struct filter *pair = NULL;
@@ -47,8 +49,10 @@ make_filters(struct ctx *ctx, const struct kmip_attrs *attrs, struct query *q)
             continue;
         }
         q->filters[q->n++] = (struct filter){.attr = a};
-        if (a->tag == KMIP_TAG_NAME && a->value != NULL)
-            q->name = a;
+        /* The index has attributes of the list alone, and nothing of what is destroyed. */
+        if (a->value != NULL && (a->tag == KMIP_TAG_ATTRIBUTE || !attr_is_computed(a->tag)) &&
+            (q->storage & KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE) == 0)
+            q->exact[q->n_exact++] = a;
         if (a->tag == KMIP_TAG_UNIQUE_IDENTIFIER && a->value != NULL && a->value->type == KMIP_TYPE_TEXT_STRING)
             q->uid = a;
     }
@@ -183,22 +187,11 @@ filter_matches(struct ctx *ctx, const struct object *object, const struct filter
     return 0;
 }
 
-static bool
-stored_as(const struct core *core, uint32_t mask)
-{
-    const int64_t state = core_get(core, CORE_STATE);
-    if (state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED)
-        return (mask & KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE) != 0;
-    if (core_has(core, CORE_ARCHIVE_DATE))
-        return (mask & KMIP_STORAGE_STATUS_MASK_ARCHIVAL_STORAGE) != 0;
-    return (mask & KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE) != 0;
-}
-
 static int
 matches(struct ctx *ctx, const struct object *object, const struct query *q, bool *ret)
 {
     const struct core *core = &object->rev->core;
-    *ret = policy_may(ctx->client, RIGHT_SEE, object) && stored_as(core, q->storage) &&
+    *ret = policy_may(ctx->client, RIGHT_SEE, object) &&
            (q->member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH || core_get(core, CORE_FRESH) != 0);
     for (size_t i = 0; i < q->n && *ret; i++)
         KS_TRY(filter_matches(ctx, object, &q->filters[i], ret));
@@ -213,30 +206,6 @@ static bool
 is_oldest_first(const struct ctx *ctx)
 {
     return ctx->version < KMIP_V1_4;
-}
-
-/* The objects that can match, in the order of the version: by identifier, by name (in no order), or all. */
-struct candidates {
-    const struct query *q;
-    struct object *next;
-    struct name_node *node;
-};
-
-static struct object *
-candidate(struct ctx *ctx, struct candidates *c, bool first)
-{
-    const struct objects *objects = &ctx->engine->objects;
-    if (c->q->uid != NULL)
-        return first ? objects_find(objects, c->q->uid->value->s) : NULL;
-    if (c->q->name != NULL) {
-        c->node = objects_named(objects, name_text(c->q->name->value), first ? NULL : c->node);
-        return c->node != NULL ? c->node->object : NULL;
-    }
-    if (is_oldest_first(ctx))
-        c->next = first ? objects->oldest : c->next->newer;
-    else
-        c->next = first ? objects->newest : c->next->older;
-    return c->next;
 }
 
 struct found {
@@ -261,66 +230,54 @@ keep(struct ctx *ctx, struct found *found, struct object *object)
     return 0;
 }
 
+/* One thread serves all: a search that has to read very many objects back would keep the others waiting. */
 static int
-search(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
+read_back(struct ctx *ctx, struct object *object, bool *ret)
 {
-    struct candidates c = {.q = q};
+    ctx->searched += READ_BACK - 1;
+    if (ctx->searched > ctx->engine->config.search_most)
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "the search has to read more objects from the store than one request may; name an attribute "
+                           "with its value, or raise limits { object_memory_bytes }");
+    const int rc = objects_peek(&ctx->engine->objects, object);
+    *ret = rc == 0;
+    return rc == KS_E_CORRUPT ? 0 : rc; /* who asks for it by name is told that it is damaged */
+}
+
+static int
+look_at(struct ctx *ctx, const struct query *q, struct object *object, bool *ret)
+{
+    *ret = (object->storage & q->storage) != 0;
+    if (*ret && object->rev == NULL)
+        KS_TRY(read_back(ctx, object, ret));
+    if (!*ret)
+        return 0;
+    const int rc = matches(ctx, object, q, ret);
+    objects_unpeek(&ctx->engine->objects, object);
+    return rc;
+}
+
+static int
+find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
+{
+    struct search s = {0};
     bool match;
     /* The first search of a request looks at all there is; a batch of a thousand would stop the server for others. */
     if (ctx->searched >= ctx->engine->config.search_most)
         return engine_fail(ctx, COND_SERVER_LIMIT,
                            "the searches of this request have looked at %zu objects; send the rest in another request",
                            ctx->searched);
-    for (struct object *o = candidate(ctx, &c, true); o != NULL; o = candidate(ctx, &c, false)) {
+    struct object *one = q->uid != NULL ? objects_handle(&ctx->engine->objects, q->uid->value->s) : NULL;
+    if (q->uid == NULL)
+        KS_TRY(search_begin(ctx, q->exact, q->n_exact, is_oldest_first(ctx), &s));
+    for (struct object *o = q->uid != NULL ? one : search_next(ctx, &s); o != NULL;
+         o = q->uid != NULL ? NULL : search_next(ctx, &s)) {
         ctx->searched++;
-        if (found->n != 0 && found->v[found->n - 1] == o)
-            continue; /* two of its names hash alike */
-        KS_TRY(matches(ctx, o, q, &match));
-        if (!match)
-            continue;
-        if (found->total++ < offset || found->n >= most)
+        KS_TRY(look_at(ctx, q, o, &match));
+        if (!match || found->total++ < offset || found->n >= most)
             continue;
         KS_TRY(keep(ctx, found, o));
     }
-    return 0;
-}
-
-/* By the time at which they were made; identifiers made in the same second count up. */
-static int
-by_age(const void *a, const void *b)
-{
-    const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
-    const int64_t s = core_get(&x->rev->core, CORE_INITIAL_DATE), t = core_get(&y->rev->core, CORE_INITIAL_DATE);
-    return s != t ? (s < t ? -1 : 1) : memcmp(x->uid, y->uid, sizeof(x->uid));
-}
-
-/* What an index gave, in the order of the version, and of it the part that was asked for. */
-static void
-arrange(const struct ctx *ctx, size_t offset, size_t most, struct found *found)
-{
-    if (found->n > 1)
-        qsort(found->v, found->n, sizeof(*found->v), by_age);
-    for (size_t i = 0; !is_oldest_first(ctx) && i < found->n / 2; i++) {
-        struct object *o = found->v[i];
-        found->v[i] = found->v[found->n - 1 - i];
-        found->v[found->n - 1 - i] = o;
-    }
-    if (offset > found->n)
-        offset = found->n;
-    found->v += offset;
-    found->n -= offset;
-    if (found->n > most)
-        found->n = most;
-}
-
-static int
-find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
-{
-    if (q->name == NULL)
-        return search(ctx, q, offset, most, found);
-    KS_TRY(search(ctx, q, 0, LOCATE_MOST, found));
-    if (found->v != NULL)
-        arrange(ctx, offset, most, found);
     return 0;
 }
 
@@ -423,7 +380,7 @@ op_locate(struct ctx *ctx, const void *request, void **ret_response)
     response->n_unique_identifier = found.n;
     /* The ID Placeholder is the object found; none or several leave it empty. */
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_LOCATE, found.n == 1 ? object_uid(found.v[0]) : KS_SPAN_NONE);
-    if (found.n == 1)
+    if (found.n == 1 && objects_ready(&ctx->engine->objects, found.v[0]) == 0)
         engine_about(ctx, found.v[0]);
     *ret_response = response;
     return 0;

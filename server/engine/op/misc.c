@@ -44,7 +44,7 @@ op_server_status(struct ctx *ctx, const void *request, void **ret_response)
     const struct engine *engine = ctx->engine;
     response->keystead_version = KS_LIT(KEYSTEAD_VERSION);
     response->server_sealed = engine_sealed(engine);
-    response->object_count = (int64_t)engine->objects.n;
+    response->object_count = (int64_t)engine->objects.all.n;
     response->has_object_count = !response->server_sealed;
     response->server_uptime = (uint32_t)((ctx->now_us - engine->started_us) / 1000000);
     response->node_name = ks_span_str(engine->node);

@@ -85,12 +85,18 @@ find_anchors(struct ctx *ctx, struct ks_span **ret, size_t *ret_n)
     size_t n = 0;
     if (anchors == NULL)
         return KS_E_NOMEM;
-    for (const struct object *o = ctx->engine->objects.newest; o != NULL && n < ANCHORS_MOST; o = o->older) {
+    struct objects *objects = &ctx->engine->objects;
+    for (struct object *o = NULL; n < ANCHORS_MOST && (o = objects_next(objects, ctx->client, o, false)) != NULL;) {
         struct material material;
         if (++ctx->searched > ctx->engine->config.search_most)
             return engine_fail(ctx, COND_SERVER_LIMIT, "the request searches too many objects; send it again alone");
-        if (o->owner != ctx->client || object_type(o) != KMIP_OBJECT_TYPE_CERTIFICATE || is_revoked(o) ||
-            core_has(&o->rev->core, CORE_ARCHIVE_DATE) || !is_self_issued(o))
+        if (o->type != KMIP_OBJECT_TYPE_CERTIFICATE)
+            continue;
+        if (objects_ready(objects, o) != 0) {
+            KS_TRY(engine_unreadable(ctx, object_uid(o)));
+            continue;
+        }
+        if (is_revoked(o) || core_has(&o->rev->core, CORE_ARCHIVE_DATE) || !is_self_issued(o))
             continue;
         KS_TRY(material_open(ctx, o, &material));
         anchors[n++] = material.bytes;
