@@ -342,11 +342,11 @@ rights_are_those_of_the_time_of_execution(void **unused)
     (void)put_off(&t, KMIP_OPERATION_CREATE, &a);
     t.who = &t.rig.admin;
     talk_do(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation);
-    const size_t before = t.rig.engine->objects.n;
+    const size_t before = t.rig.engine->objects.all.n;
     pass(&t);
     assert_true(rig_tick(&t.rig));
     assert_non_null(strstr(records(&t), "\"status\":\"failed\""));
-    assert_int_equal(t.rig.engine->objects.n, before);
+    assert_int_equal(t.rig.engine->objects.all.n, before);
     talk_close(&t);
 }
 
@@ -534,9 +534,9 @@ slow_keys_are_made_elsewhere(void **unused)
     pass(&t);
     assert_true(engine_async_slow(t.rig.engine, &more, id));
     assert_int_equal(cancel(&t, second), KMIP_CANCELLATION_RESULT_CANCELED);
-    const size_t n = t.rig.engine->objects.n;
+    const size_t n = t.rig.engine->objects.all.n;
     assert_false(engine_async_prepared(t.rig.engine, id, NULL, &t.rig.reply));
-    assert_int_equal(t.rig.engine->objects.n, n);
+    assert_int_equal(t.rig.engine->objects.all.n, n);
     talk_close(&t);
 }
 
