@@ -166,7 +166,7 @@ static void
 a_batch_searches_only_so_much(void **unused)
 {
     (void)unused;
-    const struct engine_config config = {.node = KS_LIT("n"), .search_most = 8};
+    const struct engine_config config = {.node = KS_LIT("n"), .search_most = 8, .object_memory = 1 << 30};
     struct talk t;
     talk_open_with(&t, &config);
     for (unsigned i = 0; i < 5; i++)
