@@ -24,6 +24,9 @@ static const struct {
     {KMIP_RESULT_REASON_NON_UNIQUE_NAME_ATTRIBUTE, KS_E_EXISTS, "choose another name"},
     {KMIP_RESULT_REASON_OPERATION_NOT_SUPPORTED, KS_E_UNSUPPORTED, NULL},
     {KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED, KS_E_UNSUPPORTED, NULL},
+    {KMIP_RESULT_REASON_OPERATION_CANCELED_BY_REQUESTER, KS_E_CANCELLED, NULL},
+    {KMIP_RESULT_REASON_INVALID_ASYNCHRONOUS_CORRELATION_VALUE, KS_E_NOT_FOUND,
+     "a result is given once, and kept for a while only"},
     {KMIP_RESULT_REASON_RESPONSE_TOO_LARGE, KS_E_LIMIT, "ask for less, or raise max_response"},
 };
 
@@ -215,6 +218,12 @@ message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version vers
         return client_fail(error, KS_E_NOMEM, "out of memory");
     for (size_t i = 0; i < n_ops; i++) {
         KS_TRY(check_operation(&ops[i], version, error));
+        if (ops[i].put_off && version < KMIP_V2_0)
+            header.has_asynchronous = header.asynchronous = true;
+        if (ops[i].put_off && version >= KMIP_V2_0) {
+            header.has_asynchronous_indicator = true;
+            header.asynchronous_indicator = KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY;
+        }
         void *payload;
         memcpy(&payload, &ops[i].request, sizeof(payload)); /* the encoder does not write, whatever its type says */
         items[i] = (struct kmip_request_batch_item){.operation = ops[i].operation, .payload = payload};
@@ -244,8 +253,10 @@ take_item(const struct kmip_response_batch_item *item, struct client_op *op, str
     op->status = item->result_status;
     op->reason = item->has_result_reason ? item->result_reason : 0;
     op->text = item->has_result_message ? item->result_message : KS_SPAN_NONE;
+    const bool polled = op->operation == KMIP_OPERATION_POLL;
+    op->answered = item->has_operation ? item->operation : 0;
     if (item->result_status == KMIP_RESULT_STATUS_SUCCESS) {
-        if (!item->has_operation || item->operation != op->operation)
+        if (!item->has_operation || (item->operation != op->operation && !polled))
             return bad_answer(error, "it is about another operation");
         if (item->payload == NULL)
             return bad_answer(error, "it has no payload");
@@ -253,7 +264,20 @@ take_item(const struct kmip_response_batch_item *item, struct client_op *op, str
         op->code = 0;
         return 0;
     }
-    if (item->result_status == KMIP_RESULT_STATUS_OPERATION_PENDING)
+    const bool pending = item->result_status == KMIP_RESULT_STATUS_OPERATION_PENDING;
+    if (pending && polled) {
+        op->pending = ((const struct kmip_poll_request *)op->request)->asynchronous_correlation_value;
+        op->code = 0;
+        return 0;
+    }
+    if (pending && op->put_off) {
+        if (!item->has_asynchronous_correlation_value || item->asynchronous_correlation_value.len == 0)
+            return bad_answer(error, "it is pending, and has no Asynchronous Correlation Value");
+        op->pending = item->asynchronous_correlation_value;
+        op->code = 0;
+        return 0;
+    }
+    if (pending)
         op->code = client_fail(error, KS_E_UNSUPPORTED, "the server answered later on, though it was not asked to");
     else
         op->code = message_refusal_code(op->reason, op->text);

@@ -7,10 +7,13 @@
 
 /* One operation of a message: what is asked, and what came back. */
 struct client_op {
-    uint32_t operation;  /* KMIP_OPERATION_* */
-    const void *request; /* struct kmip_<operation>_request */
-    bool once;           /* never to be repeated, although the operation as such could be */
-    void *response;      /* struct kmip_<operation>_response in the arena; NULL after a failure */
+    uint32_t operation;     /* KMIP_OPERATION_* */
+    const void *request;    /* struct kmip_<operation>_request */
+    bool once;              /* never to be repeated, although the operation as such could be */
+    bool put_off;           /* asked for later on: Asynchronous Indicator true, or Mandatory */
+    uint32_t answered;      /* the operation of the answer; Poll is answered for another */
+    struct ks_span pending; /* Asynchronous Correlation Value: it is not carried out yet; response is NULL */
+    void *response;         /* struct kmip_<operation>_response in the arena; NULL after a failure */
     int code; /* 0, or the KS_E_* code of the refusal; KS_E_CANCELLED: not carried out after an earlier one */
     uint32_t status, reason;
     struct ks_span text; /* Result Message */

@@ -424,6 +424,87 @@ KS_API_MUST_CHECK int ks_client_revoke(struct ks_client *client, const struct ks
 KS_API_MUST_CHECK int ks_client_destroy(struct ks_client *client, const struct ks_call *call, const char *uid,
                                         struct ks_error *error);
 
+/*
+ * Archive, Recover (1.4: 4.22, 4.23; 2.1: 6.1.4, 6.1.42): out of use until it is recovered. A server that does so later
+ * on, although it was not asked to, is KS_E_UNSUPPORTED: use ks_client_submit.
+ */
+KS_API_MUST_CHECK int ks_client_archive(struct ks_client *client, const struct ks_call *call, const char *uid,
+                                        struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_recover(struct ks_client *client, const struct ks_call *call, const char *uid,
+                                        struct ks_error *error);
+
+/* ---- Leases and allocations ------------------------------------------------------------------------------------ */
+
+/*
+ * Obtain Lease (1.4: 4.17; 2.1: 6.1.35). Not to be used any more after so many seconds (0: without limit), unless
+ * another lease is obtained; attributes that were read before last_change are out of date.
+ */
+struct ks_lease {
+    uint32_t seconds;
+    int64_t last_change; /* seconds since 1970 */
+};
+KS_API_MUST_CHECK int ks_client_obtain_lease(struct ks_client *client, const struct ks_call *call, const char *uid,
+                                             struct ks_lease *ret, struct ks_error *error);
+
+/*
+ * Get Usage Allocation (1.4: 4.18; 2.1: 6.1.23): so many units of the key's Usage Limits are this caller's to use, all
+ * or none. What is not used is lost; never repeated by itself.
+ */
+KS_API_MUST_CHECK int ks_client_get_usage_allocation(struct ks_client *client, const struct ks_call *call,
+                                                     const char *uid, int64_t units, struct ks_error *error);
+
+/* ---- Requests that are carried out later ----------------------------------------------------------------------- */
+
+/* An Asynchronous Correlation Value: names a request that the server has put off. */
+struct ks_pending {
+    size_t len; /* 0: none */
+    uint8_t value[64];
+};
+
+/*
+ * Asks for an operation on an object (KMIP_OPERATION_*: one that takes nothing but a Unique Identifier, such as
+ * Archive, Recover, Activate, Destroy) to be carried out later (1.4: 6.7; 2.1: 9.2). ret->len 0: the server did it at
+ * once, as one of 1.x may.
+ */
+KS_API_MUST_CHECK int ks_client_submit(struct ks_client *client, const struct ks_call *call, uint32_t operation,
+                                       const char *uid, struct ks_pending *ret, struct ks_error *error);
+
+/*
+ * Poll (1.4: 4.28; 2.1: 6.1.38). pending: not done yet. Otherwise the operation was carried out, and uids are the
+ * objects that its answer names; or it failed, and so does this call, with its reason. An answer is given once: if it
+ * is lost on the way (error->maybe_done) it is gone. KS_E_KMIP or KS_E_NOT_FOUND: nothing is pending under that value.
+ */
+struct ks_poll_result {
+    bool pending;
+    uint32_t operation;
+    size_t n;
+    const char *const *uids;
+};
+KS_API_MUST_CHECK int ks_client_poll(struct ks_client *client, const struct ks_call *call,
+                                     const struct ks_pending *pending, struct ks_poll_result **ret,
+                                     struct ks_error *error);
+KS_API void ks_poll_result_free(struct ks_poll_result *result);
+
+/* Cancel (1.4: 4.27; 2.1: 6.1.5). ret: KMIP_CANCELLATION_RESULT_*. */
+KS_API_MUST_CHECK int ks_client_cancel(struct ks_client *client, const struct ks_call *call,
+                                       const struct ks_pending *pending, uint32_t *ret, struct ks_error *error);
+
+/* Query Asynchronous Requests (2.1: 6.1.41): the caller's requests whose results nobody has fetched. */
+struct ks_pending_entry {
+    struct ks_pending pending;
+    uint32_t operation, stage; /* KMIP_PROCESSING_STAGE_* */
+    int64_t submitted_us;      /* microseconds since 1970 */
+};
+struct ks_pending_list {
+    size_t n;
+    const struct ks_pending_entry *v;
+};
+KS_API_MUST_CHECK int ks_client_pending(struct ks_client *client, const struct ks_call *call,
+                                        struct ks_pending_list **ret, struct ks_error *error);
+KS_API void ks_pending_list_free(struct ks_pending_list *list);
+
+/* ---- Attributes ------------------------------------------------------------------------------------------------ */
+
 /* Add, Modify, Delete Attribute (1.4: 4.14 to 4.16; 2.1: 6.1.2, 6.1.34, 6.1.13). */
 KS_API_MUST_CHECK int ks_client_add_attribute(struct ks_client *client, const struct ks_call *call, const char *uid,
                                               const struct ks_attribute *attribute, struct ks_error *error);

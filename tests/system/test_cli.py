@@ -317,6 +317,8 @@ def test_every_command_has_json(fresh, tmp_path):
                  ["key", "list"], ["key", "show", "k"], ["key", "create", "later", "--pre-active"],
                  ["key", "activate", "later"], ["key", "rotate", "k"], ["key", "encrypt", "k", "--in", plain],
                  ["key", "revoke", "k", "--yes"], ["key", "destroy", "k", "--yes"], ["client", "list"],
+                 ["key", "create", "away", "--pre-active"], ["key", "archive", "away"], ["key", "recover", "away"],
+                 ["key", "archive", "away", "--later"], ["request", "list"],
                  ["client", "enroll", token, "--server", "127.0.0.1:%d" % fresh.port, "--out", tmp_path / "c"],
                  ["client", "revoke", "c", "--yes"], ["audit", "verify"], ["unseal", "--passphrase-file", plain]):
         plain.chmod(0o600)
@@ -651,7 +653,7 @@ def test_ctrl_c_ends_a_waiting_command(fresh):
 
 def commands():
     names = []
-    for group in ("key", "cert", "client"):
+    for group in ("key", "cert", "request", "client"):
         for line in run(group, "--help").stdout.splitlines():
             found = re.match(r"  (%s [a-z ]+?)  " % group, line)
             if found:
@@ -724,7 +726,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _keystead; printf '%s\\n' "${COMPREPL
 def test_completion_in_bash(tmp_path):
     words = complete("keystead", "")
     assert {"key", "client", "status", "unseal", "completion", "ttlv", "init", "server", "audit"} <= set(words)
-    assert complete("keystead", "key", "re") == ["register", "revoke"]
+    assert complete("keystead", "key", "re") == ["register", "revoke", "recover"]
     assert complete("keystead", "client", "token", "") == ["create"]
     assert complete("keystead", "key", "revoke", "x", "--reason", "key") == ["key-compromise"]
     assert complete("keystead", "key", "create", "x", "--al") == ["--algorithm"]

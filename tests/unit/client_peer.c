@@ -153,7 +153,9 @@ static const struct {
         SIMPLE(ACTIVATE, kmip_activate_response) SIMPLE(REVOKE, kmip_revoke_response)
             SIMPLE(DESTROY, kmip_destroy_response) SIMPLE(GET_ATTRIBUTES, kmip_get_attributes_response)
                 SIMPLE(CHECK, kmip_check_response) SIMPLE(ENCRYPT, kmip_encrypt_response)
-                    SIMPLE(DECRYPT, kmip_decrypt_response)
+                    SIMPLE(DECRYPT, kmip_decrypt_response) SIMPLE(ARCHIVE, kmip_archive_response)
+                        SIMPLE(RECOVER, kmip_recover_response)
+                            SIMPLE(GET_USAGE_ALLOCATION, kmip_get_usage_allocation_response)
 #undef SIMPLE
 };
 
@@ -190,6 +192,8 @@ fill_item(const struct peer *peer, const struct kmip_request_message *request, s
         item->has_unique_batch_item_id = true;
         item->unique_batch_item_id = asked->unique_batch_item_id;
     }
+    item->asynchronous_correlation_value = reply->pending;
+    item->has_asynchronous_correlation_value = reply->pending.len != 0;
     if (item->result_status != 0) {
         item->has_result_reason = reply->reason[i] != 0;
         item->result_reason = reply->reason[i];

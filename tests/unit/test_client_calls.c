@@ -103,7 +103,10 @@ code_of(uint32_t reason)
     case KMIP_RESULT_REASON_ATTRIBUTE_NOT_FOUND:
     case KMIP_RESULT_REASON_ATTRIBUTE_INSTANCE_NOT_FOUND:
     case KMIP_RESULT_REASON_WRAPPING_OBJECT_NOT_FOUND:
+    case KMIP_RESULT_REASON_INVALID_ASYNCHRONOUS_CORRELATION_VALUE:
         return KS_E_NOT_FOUND;
+    case KMIP_RESULT_REASON_OPERATION_CANCELED_BY_REQUESTER:
+        return KS_E_CANCELLED;
     case KMIP_RESULT_REASON_PERMISSION_DENIED:
     case KMIP_RESULT_REASON_NOT_AUTHORISED:
     case KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL:
@@ -715,6 +718,132 @@ keysteads_own_operations(void **state)
     }
 }
 
+/* ---- Later ---- */
+
+static enum peer_action
+patient(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    const struct kmip_request_header *header = request->message->request_header;
+    const bool later = request->major == 1
+                           ? header->has_asynchronous && header->asynchronous
+                           : header->has_asynchronous_indicator &&
+                                 header->asynchronous_indicator == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY;
+    size_t *polls = peer->arg;
+    switch (request->operation) {
+    case KMIP_OPERATION_ARCHIVE:
+        EXPECT(
+            ks_span_is(((const struct kmip_archive_request *)payload_of(request, 0))->unique_identifier.text, "key-1"));
+        if (later) {
+            reply->status[0] = KMIP_RESULT_STATUS_OPERATION_PENDING;
+            reply->pending = KS_LIT("abc");
+        }
+        return PEER_ANSWER;
+    case KMIP_OPERATION_RECOVER: /* of 1.x: it may answer at once all the same */
+        return PEER_ANSWER;
+    case KMIP_OPERATION_POLL:
+        EXPECT(!later &&
+               ks_span_is(((const struct kmip_poll_request *)payload_of(request, 0))->asynchronous_correlation_value,
+                          "abc"));
+        if (++*polls == 1) {
+            reply->status[0] = KMIP_RESULT_STATUS_OPERATION_PENDING;
+            reply->pending = KS_LIT("abc");
+        } else if (*polls == 2) {
+            reply->operation = KMIP_OPERATION_ARCHIVE;
+        } else {
+            reply->operation = KMIP_OPERATION_ARCHIVE;
+            reply->status[0] = KMIP_RESULT_STATUS_OPERATION_FAILED;
+            reply->reason[0] = KMIP_RESULT_REASON_OPERATION_CANCELED_BY_REQUESTER;
+        }
+        return PEER_ANSWER;
+    case KMIP_OPERATION_CANCEL: {
+        struct kmip_cancel_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->asynchronous_correlation_value = KS_LIT("abc");
+        payload->cancellation_result = KMIP_CANCELLATION_RESULT_UNABLE_TO_CANCEL;
+        reply->payload[0] = payload;
+        return PEER_ANSWER;
+    }
+    case KMIP_OPERATION_OBTAIN_LEASE: {
+        struct kmip_obtain_lease_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->unique_identifier = (struct kmip_uid){.type = KMIP_TYPE_TEXT_STRING, .text = KS_LIT("key-1")};
+        payload->lease_time = 300;
+        payload->last_change_date = 1800000000;
+        reply->payload[0] = payload;
+        return PEER_ANSWER;
+    }
+    case KMIP_OPERATION_GET_USAGE_ALLOCATION:
+        EXPECT(((const struct kmip_get_usage_allocation_request *)payload_of(request, 0))->usage_limits_count == 77);
+        return PEER_ANSWER;
+    default: {
+        struct kmip_query_asynchronous_requests_response *payload = ks_arena_alloc(reply->arena, sizeof(*payload));
+        payload->asynchronous_request = ks_arena_array(reply->arena, 1, sizeof(void *));
+        payload->asynchronous_request[0] = ks_arena_alloc(reply->arena, sizeof(**payload->asynchronous_request));
+        *payload->asynchronous_request[0] =
+            (struct kmip_asynchronous_request){.asynchronous_correlation_value = KS_LIT("abc"),
+                                               .operation = KMIP_OPERATION_ARCHIVE,
+                                               .submission_date = 1800000000000001,
+                                               .processing_stage = KMIP_PROCESSING_STAGE_IN_PROCESS};
+        payload->n_asynchronous_request = 1;
+        reply->payload[0] = payload;
+        return PEER_ANSWER;
+    }
+    }
+}
+
+static void
+what_is_done_later(void **state)
+{
+    (void)state;
+    static const int newest[] = {KMIP_V1_2, KMIP_V2_1};
+    for (size_t i = 0; i < KS_ARRAY_LEN(newest); i++) {
+        size_t polls = 0;
+        struct peer peer = start(patient, newest[i]);
+        peer.arg = &polls;
+        peer_start(&peer);
+        struct ks_client *client = CLIENT(&world, "", &peer);
+        struct ks_error error = {0};
+        struct ks_pending pending = {0};
+        struct ks_poll_result *result = NULL;
+        uint32_t outcome = 0;
+        assert_int_equal(ks_client_archive(client, NULL, "key-1", &error), 0);
+        assert_int_equal(ks_client_submit(client, NULL, KMIP_OPERATION_ARCHIVE, "key-1", &pending, &error), 0);
+        assert_int_equal(pending.len, 3);
+        assert_memory_equal(pending.value, "abc", 3);
+        assert_int_equal(ks_client_poll(client, NULL, &pending, &result, &error), 0);
+        assert_true(result->pending);
+        ks_poll_result_free(result);
+        assert_int_equal(ks_client_poll(client, NULL, &pending, &result, &error), 0);
+        assert_false(result->pending);
+        assert_int_equal(result->operation, KMIP_OPERATION_ARCHIVE);
+        assert_int_equal(result->n, 1);
+        assert_string_equal(result->uids[0], "key-1");
+        ks_poll_result_free(result);
+        assert_int_equal(ks_client_poll(client, NULL, &pending, &result, &error), KS_E_CANCELLED);
+        assert_int_equal(ks_client_cancel(client, NULL, &pending, &outcome, &error), 0);
+        assert_int_equal(outcome, KMIP_CANCELLATION_RESULT_UNABLE_TO_CANCEL);
+        assert_int_equal(ks_client_submit(client, NULL, KMIP_OPERATION_RECOVER, "key-1", &pending, &error), 0);
+        assert_int_equal(pending.len, 0);
+        assert_int_equal(ks_client_submit(client, NULL, KMIP_OPERATION_REGISTER, "key-1", &pending, &error),
+                         KS_E_INVALID);
+        struct ks_lease lease = {0};
+        assert_int_equal(ks_client_obtain_lease(client, NULL, "key-1", &lease, &error), 0);
+        assert_int_equal(lease.seconds, 300);
+        assert_int_equal(lease.last_change, 1800000000);
+        assert_int_equal(ks_client_get_usage_allocation(client, NULL, "key-1", 77, &error), 0);
+        struct ks_pending_list *list = NULL;
+        const int rc = ks_client_pending(client, NULL, &list, &error);
+        assert_int_equal(rc, newest[i] == KMIP_V2_1 ? 0 : KS_E_UNSUPPORTED);
+        if (rc == 0) {
+            assert_int_equal(list->n, 1);
+            assert_memory_equal(list->v[0].pending.value, "abc", 3);
+            assert_int_equal(list->v[0].operation, KMIP_OPERATION_ARCHIVE);
+            assert_int_equal(list->v[0].stage, KMIP_PROCESSING_STAGE_IN_PROCESS);
+            assert_int_equal(list->v[0].submitted_us, 1800000000000001);
+        }
+        ks_pending_list_free(list);
+        stop(&peer, client);
+    }
+}
+
 /* ---- Configuration ---- */
 
 static void
@@ -876,6 +1005,7 @@ main(void)
         cmocka_unit_test(nothing_is_left_out_silently),
         cmocka_unit_test(encryption_and_back),
         cmocka_unit_test(keysteads_own_operations),
+        cmocka_unit_test(what_is_done_later),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(a_client_needs_what_makes_it_safe),
