@@ -662,7 +662,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 23
+    assert len(commands()) == 28
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
