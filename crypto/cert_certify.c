@@ -166,14 +166,16 @@ check_ca(X509 *ca, const struct ks_pkey *ca_key, const struct ks_cert_wish *what
         return ks_ossl_fail(diag, KS_E_INVALID, "the key does not belong to the CA certificate");
     if (X509_check_ca(ca) != 1 || (X509_get_key_usage(ca) & KU_KEY_CERT_SIGN) == 0)
         return ks_ossl_fail(diag, KS_E_INVALID, "the issuer's certificate is not a CA's");
+    if (ks_pkey_is_ffc(what->key))
+        return ks_fail(diag, KS_E_INVALID, "keys of type %s are not certified", ks_pkey_text(what->key));
     if (what->key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && what->key->info.bits < RSA_LEAST)
         return ks_fail(diag, KS_E_INVALID, "RSA keys of less than %d bits are not certified", RSA_LEAST);
     return 0;
 }
 
 int
-ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_cert_wish *what, struct ks_buf *ret,
-                struct ks_diag *diag)
+ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct ks_cert_wish *what,
+                struct ks_buf *ret, struct ks_diag *diag)
 {
     KS_CLEANUP(X509_freep) X509 *ca = NULL;
     KS_CLEANUP(X509_freep) X509 *cert = X509_new();

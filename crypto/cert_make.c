@@ -6,7 +6,7 @@
 #include "crypto/random.h"
 #include "crypto/x509.h"
 
-enum { SERIAL_BYTES = 20, HOST_MAX = 253, LABEL_MAX = 63, RSA_LEAST = 2048, VERSION_3 = 2 };
+enum { LARGE_CURVE = 384, SERIAL_BYTES = 20, HOST_MAX = 253, LABEL_MAX = 63, RSA_LEAST = 2048, VERSION_3 = 2 };
 
 static int
 no_memory(struct ks_diag *diag)
@@ -14,13 +14,15 @@ no_memory(struct ks_diag *diag)
     return ks_ossl_fail(diag, KS_E_NOMEM, "no memory for a certificate");
 }
 
-/* The digest that a key signs with: SHA-256, or the scheme's own where there is no choice. */
+/* The digest that a key signs with: SHA-256, SHA-384 on larger curves, or the scheme's own where there is no choice. */
 static const EVP_MD *
 digest_for(const struct ks_pkey *key)
 {
     const bool edwards = key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 ||
                          key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
-    return edwards ? NULL : ks_ossl_md(KS_OSSL_MD_SHA2_256);
+    if (edwards)
+        return NULL;
+    return ks_ossl_md(key->curve != NULL && key->info.bits >= LARGE_CURVE ? KS_OSSL_MD_SHA2_384 : KS_OSSL_MD_SHA2_256);
 }
 
 int
@@ -30,7 +32,7 @@ ks_x509_check_signer(const struct ks_pkey *key, struct ks_diag *diag)
         return ks_fail(diag, KS_E_INVALID, "signing a certificate or request needs the private key");
     const bool agreement =
         key->curve != NULL && key->curve->group == NULL && key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
-    if (agreement)
+    if (agreement || ks_pkey_is_ffc(key))
         return ks_fail(diag, KS_E_INVALID, "a key of type %s cannot sign", ks_pkey_text(key));
     return 0;
 }
@@ -182,6 +184,8 @@ extended_usage(const struct ks_cert_spec *spec)
 static int
 start(const struct ks_pkey *subject_key, const struct ks_cert_spec *spec, X509 **ret, struct ks_diag *diag)
 {
+    if (ks_pkey_is_ffc(subject_key))
+        return ks_fail(diag, KS_E_INVALID, "certificate: keys of type %s are not certified", ks_pkey_text(subject_key));
     if (subject_key->curve == NULL && subject_key->info.bits < RSA_LEAST)
         return ks_fail(diag, KS_E_INVALID, "certificate: an RSA key of %u bits is too short; %d at least",
                        subject_key->info.bits, RSA_LEAST);

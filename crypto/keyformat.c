@@ -10,7 +10,7 @@
 #include "crypto/pkey.h"
 
 /* Keys are short; an RSA key of 16384 bits is about 9 KiB. RSA below 512 bits is a toy, above it costs seconds. */
-enum { KEY_BYTES_MAX = 1 << 16, RSA_BITS_MIN = 512, RSA_BITS_MAX = 16384 };
+enum { KEY_BYTES_MAX = 1 << 16, RSA_BITS_MIN = 512, RSA_BITS_MAX = 16384, FFC_BITS_MIN = 512, FFC_BITS_MAX = 8192 };
 
 static const struct ks_curve curves[] = {
 #define CURVE(curve, algorithm, type, group, bits, bytes)                                                              \
@@ -76,6 +76,13 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
         if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
             return ks_fail(diag, KS_E_UNSUPPORTED, "RSA keys of %d bits are not offered", bits);
         info.bits = (uint32_t)bits;
+    } else if (EVP_PKEY_is_a(pkey, "DSA") == 1 || EVP_PKEY_is_a(pkey, "DH") == 1 || EVP_PKEY_is_a(pkey, "DHX") == 1) {
+        const int bits = EVP_PKEY_get_bits(pkey);
+        if (bits < FFC_BITS_MIN || bits > FFC_BITS_MAX)
+            return ks_fail(diag, KS_E_UNSUPPORTED, "DSA and DH keys of %d bits are not offered", bits);
+        info.algorithm =
+            EVP_PKEY_is_a(pkey, "DSA") == 1 ? KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA : KMIP_CRYPTOGRAPHIC_ALGORITHM_DH;
+        info.bits = (uint32_t)bits;
     } else {
         curve = find_curve_of(pkey);
         if (curve == NULL) {
@@ -116,6 +123,8 @@ ks_pkey_info(const struct ks_pkey *key, struct ks_pkey_info *ret)
 const char *
 ks_pkey_text(const struct ks_pkey *key)
 {
+    if (ks_pkey_is_ffc(key))
+        return key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA ? "DSA" : "DH";
     if (key->curve == NULL)
         return "RSA";
     return key->curve->group != NULL ? key->curve->group : key->curve->type;
@@ -281,7 +290,7 @@ static int
 export_raw(const struct ks_pkey *key, bool is_private, struct ks_buf *ret, struct ks_diag *diag)
 {
     if (key->curve == NULL)
-        return ks_fail(diag, KS_E_UNSUPPORTED, "an RSA key has no raw form");
+        return ks_fail(diag, KS_E_UNSUPPORTED, "a key of type %s has no raw form", ks_pkey_text(key));
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(4096);
     struct ks_ec_parts parts;
     KS_TRY(ks_pkey_ec(key, &arena, &parts, diag));
@@ -304,7 +313,7 @@ ks_pkey_export(const struct ks_pkey *key, uint32_t format, bool is_private, stru
 uint32_t
 ks_pkey_default_format(const struct ks_pkey *key, bool is_private)
 {
-    if (key->curve == NULL)
+    if (key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
         return KMIP_KEY_FORMAT_TYPE_PKCS_1;
     return is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
 }

@@ -26,9 +26,9 @@ ks_pkey_freep(struct ks_pkey **key)
 #define KS_PKEY KS_CLEANUP(ks_pkey_freep) struct ks_pkey
 
 struct ks_pkey_info {
-    uint32_t algorithm; /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448; EC for X25519 and X448 too */
-    uint32_t curve;     /* KMIP Recommended Curve; 0 for RSA and curves that KMIP does not number */
-    uint32_t bits;      /* RSA modulus, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456 */
+    uint32_t algorithm; /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448, DSA, DH; EC for X25519 and X448 too */
+    uint32_t curve;     /* KMIP Recommended Curve; 0 for keys that are on none and curves that KMIP does not number */
+    uint32_t bits;      /* RSA modulus, DSA and DH prime, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456 */
     bool is_private;
 };
 void ks_pkey_info(const struct ks_pkey *key, struct ks_pkey_info *ret);
@@ -86,6 +86,18 @@ struct ks_ec_parts {
 int ks_pkey_ec(const struct ks_pkey *key, struct ks_arena *arena, struct ks_ec_parts *ret,
                struct ks_diag *diag) KS_MUST_CHECK;
 int ks_pkey_from_ec(const struct ks_ec_parts *parts, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * DSA and DH components, unsigned big-endian without leading zeros. x: private (empty in a public key), y: public
+ * (computed where it is missing). DH has q or not. KS_E_INVALID: not 1 < x < p, y < p and so on, or p above 8192 bits.
+ */
+struct ks_ffc_parts {
+    uint32_t algorithm; /* DSA or DH */
+    struct ks_span p, q, g, x, y;
+};
+int ks_pkey_ffc(const struct ks_pkey *key, struct ks_arena *arena, struct ks_ffc_parts *ret,
+                struct ks_diag *diag) KS_MUST_CHECK;
+int ks_pkey_from_ffc(const struct ks_ffc_parts *parts, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* How the point of a public key on a curve of type EC is written (X9.62; KMIP Key Compression Type). */
 enum ks_point_form { KS_POINT_UNCOMPRESSED, KS_POINT_COMPRESSED, KS_POINT_HYBRID };

@@ -54,7 +54,7 @@ to_span(const BIGNUM *b, size_t len, struct ks_arena *arena, struct ks_span *ret
 int
 ks_pkey_rsa(const struct ks_pkey *key, struct ks_arena *arena, struct ks_rsa_parts *ret, struct ks_diag *diag)
 {
-    if (key->curve != NULL)
+    if (key->curve != NULL || ks_pkey_is_ffc(key))
         return ks_fail(diag, KS_E_INVALID, "a key of type %s has no RSA components", ks_pkey_text(key));
     struct ks_rsa_parts parts = {0};
     struct ks_span *const spans[NUMBERS] = {[N] = &parts.n, [E] = &parts.e,   [D] = &parts.d,   [P] = &parts.p,
@@ -346,7 +346,7 @@ int
 ks_pkey_ec(const struct ks_pkey *key, struct ks_arena *arena, struct ks_ec_parts *ret, struct ks_diag *diag)
 {
     if (key->curve == NULL)
-        return ks_fail(diag, KS_E_INVALID, "an RSA key has no elliptic curve components");
+        return ks_fail(diag, KS_E_INVALID, "a key of type %s has no elliptic curve components", ks_pkey_text(key));
     struct ks_ec_parts parts = {.algorithm = key->info.algorithm, .curve = key->info.curve};
     if (key->curve->group == NULL) {
         KS_TRY(raw_parts(key, arena, &parts, diag));

@@ -1,6 +1,8 @@
 /* Inside crypto/ only: what a struct ks_pkey is. */
 #pragma once
 
+#include <keystead/kmip.h>
+
 #include "crypto/keyformat.h"
 #include "crypto/ossl.h"
 
@@ -14,7 +16,7 @@ struct ks_curve {
 
 struct ks_pkey {
     EVP_PKEY *pkey;
-    const struct ks_curve *curve; /* NULL: RSA */
+    const struct ks_curve *curve; /* NULL: RSA, DSA or DH */
     struct ks_pkey_info info;
 };
 
@@ -23,6 +25,15 @@ struct ks_pkey {
  * curve 0 too), or NULL.
  */
 const struct ks_curve *ks_curve_find(uint32_t curve, uint32_t algorithm);
+
+/* Whether it is a key over a finite field: DSA or DH. Such keys are kept and converted, and nothing is computed with
+ * them. */
+static inline bool
+ks_pkey_is_ffc(const struct ks_pkey *key)
+{
+    return key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA ||
+           key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DH;
+}
 
 /* Wraps a key of libcrypto, which it takes in any case. KS_E_UNSUPPORTED for kinds that are not offered. */
 int ks_pkey_take(EVP_PKEY *pkey, bool is_private, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;

@@ -47,6 +47,8 @@ struct plan {
 static int
 scheme_of_key(const struct ks_pkey *key, enum scheme *ret, struct ks_diag *diag)
 {
+    if (ks_pkey_is_ffc(key))
+        return ks_fail(diag, KS_E_UNSUPPORTED, "keys of type %s are kept, and not signed with", ks_pkey_text(key));
     if (key->curve == NULL) {
         *ret = PKCS1;
         return 0;
@@ -302,7 +304,7 @@ set_up_asym(EVP_PKEY_CTX *ctx, const struct ks_asym_params *params, bool encrypt
 static int
 check_asym(const struct ks_pkey *key, struct ks_diag *diag)
 {
-    if (key->curve != NULL)
+    if (key->curve != NULL || ks_pkey_is_ffc(key))
         return ks_fail(diag, KS_E_INVALID, "keys of type %s do not encrypt", ks_pkey_text(key));
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "crypto/keygen.h"
 #include "server/engine/certificate.h"
 #include "server/engine/op/pair.h"
+#include "server/engine/profile.h"
 
 enum { AUTHORITY_S = 10 * 365 * 86400 };
 
@@ -21,7 +22,7 @@ static int
 make_key(struct ctx *ctx, struct ks_pkey **ret, struct object **ret_object)
 {
     static const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
-                                                    .curve = KMIP_RECOMMENDED_CURVE_P_256};
+                                                    .curve = KMIP_RECOMMENDED_CURVE_P_384};
     struct half half = {.is_private = true};
     struct core *core = &half.draft.core;
     struct ks_diag diag = {0};
@@ -124,6 +125,8 @@ issuer_find(struct ctx *ctx, struct ks_span link, struct issuer *ret)
                            "under it",
                            ret->certificate->uid);
     KS_TRY(engine_use(ctx, ret->key, &use));
+    const struct profile_what what = profile_key(ret->key);
+    KS_TRY(profile_check(ctx, PROFILE_PROTECT, &what));
     KS_TRY(material_open(ctx, ret->certificate, &material));
     ret->der = material.bytes;
     const int rc = ks_cert_parse(material.bytes, ctx->arena, &info, NULL);

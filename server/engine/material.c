@@ -101,6 +101,8 @@ rsa_from_item(struct ctx *ctx, const struct kmip_item *item, bool is_private, st
     return ks_pkey_from_rsa(&parts, ret, NULL);
 }
 
+enum { ED448_BYTES = 57 }; /* RFC 8032, 5.2.5: a byte more than the curve's */
+
 static int
 ec_from_item(struct ctx *ctx, const struct core *core, const struct kmip_item *item, bool is_private,
              struct ks_pkey **ret)
@@ -123,7 +125,8 @@ ec_from_item(struct ctx *ctx, const struct core *core, const struct kmip_item *i
         parts.algorithm = algorithm;
     if (is_private && parts.d.len != 0) {
         /* The scalar is as long as the group's order; a Big Integer has lost the zeros before it. */
-        const size_t len = (ks_curve_bits(parts.curve) + 7) / 8;
+        const bool ed448 = parts.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
+        const size_t len = ed448 ? ED448_BYTES : (ks_curve_bits(parts.curve) + 7) / 8;
         uint8_t *d = len >= parts.d.len ? ks_arena_alloc(ctx->arena, len) : NULL;
         if (d == NULL)
             return KS_E_INVALID;
@@ -131,6 +134,52 @@ ec_from_item(struct ctx *ctx, const struct core *core, const struct kmip_item *i
         parts.d = KS_SPAN(d, len);
     }
     return ks_pkey_from_ec(&parts, ret, NULL);
+}
+
+static int
+ffc_from_item(struct ctx *ctx, const struct kmip_item *item, uint32_t format, struct ks_pkey **ret)
+{
+    struct ks_ffc_parts parts = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA};
+    void *decoded;
+    /* The four structures have the same fields; what differs is which half there is, and that DH has no need of Q. */
+    switch (format) {
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY: {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_dsa_private_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_dsa_private_key *k = decoded;
+        parts = (struct ks_ffc_parts){parts.algorithm,   unsigned_of(k->p), unsigned_of(k->q),
+                                      unsigned_of(k->g), unsigned_of(k->x), KS_SPAN_NONE};
+        break;
+    }
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY: {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_dsa_public_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_dsa_public_key *k = decoded;
+        parts = (struct ks_ffc_parts){parts.algorithm,   unsigned_of(k->p), unsigned_of(k->q),
+                                      unsigned_of(k->g), KS_SPAN_NONE,      unsigned_of(k->y)};
+        break;
+    }
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PRIVATE_KEY: {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_dh_private_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_dh_private_key *k = decoded;
+        parts = (struct ks_ffc_parts){KMIP_CRYPTOGRAPHIC_ALGORITHM_DH,
+                                      unsigned_of(k->p),
+                                      unsigned_of(k->q),
+                                      unsigned_of(k->g),
+                                      unsigned_of(k->x),
+                                      KS_SPAN_NONE};
+        break;
+    }
+    default: {
+        KS_TRY(kmip_item_decode(&kmip_schema_transparent_dh_public_key, KMIP_V2_1, item, ctx->arena, &decoded, NULL));
+        const struct kmip_transparent_dh_public_key *k = decoded;
+        parts = (struct ks_ffc_parts){KMIP_CRYPTOGRAPHIC_ALGORITHM_DH,
+                                      unsigned_of(k->p),
+                                      unsigned_of(k->q),
+                                      unsigned_of(k->g),
+                                      KS_SPAN_NONE,
+                                      unsigned_of(k->y)};
+    }
+    }
+    return ks_pkey_from_ffc(&parts, ret, NULL);
 }
 
 int
@@ -150,6 +199,11 @@ material_pkey(struct ctx *ctx, const struct core *core, const struct material *m
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY:
         return rsa_from_item(ctx, item, is_private, ret);
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PUBLIC_KEY:
+        return ffc_from_item(ctx, item, format, ret);
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
@@ -252,6 +306,38 @@ export_ec(struct ctx *ctx, const struct ks_pkey *key, bool is_private, struct ma
 }
 
 static int
+export_ffc(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, struct material *ret)
+{
+    struct ks_ffc_parts parts;
+    struct ks_span p, q = KS_SPAN_NONE, g, x = KS_SPAN_NONE, y;
+    const bool dsa = format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY ||
+                     format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY;
+    KS_TRY(ks_pkey_ffc(key, ctx->arena, &parts, NULL));
+    if (dsa != (parts.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA))
+        return KS_E_UNSUPPORTED;
+    const struct {
+        struct ks_span from, *to;
+    } fields[] = {{parts.p, &p}, {parts.q, &q}, {parts.g, &g}, {parts.x, &x}, {parts.y, &y}};
+    for (size_t i = 0; i < KS_ARRAY_LEN(fields); i++)
+        if (i != 1 || parts.q.len != 0)
+            KS_TRY(signed_of(ctx->arena, fields[i].from, fields[i].to));
+    if (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY) {
+        const struct kmip_transparent_dsa_private_key k = {.p = p, .q = q, .g = g, .x = x};
+        return item_material(ctx, &kmip_schema_transparent_dsa_private_key, &k, ret);
+    }
+    if (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY) {
+        const struct kmip_transparent_dsa_public_key k = {.p = p, .q = q, .g = g, .y = y};
+        return item_material(ctx, &kmip_schema_transparent_dsa_public_key, &k, ret);
+    }
+    if (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PRIVATE_KEY) {
+        const struct kmip_transparent_dh_private_key k = {.p = p, .q = q, .has_q = q.len != 0, .g = g, .x = x};
+        return item_material(ctx, &kmip_schema_transparent_dh_private_key, &k, ret);
+    }
+    const struct kmip_transparent_dh_public_key k = {.p = p, .q = q, .has_q = q.len != 0, .g = g, .y = y};
+    return item_material(ctx, &kmip_schema_transparent_dh_public_key, &k, ret);
+}
+
+static int
 export_bytes(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 16);
@@ -270,6 +356,14 @@ material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, boo
         rc = is_private == (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY)
                  ? export_rsa(ctx, key, is_private, ret)
                  : KS_E_UNSUPPORTED;
+        break;
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PRIVATE_KEY:
+        rc = is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
+        break;
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PUBLIC_KEY:
+        rc = !is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
         break;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
@@ -369,16 +463,15 @@ material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uin
 {
     KS_PKEY *key = NULL;
     enum ks_point_form form = KS_POINT_UNCOMPRESSED;
-    struct core as = *core;
     struct ks_ec_parts parts;
-    core_set(&as, CORE_KEY_FORMAT_TYPE, format);
     int rc = core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PUBLIC_KEY ? point_form(compression, &form)
                                                                              : KS_E_UNSUPPORTED;
     if (rc == 0)
-        rc = material_pkey(ctx, &as, material, &key);
-    if (rc == 0 && material->kind == MATERIAL_BYTES) {
+        rc = material_pkey(ctx, core, material, &key);
+    if (rc == 0 && !material_is_transparent(format)) {
         KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 12);
         rc = ks_pkey_export_point(key, format, form, &out, NULL);
+        material->kind = MATERIAL_BYTES;
         if (rc == 0)
             rc = ks_arena_span(ctx->arena, ks_buf_span(&out), &material->bytes);
     } else if (rc == 0) {

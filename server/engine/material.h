@@ -50,7 +50,8 @@ int material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format,
 int material_convert_bytes(struct ctx *ctx, const struct object *object, uint32_t format,
                            struct material *material) KS_MUST_CHECK;
 
-/* The public key of an elliptic curve, in its format, with its point written as the Key Compression Type says. */
+/* The public key of an elliptic curve, as it is kept, into a format with its point written as the Key Compression Type
+ * says. */
 int material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uint32_t compression,
                       struct material *material) KS_MUST_CHECK;
 

@@ -182,7 +182,8 @@ wrap_check_strength(struct ctx *ctx, const struct object *object, const struct w
 {
     const int64_t needed = strength(object), given = strength(key->object);
     /* A public key is no secret. */
-    if (object_type(object) == KMIP_OBJECT_TYPE_PUBLIC_KEY || needed <= given)
+    if (object_type(object) == KMIP_OBJECT_TYPE_PUBLIC_KEY || needed <= given ||
+        ctx->engine->config.profile == PROFILE_COMPAT)
         return 0;
     return engine_fail(ctx, COND_NOT_PERMITTED,
                        "key %s (%lld bits of security) is too weak to wrap object %s (%lld); use a stronger one",

@@ -115,7 +115,7 @@ a_managed_key_is_certified(void **unused)
     assert_string_equal(linked(&t, id, KMIP_LINK_TYPE_PUBLIC_KEY_LINK), public);
     assert_string_equal(linked(&t, public, KMIP_LINK_TYPE_CERTIFICATE_LINK), id);
     assert_int_equal(attribute(&t, id, KMIP_TAG_DIGITAL_SIGNATURE_ALGORITHM)->u32,
-                     KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256);
+                     KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA384);
     assert_int_equal(attribute(&t, id, KMIP_TAG_CERTIFICATE_LENGTH)->i32, certificate_of(&t, id).len);
 
     /* The authority is the client's, and its key stays here. */

@@ -70,6 +70,35 @@ convert(struct ctx *ctx, const struct object *object, bool wrapped, uint32_t for
     return engine_fail(ctx, COND_KEY_FORMAT, "object %s can not be given in that Key Format Type", object->uid);
 }
 
+/*
+ * The format in which a key is handed out when none is asked for: as it is kept, or under the name that the version of
+ * the request has for it. Up to 1.2 a transparent key on a curve is one for ECDSA; 2.0 knows Transparent EC alone.
+ */
+static uint32_t
+usual_format(const struct ctx *ctx, const struct object *object)
+{
+    const uint32_t kept = (uint32_t)core_get(&object->rev->core, CORE_KEY_FORMAT_TYPE);
+    const bool of_old = ctx->version < KMIP_V1_3;
+    if (object->rev->wrapping != NULL || kmip_enum_known(KMIP_TAG_KEY_FORMAT_TYPE, kept, ctx->version))
+        return kept;
+    switch (kept) {
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PRIVATE_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
+        return of_old ? KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY
+                      : KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY;
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PUBLIC_KEY:
+    case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
+        return of_old ? KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY
+                      : KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY;
+    default:
+        return kept;
+    }
+}
+
 /* What is kept, unwrapped if that is wanted, in the format and the compression that are asked for. */
 static int
 make_material(struct ctx *ctx, const struct object *object, const struct kmip_get_request *r, uint32_t format,
@@ -82,10 +111,9 @@ make_material(struct ctx *ctx, const struct object *object, const struct kmip_ge
                                                      : material_open(ctx, object, ret));
     if (format == KMIP_KEY_FORMAT_TYPE_PKCS_12 && format != core_get(core, CORE_KEY_FORMAT_TYPE))
         return pkcs12_make(ctx, object, ret);
-    KS_TRY(convert(ctx, object, wrapped, format, ret));
-    if (!r->has_key_compression_type || r->key_compression_type == kept)
-        return 0;
-    return material_compress(ctx, core, format, r->key_compression_type, ret);
+    if (r->has_key_compression_type && r->key_compression_type != kept)
+        return material_compress(ctx, core, format, r->key_compression_type, ret);
+    return convert(ctx, object, wrapped, format, ret);
 }
 
 static int
@@ -97,8 +125,7 @@ make_key_block(struct ctx *ctx, const struct object *object, const struct kmip_g
     struct kmip_key_block *block = CTX_NEW(ctx, struct kmip_key_block);
     if (block == NULL)
         return KS_E_NOMEM;
-    const uint32_t format =
-        r->has_key_format_type ? r->key_format_type : (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
+    const uint32_t format = r->has_key_format_type ? r->key_format_type : usual_format(ctx, object);
     /* 1.2 and later: a key whose value is elsewhere is handed out without one; Export does so with a destroyed one. */
     const bool elsewhere = object->rev->material.len == 0 ||
                            (core_has(core, CORE_KEY_VALUE_PRESENT) && core_get(core, CORE_KEY_VALUE_PRESENT) == 0);
