@@ -184,6 +184,72 @@ rsa_encryption_goes_both_ways(void **state)
     assert_int_equal(ERR_peek_error(), 0);
 }
 
+/* Bleichenbacher's question gets no answer: what is wrongly padded decrypts too, always to the same. */
+static void
+wrong_padding_is_not_told(void **state)
+{
+    (void)state;
+    KS_PKEY *rsa = rsa_key();
+    const struct ks_asym_params p = {.padding = PKCS1};
+    BUF first = KS_BUF(4096);
+    bool lengths[256] = {false};
+    size_t n_lengths = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        uint8_t cipher[256] = {0, (uint8_t)(i + 1), 0x5a};
+        BUF one = KS_BUF(4096);
+        BUF two = KS_BUF(4096);
+        assert_int_equal(ks_asym_decrypt(rsa, &p, KS_SPAN(cipher, 256), &one, NULL), 0);
+        assert_int_equal(ks_asym_decrypt(rsa, &p, KS_SPAN(cipher, 256), &two, NULL), 0);
+        assert_true(ks_span_equal(ks_buf_span(&one), ks_buf_span(&two)));
+        assert_true(one.len <= 256 - 11);
+        n_lengths += !lengths[one.len];
+        lengths[one.len] = true;
+        if (i == 0)
+            assert_int_equal(ks_buf_add_span(&first, ks_buf_span(&one)), 0);
+        else
+            assert_false(one.len >= 8 && ks_span_equal(ks_buf_span(&one), ks_buf_span(&first)));
+    }
+    assert_true(n_lengths > 16);
+    /* What anybody can see is refused: too short, and not below the modulus. */
+    uint8_t large[256];
+    BUF out = KS_BUF(4096);
+    memset(large, 0xff, sizeof(large));
+    assert_int_equal(ks_asym_decrypt(rsa, &p, KS_SPAN(large, 256), &out, NULL), KS_E_INTEGRITY);
+    assert_int_equal(ks_asym_decrypt(rsa, &p, KS_SPAN(large, 255), &out, NULL), KS_E_INTEGRITY);
+    assert_int_equal(out.len, 0);
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
+/* What was signed comes back from PKCS#1 v1.5; a digest of no named hash is padded as it is. */
+static void
+signatures_give_back_what_was_signed(void **state)
+{
+    (void)state;
+    KS_PKEY *rsa = rsa_key();
+    const struct ks_sign_params named = {.hash = SHA256, .padding = PKCS1}, raw = {.digested = true};
+    uint8_t digest[KS_HASH_MAX], bytes[246] = {0x30, 1, 2, 3};
+    BUF signature = KS_BUF(4096);
+    BUF back = KS_BUF(4096);
+    assert_int_equal(ks_hash(SHA256, KS_LIT("m"), digest, NULL), 0);
+    assert_int_equal(ks_sign(rsa, &named, KS_LIT("m"), &signature, NULL), 0);
+    assert_int_equal(ks_verify_recover(rsa, &named, ks_buf_span(&signature), &back, NULL), 0);
+    assert_true(ks_span_equal(ks_buf_span(&back), KS_SPAN(digest, 32)));
+    signature.data[9] ^= 1;
+    assert_int_equal(ks_verify_recover(rsa, &named, ks_buf_span(&signature), &back, NULL), KS_E_INTEGRITY);
+    const struct ks_sign_params pss = {.padding = PSS};
+    assert_int_equal(ks_verify_recover(rsa, &pss, ks_buf_span(&signature), &back, NULL), KS_E_UNSUPPORTED);
+
+    ks_buf_reset(&signature);
+    ks_buf_reset(&back);
+    assert_int_equal(ks_sign(rsa, &raw, KS_SPAN(bytes, 16), &signature, NULL), 0);
+    assert_int_equal(ks_verify(rsa, &raw, KS_SPAN(bytes, 16), ks_buf_span(&signature), NULL), 0);
+    assert_int_equal(ks_verify_recover(rsa, &raw, ks_buf_span(&signature), &back, NULL), 0);
+    assert_true(ks_span_equal(ks_buf_span(&back), KS_SPAN(bytes, 16)));
+    assert_int_equal(ks_sign(rsa, &raw, KS_SPAN(bytes, 15), &signature, NULL), KS_E_INVALID);
+    assert_int_equal(ks_sign(rsa, &raw, KS_SPAN(bytes, 246), &signature, NULL), KS_E_INVALID);
+    assert_int_equal(ks_sign(rsa, &raw, KS_SPAN(bytes, 245), &signature, NULL), 0);
+}
+
 static void
 signs_with_every_key(void **state)
 {
@@ -293,9 +359,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_signatures),          cmocka_unit_test(published_oaep),
-        cmocka_unit_test(rsa_encryption_goes_both_ways), cmocka_unit_test(signs_with_every_key),
+        cmocka_unit_test(published_signatures),
+        cmocka_unit_test(published_oaep),
+        cmocka_unit_test(rsa_encryption_goes_both_ways),
+        cmocka_unit_test(signs_with_every_key),
         cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(wrong_padding_is_not_told),
+        cmocka_unit_test(signatures_give_back_what_was_signed),
     };
     return cmocka_run_group_tests_name("crypto/sign", tests, NULL, done);
 }
