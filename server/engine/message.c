@@ -518,7 +518,7 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     /* A connection may have outlived what let it in. */
     if (ctx.client != NULL && (ctx.client->revoked || ctx.client->not_after <= ctx.now))
         ctx.client = NULL;
-    int rc = engine_settle(&ctx);
+    int rc = engine_settle(&ctx, false);
     const struct tx settled = ctx.tx;
     if (rc == 0)
         rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);

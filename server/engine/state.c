@@ -50,12 +50,35 @@ static const struct {
 };
 
 int64_t
-state_next_due(const struct core *core)
+state_rotation_due(const struct core *core)
+{
+    const int64_t state = core_get(core, CORE_STATE), type = core_get(core, CORE_OBJECT_TYPE);
+    const int64_t interval = core_get(core, CORE_ROTATE_INTERVAL);
+    int64_t due;
+    /* The public key of a pair goes with the private one. */
+    if (core_get(core, CORE_ROTATE_AUTOMATIC) == 0 || interval == 0 || core_has(core, CORE_ROTATE_DATE) ||
+        core_has(core, CORE_ARCHIVE_DATE) || (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE) ||
+        (type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && type != KMIP_OBJECT_TYPE_PRIVATE_KEY &&
+         type != KMIP_OBJECT_TYPE_CERTIFICATE) ||
+        __builtin_add_overflow(core_get(core, CORE_INITIAL_DATE), interval, &due))
+        return STATE_NEVER;
+    return core_has(core, CORE_ROTATE_RETRY) && core->v[CORE_ROTATE_RETRY] > due ? core->v[CORE_ROTATE_RETRY] : due;
+}
+
+static int64_t
+transition_due(const struct core *core)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(by_date); i++)
         if (core_get(core, CORE_STATE) == by_date[i].from && core_has(core, by_date[i].date))
             return core->v[by_date[i].date];
     return STATE_NEVER;
+}
+
+int64_t
+state_next_due(const struct core *core)
+{
+    const int64_t transition = transition_due(core), rotation = state_rotation_due(core);
+    return transition < rotation ? transition : rotation;
 }
 
 bool

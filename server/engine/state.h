@@ -34,7 +34,10 @@ enum state_column state_column(const struct core *core, enum state_use use, int6
 
 #define STATE_NEVER INT64_MAX
 
-/* When the next transition by date falls due; STATE_NEVER. */
+/* When the object is to be replaced by the server (rotate.h); STATE_NEVER. */
+int64_t state_rotation_due(const struct core *core);
+
+/* When the next transition by date, or the rotation, falls due; STATE_NEVER. */
 int64_t state_next_due(const struct core *core);
 
 /* Carries out what is due: the state, and nothing else, changes. Returns whether it did. */

@@ -2,6 +2,7 @@
 
 #include "server/engine/async.h"
 #include "server/engine/message.h"
+#include "server/engine/rotate.h"
 
 /* An object whose row is not what was written is of no use to anybody any more; its transition is not waited for. */
 static int
@@ -20,7 +21,7 @@ unreadable(struct ctx *ctx, const struct object *object)
 }
 
 static int
-settle_one(struct ctx *ctx, struct object *object)
+settle_one(struct ctx *ctx, struct object *object, bool rotate)
 {
     struct rev draft;
     const int rc = objects_ready(&ctx->engine->objects, object);
@@ -29,7 +30,7 @@ settle_one(struct ctx *ctx, struct object *object)
     KS_TRY(rc);
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
     if (!state_settle(&draft.core, ctx->now))
-        return 0;
+        return rotate ? rotate_object(ctx, object) : KS_E_BUSY;
     struct record *record = tx_record(ctx);
     if (record == NULL)
         return KS_E_NOMEM;
@@ -52,7 +53,7 @@ settle_one(struct ctx *ctx, struct object *object)
 enum { SETTLE_MOST = 4096, SETTLE_BYTES = 16 << 20 };
 
 int
-engine_settle(struct ctx *ctx)
+engine_settle(struct ctx *ctx, bool rotate)
 {
     struct objects *objects = &ctx->engine->objects;
     if (engine_sealed(ctx->engine))
@@ -61,11 +62,11 @@ engine_settle(struct ctx *ctx)
         struct object *o = objects_due(objects, ctx->now);
         if (o == NULL)
             return 0;
-        const int rc = settle_one(ctx, o);
+        const int rc = settle_one(ctx, o, rotate);
         if (rc == 0)
             continue;
         objects_stay_due(objects, o);
-        return rc;
+        return rc == KS_E_BUSY ? 0 : rc;
     }
     return 0;
 }
@@ -78,7 +79,8 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     engine_ctx_init(&ctx, engine, NULL, reply);
     streams_expire(engine, ctx.now);
     objects_trim(&engine->objects);
-    if (engine_settle(&ctx) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 || tx_finish(&ctx) != 0) {
+    if (engine_settle(&ctx, true) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 ||
+        tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);
         return false;

@@ -4,5 +4,5 @@
 #include "server/engine/ctx.h"
 
 /* Carries out every transition that is due, each with a record of its own. Before a request is looked at, and by the
- * clock. */
-int engine_settle(struct ctx *ctx) KS_MUST_CHECK;
+ * clock, which also rotates what is to be rotated (rotate): requests do not wait for that. */
+int engine_settle(struct ctx *ctx, bool rotate) KS_MUST_CHECK;

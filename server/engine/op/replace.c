@@ -53,7 +53,8 @@ int
 replace_inherit(struct ctx *ctx, const struct object *old, struct rev *draft)
 {
     static const enum core_id not [] = {CORE_DESTROY_DATE, CORE_COMPROMISE_DATE, CORE_COMPROMISE_OCCURRENCE_DATE,
-                                        CORE_ARCHIVE_DATE, CORE_FRESH,           CORE_KEY_VALUE_PRESENT};
+                                        CORE_ARCHIVE_DATE, CORE_FRESH,           CORE_KEY_VALUE_PRESENT,
+                                        CORE_ROTATE_DATE,  CORE_ROTATE_RETRY};
     static const uint32_t dropped[] = {KMIP_TAG_DIGEST, KMIP_TAG_LINK, KMIP_TAG_REVOCATION_REASON,
                                        KMIP_TAG_RANDOM_NUMBER_GENERATOR};
     KS_TRY(rev_draft(ctx->arena, old->rev, draft));
@@ -98,6 +99,10 @@ replace_put(struct ctx *ctx, struct object *old, struct rev *draft, bool made, s
     /* The names leave the object before the replacement takes them. */
     KS_TRY(rev_draft(ctx->arena, old->rev, &old_draft));
     attr_drop(&old_draft, KMIP_TAG_NAME);
+    core_set(&old_draft.core, CORE_ROTATE_DATE, ctx->now);
+    core_set(&old_draft.core, CORE_ROTATE_LATEST, false);
+    core_set(&draft->core, CORE_ROTATE_LATEST, true);
+    core_set(&draft->core, CORE_ROTATE_GENERATION, core_get(&old->rev->core, CORE_ROTATE_GENERATION) + 1);
     KS_TRY(tx_put(ctx, old, &old_draft, true));
     KS_TRY(op_new_object(ctx, old->owner, draft, made, &object));
     KS_TRY(rev_draft(ctx->arena, old->rev, &old_draft));
