@@ -607,12 +607,22 @@ due(struct ctx *ctx)
     for (size_t i = 0; i < ASYNC_MOST; i++) {
         struct async_request *r = async->v[i];
         if (r == NULL || r->stage != ASYNC_SUBMITTED || ctx->now_us - r->submitted_us < ASYNC_DELAY_US ||
-            is_elsewhere(ctx->engine, r) || (found != NULL && !comes_before(r, found)))
+            is_elsewhere(ctx->engine, r) || engine_hands_out(r->operation) ||
+            (found != NULL && !comes_before(r, found)))
             continue;
         if (!r->ordered || next_in_batch(async, r, true) == r)
             found = r;
     }
     return found;
+}
+
+/* Since when the client has had something to fetch and has not; 0: it has not. */
+static int64_t
+unfetched_since(const struct async_request *r)
+{
+    if (r->stage == ASYNC_SUBMITTED)
+        return engine_hands_out(r->operation) ? r->submitted_us : 0;
+    return r->finished_us;
 }
 
 static int
@@ -621,8 +631,10 @@ expire(struct ctx *ctx)
     struct async *async = &ctx->engine->async;
     for (size_t i = 0; i < ASYNC_MOST; i++) {
         struct async_request *r = async->v[i];
-        if (r == NULL || r->finished_us == 0 || ctx->now_us - r->finished_us < ASYNC_KEEP_S * INT64_C(1000000))
+        const int64_t since = r != NULL ? unfetched_since(r) : 0;
+        if (since == 0 || ctx->now_us - since < ASYNC_KEEP_S * INT64_C(1000000))
             continue;
+        const struct async_request was = *r;
         struct record *record = tx_record(ctx);
         char *name = ks_arena_dup(ctx->arena, r->client->name, strlen(r->client->name));
         if (record == NULL || name == NULL)
@@ -635,6 +647,8 @@ expire(struct ctx *ctx)
         record->event.status = "success";
         record->event.message = KS_LIT("the result of an asynchronous request was not fetched");
         KS_TRY(async_forget(ctx, r));
+        if (was.stage == ASYNC_SUBMITTED) /* those behind it have waited for it */
+            KS_TRY(stop_rest(ctx, &was));
     }
     return 0;
 }
@@ -649,7 +663,7 @@ async_settle(struct ctx *ctx)
     for (size_t n = 0; n < RUN_MOST; n++) {
         struct async_request *r = due(ctx);
         if (r == NULL || ctx->arena->used > (8 << 20) ||
-            engine->env.now_us(engine->env.arg) - ctx->now_us > engine->config.batch_us / 4)
+            engine->env.now_us(engine->env.arg) - ctx->now_us > engine->config.batch_us / 50)
             return 0;
         if (run(ctx, r) != 0)
             return 0; /* what came before it counts */

@@ -6,6 +6,8 @@
  * ("request/<correlation value>"): it survives a restart as the acceptance does that its client was told of. It is
  * carried out by the tick, or when its client polls for it, as that client, through the same door and with the same
  * checks; what came out takes the request's place in the row until the client has fetched it once, or time is over.
+ * What hands something out (Get, Export, Decrypt, ...) is carried out when it is polled for and not before: nothing of
+ * it is ever kept, so no copy of a key outlives its destruction here.
  *
  *   WAITING    for people to approve it. Nothing brings a request here yet; nothing but them takes it on.
  *   SUBMITTED  to be carried out, not before ASYNC_DELAY_US: what was sent by mistake can be canceled.

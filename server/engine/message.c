@@ -51,6 +51,13 @@ engine_offers(uint32_t operation, enum kmip_version version)
     return op != NULL && op->since <= version && version <= op->until && find_op(operation) != NULL;
 }
 
+bool
+engine_hands_out(uint32_t operation)
+{
+    const struct engine_op *row = find_op(operation);
+    return row != NULL && (row->flags & OP_HANDS_OUT) != 0;
+}
+
 /* A code that no handler gave a reason for. */
 static void
 fail_by_code(struct ctx *ctx, int rc)

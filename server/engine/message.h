@@ -12,5 +12,8 @@ int message_handle(struct ctx *ctx, struct ks_span bytes) KS_MUST_CHECK;
 /* Whether the item makes a key that takes long. engine.c */
 bool engine_item_is_slow(const struct kmip_request_batch_item *item);
 
+/* Whether the answer is what the operation is for (OP_HANDS_OUT). */
+bool engine_hands_out(uint32_t operation);
+
 /* Whether the operation is carried out in that version. */
 bool engine_offers(uint32_t operation, enum kmip_version version);

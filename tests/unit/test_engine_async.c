@@ -151,6 +151,37 @@ who_polls_need_not_wait(void **unused)
     talk_close(&t);
 }
 
+/* A key that was to be handed out, and is destroyed before anybody asks for it, is gone. */
+static void
+no_copy_outlives_a_key(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *key = make_key(&t, "b", BOTH);
+    const struct kmip_get_request get = {.unique_identifier = uid(key)};
+    const struct kmip_create_request a = new_key(&t, "a");
+    const struct talk_item items[] = {{KMIP_OPERATION_GET, &get}, {KMIP_OPERATION_CREATE, &a}};
+    const struct ks_span id = put_off(&t, KMIP_OPERATION_GET, &get);
+    pass(&t);
+    assert_false(rig_tick(&t.rig));
+    destroy_key(&t, key);
+    assert_int_equal(poll_for(&t, id)->result_reason, KMIP_RESULT_REASON_OBJECT_DESTROYED);
+    /* Who never asks lets it lapse, and what waits behind it. */
+    t.asynchronous = MANDATORY;
+    const struct kmip_response_message *response = talk_batch(&t, items, 2);
+    const struct ks_span second = is_pending(response->batch_item[1]);
+    t.asynchronous = 0;
+    pass(&t);
+    assert_false(rig_tick(&t.rig));
+    t.rig.now_us += ASYNC_KEEP_S * INT64_C(1000000);
+    assert_true(rig_tick(&t.rig));
+    assert_int_equal(poll_for(&t, second)->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    assert_int_equal(count_named(&t, "a"), 0);
+    assert_int_equal(t.rig.engine->async.n, 0);
+    talk_close(&t);
+}
+
 static void
 what_is_canceled_never_happens(void **unused)
 {
@@ -158,7 +189,7 @@ what_is_canceled_never_happens(void **unused)
     struct talk t;
     talk_open(&t);
     const struct kmip_create_request a = new_key(&t, "a");
-    const struct kmip_get_request nothing = {.unique_identifier = uid("nothing")};
+    const struct kmip_activate_request nothing = {.unique_identifier = uid("nothing")};
     const struct ks_span id = put_off(&t, KMIP_OPERATION_CREATE, &a);
     assert_int_equal(cancel(&t, id), KMIP_CANCELLATION_RESULT_CANCELED);
     assert_int_equal(outstanding(&t), 0);
@@ -172,7 +203,7 @@ what_is_canceled_never_happens(void **unused)
     assert_int_equal(cancel(&t, id), KMIP_CANCELLATION_RESULT_UNAVAILABLE);
 
     const struct ks_span done = put_off(&t, KMIP_OPERATION_CREATE, &a),
-                         failed = put_off(&t, KMIP_OPERATION_GET, &nothing);
+                         failed = put_off(&t, KMIP_OPERATION_ACTIVATE, &nothing);
     pass(&t);
     assert_true(rig_tick(&t.rig));
     assert_int_equal(cancel(&t, done), KMIP_CANCELLATION_RESULT_COMPLETED);
@@ -297,8 +328,8 @@ errors_in_a_batch(void **unused)
     struct talk t;
     talk_open(&t);
     const struct kmip_create_request a = new_key(&t, "a");
-    const struct kmip_get_request nothing = {.unique_identifier = uid("nothing")};
-    const struct talk_item items[] = {{KMIP_OPERATION_GET, &nothing}, {KMIP_OPERATION_CREATE, &a}};
+    const struct kmip_activate_request nothing = {.unique_identifier = uid("nothing")};
+    const struct talk_item items[] = {{KMIP_OPERATION_ACTIVATE, &nothing}, {KMIP_OPERATION_CREATE, &a}};
     /* Stop */
     t.asynchronous = MANDATORY;
     const struct kmip_response_message *response = talk_batch(&t, items, 2);
@@ -571,6 +602,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_clock_carries_it_out),
         cmocka_unit_test(who_polls_need_not_wait),
+        cmocka_unit_test(no_copy_outlives_a_key),
         cmocka_unit_test(what_is_canceled_never_happens),
         cmocka_unit_test(it_is_the_clients_own),
         cmocka_unit_test(a_restart_loses_nothing),
