@@ -32,22 +32,6 @@ kmip_item_child(const struct kmip_item *parent, uint32_t tag)
     return NULL;
 }
 
-static bool
-has_span(uint8_t type)
-{
-    switch (type) {
-    case KMIP_TYPE_BIG_INTEGER:
-    case KMIP_TYPE_TEXT_STRING:
-    case KMIP_TYPE_BYTE_STRING:
-    case KMIP_TYPE_IDENTIFIER:
-    case KMIP_TYPE_REFERENCE:
-    case KMIP_TYPE_NAME_REFERENCE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 struct kmip_item *
 kmip_item_copy(struct ks_arena *arena, const struct kmip_item *from)
 {
@@ -56,12 +40,11 @@ kmip_item_copy(struct ks_arena *arena, const struct kmip_item *from)
     struct kmip_event e;
     kmip_item_reader_init(&r, from, NULL);
     kmip_item_writer_init(&w, arena, NULL);
+    w.copies = true;
     for (;;) {
         int rc = kmip_reader_next(&r.base, &e);
         if (rc == 0 && e.kind == KMIP_DONE)
             return w.root;
-        if (rc == 0 && e.kind == KMIP_LEAF && has_span(e.item.type))
-            rc = ks_arena_span(arena, e.item.s, &e.item.s);
         if (rc == 0 && e.kind == KMIP_BEGIN) {
             rc = kmip_writer_begin(&w.base, e.item.tag);
             if (rc == 0)
@@ -183,6 +166,7 @@ kmip_item_encode(const struct kmip_schema *schema, enum kmip_version version, co
     struct kmip_item_writer w;
     struct kmip_encoder e = {.w = &w.base, .version = version};
     kmip_item_writer_init(&w, arena, NULL);
+    w.copies = true; /* the names of custom attributes are put together while they are written */
     KS_TRY(kmip_encode_struct(&e, schema, schema->tag, from));
     *ret = w.root;
     return 0;

@@ -257,10 +257,30 @@ item_begin(struct kmip_writer *base, uint32_t tag)
     return 0;
 }
 
+static bool
+has_span(uint8_t type)
+{
+    switch (type) {
+    case KMIP_TYPE_BIG_INTEGER:
+    case KMIP_TYPE_TEXT_STRING:
+    case KMIP_TYPE_BYTE_STRING:
+    case KMIP_TYPE_IDENTIFIER:
+    case KMIP_TYPE_REFERENCE:
+    case KMIP_TYPE_NAME_REFERENCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int
 item_leaf(struct kmip_writer *base, const struct kmip_item *item)
 {
-    return add_item((struct kmip_item_writer *)base, item);
+    struct kmip_item_writer *w = (struct kmip_item_writer *)base;
+    struct kmip_item copy = *item;
+    if (w->copies && has_span(item->type) && ks_arena_span(w->arena, item->s, &copy.s) != 0)
+        return ks_fail(base->diag, KS_E_NOMEM, "the message needs more memory than it may have");
+    return add_item(w, &copy);
 }
 
 static int
@@ -275,6 +295,7 @@ kmip_item_writer_init(struct kmip_item_writer *w, struct ks_arena *arena, struct
 {
     w->base = (struct kmip_writer){item_begin, item_leaf, item_end, diag, 0};
     w->arena = arena;
+    w->copies = false;
     w->root = NULL;
     w->last[0] = NULL;
 }

@@ -160,10 +160,11 @@ void kmip_json_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struc
 void kmip_xml_writer_init(struct kmip_text_writer *w, struct ks_buf *out, struct ks_diag *diag);
 void kmip_outline_writer_init(struct kmip_text_writer *w, struct ks_buf *out, bool show_secrets, struct ks_diag *diag);
 
-/* Events into an item tree. */
+/* Events into an item tree. Its spans are those of the events; where these do not last, `copies` is to be set. */
 struct kmip_item_writer {
     struct kmip_writer base;
     struct ks_arena *arena;
+    bool copies;
     struct kmip_item *root;
     struct kmip_item *open[KMIP_DEPTH_MAX + 1];
     struct kmip_item *last[KMIP_DEPTH_MAX + 1];

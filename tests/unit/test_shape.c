@@ -441,6 +441,27 @@ the_outline_hides_secrets_alone(void **state)
     assert_string_equal(ks_buf_cstr(&out), "ServerHashedPassword: (secret, 3 bytes)\n");
 }
 
+/* A custom attribute's name in 1.x is put together; as an item it lasts as long as the arena. */
+static void
+names_of_custom_attributes_last_in_items(void **state)
+{
+    (void)state;
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 20);
+    struct kmip_item *material = kmip_item_new(&arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+    struct kmip_item *value = kmip_item_new(&arena, KMIP_TAG_ATTRIBUTE_VALUE, KMIP_TYPE_TEXT_STRING), *item;
+    struct kmip_key_value key_value = {.key_material = material, .attributes = {.present = true}};
+    struct kmip_attr *attr = kmip_attrs_add(&arena, &key_value.attributes, KMIP_TAG_ATTRIBUTE, value);
+    attr->vendor = KS_LIT("x");
+    attr->name = KS_LIT("purpose");
+    assert_int_equal(kmip_item_encode(&kmip_schema_key_value, KMIP_V1_4, &key_value, &arena, &item), 0);
+    /* Memory that was given back meanwhile is used by others. */
+    KS_CLEANUP(ks_buf_done) struct ks_buf other = KS_BUF(512);
+    for (size_t i = 0; i < 64; i++)
+        assert_int_equal(ks_buf_add_u8(&other, 'z'), 0);
+    const struct kmip_item *name = kmip_item_child(kmip_item_child(item, KMIP_TAG_ATTRIBUTE), KMIP_TAG_ATTRIBUTE_NAME);
+    assert_true(ks_span_is(name->s, "x-purpose"));
+}
+
 int
 main(void)
 {
@@ -453,6 +474,7 @@ main(void)
         cmocka_unit_test(the_other_batch_items_are_whole),
         cmocka_unit_test(a_fault_in_the_header_is_that_of_the_message),
         cmocka_unit_test(a_response_is_taken_leniently),
+        cmocka_unit_test(names_of_custom_attributes_last_in_items),
         cmocka_unit_test(the_outline_hides_secrets_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
