@@ -31,3 +31,23 @@ int ks_kdf_hkdf(uint32_t hash, struct ks_span key, struct ks_span salt, struct k
 /* PBKDF2 (RFC 8018); iterations at least 1. The caller bounds them: the time grows with iterations times len. */
 int ks_kdf_pbkdf2(uint32_t hash, struct ks_span passphrase, struct ks_span salt, uint32_t iterations, uint8_t *ret,
                   size_t len, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * SP 800-108 in any of its modes over fixed input that the caller made (usually label || 0x00 || context; nothing is
+ * appended to it), the counter of 32 bits in front of it:
+ *   counter          K(i) = PRF(key, [i] || fixed)
+ *   feedback         K(i) = PRF(key, K(i-1) || [i] || fixed), K(0) = iv
+ *   double pipeline  K(i) = PRF(key, A(i) || [i] || fixed), A(0) = fixed, A(i) = PRF(key, A(i-1))
+ * The PRF is HMAC with the hash, or CMAC with AES where hash is 0. iv: feedback alone, may be empty there.
+ * KS_E_INVALID: an empty key, one that AES does not have, an iv where none is taken.
+ */
+enum ks_kdf108 { KS_KDF108_COUNTER, KS_KDF108_FEEDBACK, KS_KDF108_DOUBLE_PIPELINE };
+int ks_kdf_108(enum ks_kdf108 mode, uint32_t hash, struct ks_span key, struct ks_span iv, struct ks_span fixed,
+               uint8_t *ret, size_t len, struct ks_diag *diag) KS_MUST_CHECK;
+
+/*
+ * The signing key of AWS Signature Version 4, 32 bytes: HMAC-SHA256 over date (YYYYMMDD), region, service and
+ * "aws4_request", one keyed with the other, the first with "AWS4" and the secret access key.
+ */
+int ks_kdf_aws4(struct ks_span secret, struct ks_span date, struct ks_span region, struct ks_span service,
+                uint8_t ret[32], struct ks_diag *diag) KS_MUST_CHECK;

@@ -221,8 +221,8 @@ attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret)
     return false;
 }
 
-int
-attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
+static int
+link_item(struct ctx *ctx, uint32_t type, struct ks_span uid, struct kmip_item **ret)
 {
     struct kmip_item *link = kmip_item_new(ctx->arena, KMIP_TAG_LINK, KMIP_TYPE_STRUCTURE);
     struct kmip_item *kind = kmip_item_new(ctx->arena, KMIP_TAG_LINK_TYPE, KMIP_TYPE_ENUMERATION);
@@ -233,12 +233,44 @@ attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
     KS_TRY(ks_arena_span(ctx->arena, uid, &to->s));
     kmip_item_append(link, kind);
     kmip_item_append(link, to);
+    *ret = link;
+    return 0;
+}
+
+int
+attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
+{
+    struct kmip_item *link;
+    KS_TRY(link_item(ctx, type, uid, &link));
     for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
         if (a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type) {
             a->value = link;
             return 0;
         }
     return attr_put(ctx, draft, KMIP_TAG_LINK, link);
+}
+
+int
+attr_link_add(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
+{
+    struct kmip_item *link;
+    struct kmip_attr *last = NULL;
+    size_t n = 0;
+    KS_TRY(link_item(ctx, type, uid, &link));
+    for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
+        n += a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type;
+    if (n < ATTR_LINKS_MOST)
+        return attr_put(ctx, draft, KMIP_TAG_LINK, link);
+    for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
+        if (a->tag != KMIP_TAG_LINK || a->value == NULL || link_type(a->value) != type)
+            continue;
+        if (last != NULL)
+            last->value = a->value;
+        last = a;
+    }
+    if (last != NULL)
+        last->value = link;
+    return 0;
 }
 
 int

@@ -68,6 +68,9 @@ int attr_delete(struct ctx *ctx, const struct object *object, struct rev *draft,
 int attr_put(struct ctx *ctx, struct rev *draft, uint32_t tag, struct kmip_item *value) KS_MUST_CHECK;
 /* A Link of the type to the object; one of that type that is there is replaced. */
 int attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid) KS_MUST_CHECK;
+/* A Link of the type beside those that are there. An object keeps ATTR_LINKS_MOST of a type: the oldest makes way. */
+enum { ATTR_LINKS_MOST = 256 };
+int attr_link_add(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid) KS_MUST_CHECK;
 /* Where the (first) Link of that type leads, borrowed from the rev; false: there is none. */
 bool attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret);
 /* The Digest of key material in its format. */

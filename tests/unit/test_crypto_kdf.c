@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 
+#include "crypto/agree.h"
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
@@ -32,7 +33,75 @@ published_derivations(void **state)
           ks_kdf_pbkdf2(KMIP_HASHING_ALGORITHM_##hash, KS_LIT(passphrase), KS_LIT(salt), iterations, out, len, NULL));
 #define KDF_SCRYPT(passphrase, salt, n, r, p, expected)                                                                \
     CHECK(expected, ks_kdf_scrypt(KS_LIT(passphrase), KS_LIT(salt), n, r, p, 32 * MIB, out, len, NULL));
+#define KDF_108(mode, hash, key, iv, fixed, expected)                                                                  \
+    CHECK(expected,                                                                                                    \
+          ks_kdf_108(KS_KDF108_##mode, hash, hex(&arena, key), hex(&arena, iv), hex(&arena, fixed), out, len, NULL));
+#define KDF_AWS4(secret, date, region, service, expected)                                                              \
+    CHECK(expected, ks_kdf_aws4(KS_LIT(secret), KS_LIT(date), KS_LIT(region), KS_LIT(service), out, NULL));
 #include "tests/vectors/kdf.def"
+}
+
+static void
+published_agreements(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t curve;
+        const char *own, *peer, *secret;
+    } rows[] = {
+#define AGREE(curve, own, peer, secret) {KMIP_RECOMMENDED_CURVE_##curve, own, peer, secret},
+#include "tests/vectors/agree.def"
+    };
+    TEST_ARENA(arena);
+    KS_PKEY *first = NULL;
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        const struct ks_ec_parts own = {.curve = rows[i].curve, .d = hex(&arena, rows[i].own)};
+        const struct ks_ec_parts peer = {.curve = rows[i].curve, .q = hex(&arena, rows[i].peer)};
+        KS_PKEY *a = NULL, *b = NULL;
+        KS_CLEANUP(ks_buf_done) struct ks_buf secret = KS_BUF(128);
+        assert_int_equal(ks_pkey_from_ec(&own, &a, NULL), 0);
+        assert_int_equal(ks_pkey_from_ec(&peer, &b, NULL), 0);
+        assert_int_equal(ks_agree(a, b, &secret, NULL), 0);
+        assert_hex(secret.data, secret.len, rows[i].secret);
+        /* A public key agrees on nothing, nor do keys on two curves. */
+        assert_int_equal(ks_agree(b, b, &secret, NULL), KS_E_INVALID);
+        if (first == NULL) {
+            first = a;
+            a = NULL;
+        } else {
+            assert_int_equal(ks_agree(first, b, &secret, NULL), KS_E_INVALID);
+        }
+    }
+}
+
+/* A public key of X25519 that makes the secret zeros for everybody (RFC 7748, 6.1). */
+static void
+a_secret_of_zeros_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[32] = {0}, d[32] = {8};
+    const struct ks_ec_parts own = {.curve = KMIP_RECOMMENDED_CURVE_CURVE25519, .d = KS_SPAN(d, 32)};
+    const struct ks_ec_parts peer = {.curve = KMIP_RECOMMENDED_CURVE_CURVE25519, .q = KS_SPAN(zeros, 32)};
+    KS_PKEY *a = NULL, *b = NULL;
+    KS_CLEANUP(ks_buf_done) struct ks_buf secret = KS_BUF(128);
+    assert_int_equal(ks_pkey_from_ec(&own, &a, NULL), 0);
+    assert_int_equal(ks_pkey_from_ec(&peer, &b, NULL), 0);
+    assert_int_equal(ks_agree(a, b, &secret, NULL), KS_E_INVALID);
+    assert_int_equal(secret.len, 0);
+}
+
+static void
+sp_800_108_has_limits(void **state)
+{
+    (void)state;
+    uint8_t out[32];
+    const struct ks_span key = KS_LIT("0123456789abcdef");
+    assert_int_equal(ks_kdf_108(KS_KDF108_COUNTER, SHA256, KS_SPAN_NONE, KS_SPAN_NONE, key, out, 32, NULL),
+                     KS_E_INVALID);
+    assert_int_equal(ks_kdf_108(KS_KDF108_COUNTER, SHA256, key, KS_SPAN_NONE, key, out, 0, NULL), KS_E_INVALID);
+    assert_int_equal(ks_kdf_108(KS_KDF108_COUNTER, SHA256, key, key, key, out, 32, NULL), KS_E_INVALID);
+    assert_int_equal(ks_kdf_108(KS_KDF108_COUNTER, 0, KS_LIT("short"), KS_SPAN_NONE, key, out, 32, NULL), KS_E_INVALID);
+    assert_int_equal(ks_kdf_108(KS_KDF108_COUNTER, 0xffff, key, KS_SPAN_NONE, key, out, 32, NULL), KS_E_UNSUPPORTED);
 }
 
 /* The subkey function is the counter KDF over label || 00 || context || [L]: made here by hand with HMAC. */
@@ -118,9 +187,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_derivations),
-        cmocka_unit_test(a_subkey_is_sp_800_108),
-        cmocka_unit_test(wrong_parameters_are_refused),
+        cmocka_unit_test(published_derivations),        cmocka_unit_test(published_agreements),
+        cmocka_unit_test(a_secret_of_zeros_is_refused), cmocka_unit_test(sp_800_108_has_limits),
+        cmocka_unit_test(a_subkey_is_sp_800_108),       cmocka_unit_test(wrong_parameters_are_refused),
         cmocka_unit_test(scrypt_as_the_server_uses_it),
     };
     return cmocka_run_group_tests_name("crypto/kdf", tests, NULL, done);
