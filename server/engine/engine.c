@@ -240,21 +240,66 @@ engine_item_is_slow(const struct kmip_request_batch_item *item)
     return slow_bits(item) >= 0;
 }
 
+static void
+prepare_key(uint32_t bits, struct engine_prepared *prepared)
+{
+    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, .bits = bits};
+    struct ks_pkey *key;
+    if (prepared->n < PREPARED_MOST && ks_keygen_pair(&params, &key, NULL) == 0)
+        prepared->v[prepared->n++] = (struct prepared_key){bits, key};
+}
+
 /* A key for the item if it wants one that takes long; the handler compares before it takes it. */
 static void
 prepare_item(const struct kmip_request_batch_item *item, struct engine_prepared *prepared)
 {
     const int64_t bits = slow_bits(item);
-    if (bits < 0 || prepared->n >= PREPARED_MOST)
+    if (bits >= 0)
+        prepare_key((uint32_t)bits, prepared);
+}
+
+/* The pair that an item is to replace: how long its RSA keys are; 0: it names none. */
+static uint32_t
+replaced_bits(struct engine *engine, const struct kmip_request_batch_item *item)
+{
+    if (item->operation != KMIP_OPERATION_RE_KEY_KEY_PAIR || item->payload == NULL)
+        return 0;
+    const struct kmip_re_key_key_pair_request *r = item->payload;
+    const struct object *object = r->private_key_unique_identifier.type == KMIP_TYPE_TEXT_STRING
+                                      ? objects_find(&engine->objects, r->private_key_unique_identifier.text)
+                                      : NULL;
+    if (object == NULL || object->rev == NULL ||
+        core_get(&object->rev->core, CORE_ALGORITHM) != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+        return 0;
+    return (uint32_t)core_get(&object->rev->core, CORE_LENGTH);
+}
+
+void
+engine_wanted(struct engine *engine, struct ks_span request, struct engine_wanted *ret)
+{
+    static const uint8_t operation[] = {0x42, 0x00, 0x5C, 0x05, 0, 0, 0, 4, 0, 0, 0, KMIP_OPERATION_RE_KEY_KEY_PAIR};
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(16 << 20);
+    struct kmip_request_message *message = NULL;
+    ret->n = 0;
+    if (request.len == 0 || memmem(request.data, request.len, operation, sizeof(operation)) == NULL ||
+        can_wait(request) || kmip_request_decode(request, &kmip_limits_default, &arena, &message, NULL) != 0)
         return;
-    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, .bits = (uint32_t)bits};
-    struct ks_pkey *key;
-    if (ks_keygen_pair(&params, &key, NULL) == 0)
-        prepared->v[prepared->n++] = (struct prepared_key){(uint32_t)bits, key};
+    for (size_t i = 0; i < message->n_batch_item && ret->n < ENGINE_WANTED_MOST; i++) {
+        const uint32_t bits = replaced_bits(engine, message->batch_item[i]);
+        if (bits != 0)
+            ret->bits[ret->n++] = bits;
+    }
 }
 
 struct engine_prepared *
 engine_prepare(struct ks_span request)
+{
+    const struct engine_wanted none = {.n = 0};
+    return engine_prepare_wanted(request, &none);
+}
+
+struct engine_prepared *
+engine_prepare_wanted(struct ks_span request, const struct engine_wanted *wanted)
 {
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(16 << 20);
     struct kmip_request_message *message = NULL;
@@ -263,6 +308,8 @@ engine_prepare(struct ks_span request)
     struct engine_prepared *prepared = calloc(1, sizeof(*prepared));
     for (size_t i = 0; prepared != NULL && i < message->n_batch_item; i++)
         prepare_item(message->batch_item[i], prepared);
+    for (size_t i = 0; prepared != NULL && i < wanted->n; i++)
+        prepare_key(wanted->bits[i], prepared);
     if (prepared != NULL && prepared->n == 0) {
         free(prepared);
         return NULL;

@@ -101,6 +101,17 @@ void engine_committed(struct engine *engine, const struct engine_reply *reply);
 struct engine_prepared;
 bool engine_is_slow(struct ks_span request);
 struct engine_prepared *engine_prepare(struct ks_span request); /* NULL: nothing could be prepared; handle it anyway */
+/*
+ * Re-key Key Pair names a pair, and only the engine knows how long its keys are: engine_wanted looks, in the engine's
+ * thread, and engine_prepare_wanted makes such keys beside those that the request itself describes.
+ */
+enum { ENGINE_WANTED_MOST = 16 };
+struct engine_wanted {
+    size_t n;
+    uint32_t bits[ENGINE_WANTED_MOST]; /* of RSA keys */
+};
+void engine_wanted(struct engine *engine, struct ks_span request, struct engine_wanted *ret);
+struct engine_prepared *engine_prepare_wanted(struct ks_span request, const struct engine_wanted *wanted);
 void engine_prepared_free(struct engine_prepared *prepared);
 void engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
                             struct engine_prepared *prepared, struct engine_reply *reply);

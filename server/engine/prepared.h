@@ -4,7 +4,7 @@
 #include "crypto/keyformat.h"
 #include "server/engine/engine.h"
 
-enum { PREPARED_MOST = 16 };
+enum { PREPARED_MOST = ENGINE_WANTED_MOST };
 
 struct prepared_key {
     uint32_t bits;       /* as asked for; 0: the default */

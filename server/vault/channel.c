@@ -84,7 +84,8 @@ open_peer(struct channel *c, const struct frame *frame)
 /* Requests */
 
 static int
-hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request)
+hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request,
+             const struct engine_wanted *wanted)
 {
     struct prepare_task *task = calloc(1, sizeof(*task));
     struct task_owner *owner = calloc(1, sizeof(*owner));
@@ -99,6 +100,7 @@ hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_spa
         free(owner);
         return KS_E_NOMEM;
     }
+    task->wanted = *wanted;
     *owner = (struct task_owner){c, p, sequence, task->request.cap};
     task->owner = owner;
     c->bytes += owner->bytes;
@@ -152,8 +154,11 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
         c->bytes += w->bytes;
         return rc;
     }
-    if (c->vault->state == VAULT_OPEN && engine_is_slow(body))
-        return hand_to_pool(c, p, sequence, body);
+    struct engine_wanted wanted = {.n = 0};
+    if (c->vault->state == VAULT_OPEN)
+        engine_wanted(c->vault->engine, body, &wanted);
+    if (c->vault->state == VAULT_OPEN && (wanted.n != 0 || engine_is_slow(body)))
+        return hand_to_pool(c, p, sequence, body, &wanted);
     return handle(c, p, sequence, body, NULL, NULL);
 }
 

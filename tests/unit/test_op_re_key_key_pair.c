@@ -1,6 +1,8 @@
 /* Re-key Key Pair: names, links and dates of both halves; what is no pair; Offset. */
 #include "engine_talk.h"
 
+#include "server/engine/prepared.h"
+
 static const char *
 linked(struct talk *t, const char *id, uint32_t type)
 {
@@ -132,6 +134,45 @@ what_is_no_pair_is_refused(void **unused)
     talk_close(&t);
 }
 
+/* RSA keys are made beside the engine's thread, for which the engine says how long they are. */
+static void
+rsa_keys_are_made_beforehand(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct engine_wanted wanted;
+    struct kmip_create_key_pair_request make = {.common_attributes = {.present = true}};
+    talk_open(&t);
+    put_number(&t, &make.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA);
+    put_number(&t, &make.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 2048);
+    const struct kmip_create_key_pair_response *made = talk_do(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &make);
+    struct kmip_re_key_key_pair_request r = {.private_key_unique_identifier = made->private_key_unique_identifier};
+    struct kmip_protocol_version version = {.protocol_version_major = 2, .protocol_version_minor = 1};
+    struct kmip_request_header header = {.protocol_version = &version, .batch_count = 1};
+    struct kmip_request_batch_item item = {.operation = KMIP_OPERATION_RE_KEY_KEY_PAIR, .payload = &r};
+    struct kmip_request_batch_item *items[] = {&item};
+    const struct kmip_request_message message = {.request_header = &header, .batch_item = items, .n_batch_item = 1};
+    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(65536);
+    assert_int_equal(kmip_request_encode(&message, &request, NULL), 0);
+    assert_false(engine_is_slow(ks_buf_span(&request)));
+    engine_wanted(t.rig.engine, ks_buf_span(&request), &wanted);
+    assert_int_equal(wanted.n, 1);
+    assert_int_equal(wanted.bits[0], 2048);
+    struct engine_prepared *prepared = engine_prepare_wanted(ks_buf_span(&request), &wanted);
+    assert_non_null(prepared);
+    engine_handle_prepared(t.rig.engine, t.who, ks_buf_span(&request), prepared, &t.rig.reply);
+    assert_int_equal(prepared->n, 1);
+    assert_null(prepared->v[0].key); /* taken */
+    engine_prepared_free(prepared);
+    /* Of elliptic curves, and of what is not there, nothing has to be made. */
+    r.private_key_unique_identifier = uid(make_pair(&t).private);
+    ks_buf_reset(&request);
+    assert_int_equal(kmip_request_encode(&message, &request, NULL), 0);
+    engine_wanted(t.rig.engine, ks_buf_span(&request), &wanted);
+    assert_int_equal(wanted.n, 0);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -139,6 +180,7 @@ main(void)
         cmocka_unit_test(both_halves_are_replaced),
         cmocka_unit_test(an_offset_moves_the_dates),
         cmocka_unit_test(what_is_no_pair_is_refused),
+        cmocka_unit_test(rsa_keys_are_made_beforehand),
     };
     return cmocka_run_group_tests_name("engine: Re-key Key Pair", tests, NULL, NULL);
 }
