@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/output.h"
+#include "crypto/hash.h"
 
 int
 key_find(struct cli *cli, size_t i, char ret_uid[KS_UID_SIZE])
@@ -129,4 +130,46 @@ key_confirm(struct cli *cli, const struct key_ref *ref, const char *before, cons
     KS_CLEANUP(ks_buf_done) struct ks_buf question = KS_BUF(1 << 20);
     (void)ks_buf_addf(&question, "%s %s%s", before, (const char *)ref->text.data, after);
     return ks_buf_cstr(&question) != NULL ? cli_confirm(cli, (const char *)question.data) : question.err;
+}
+
+int
+key_signature(struct cli *cli, const char *uid, struct ks_crypto_params *ret)
+{
+    uint32_t algorithm;
+    KS_TRY(key_algorithm(cli, uid, &algorithm));
+    /* Edwards curves leave nothing to choose. */
+    const bool edwards =
+        algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
+    if (cli_flag(cli, "pss") && algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+        return cli_fail(cli, KS_E_INVALID, "--pss is for RSA keys");
+    if (edwards && cli_value(cli, "hash") != NULL)
+        return cli_fail(cli, KS_E_INVALID, "--hash is not for keys of this kind: they have a hash of their own");
+    if (edwards)
+        return 0;
+    KS_TRY(key_word(cli, "hash", WORDS_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256, &ret->hashing_algorithm));
+    ret->cryptographic_algorithm = algorithm;
+    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+        ret->padding_method = cli_flag(cli, "pss") ? KMIP_PADDING_METHOD_PSS : KMIP_PADDING_METHOD_PKCS1_V1_5;
+    if (ret->padding_method == KMIP_PADDING_METHOD_PSS) {
+        ret->mask_generator = KMIP_MASK_GENERATOR_MGF1;
+        ret->mask_generator_hashing_algorithm = ret->hashing_algorithm;
+    }
+    return 0;
+}
+
+int
+key_mac_params(struct cli *cli, const char *uid, struct ks_crypto_params *ret)
+{
+    uint32_t hash;
+    if (cli_flag(cli, "cmac")) {
+        if (cli_value(cli, "hash") != NULL)
+            return cli_fail(cli, KS_E_INVALID, "--hash is for HMAC; CMAC has none");
+        ret->block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CMAC;
+        return key_algorithm(cli, uid, &ret->cryptographic_algorithm);
+    }
+    KS_TRY(key_word(cli, "hash", WORDS_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256, &hash));
+    ret->cryptographic_algorithm = ks_hmac_of_hash(hash);
+    if (ret->cryptographic_algorithm == 0)
+        return cli_fail(cli, KS_E_UNSUPPORTED, "KMIP has no HMAC with that hash");
+    return 0;
 }

@@ -32,6 +32,10 @@ int key_mask(struct cli *cli, const char *option, uint32_t fallback, uint32_t *r
 /* The Cryptographic Algorithm of an object: not every server finds it out by itself. 0: not said. */
 int key_algorithm(struct cli *cli, const char *uid, uint32_t *ret) KS_MUST_CHECK;
 
+/* How to sign with a key, or make its MAC, by --hash, --pss and --cmac. */
+int key_signature(struct cli *cli, const char *uid, struct ks_crypto_params *ret) KS_MUST_CHECK;
+int key_mac_params(struct cli *cli, const char *uid, struct ks_crypto_params *ret) KS_MUST_CHECK;
+
 /* "Created invoices (0193...)", or {"identifier": ..., "name": ...}; name NULL: it has none. */
 void key_text(struct ks_buf *ret, const char *uid, const char *name);
 int key_report(struct cli *cli, const char *done, const char *uid, const char *name) KS_MUST_CHECK;

@@ -15,6 +15,8 @@ const struct command command_table[] = {
     {"Server", "unseal", "give the server the passphrase of its store", cli_main, NULL, {0}},
     {"Keys", "key", "create, use, rotate, revoke and destroy keys", cli_main, NULL, {0}},
     {"Keys", "cert", "issue, renew and validate certificates", cli_main, NULL, {0}},
+    {"Keys", "hash", "have the server hash a file", cli_main, NULL, {0}},
+    {"Keys", "random", "get random bytes from the server", cli_main, NULL, {0}},
     {"Keys", "request", "what the server was asked to do later", cli_main, NULL, {0}},
     {"Clients", "client", "let machines and people in, and out", cli_main, NULL, {0}},
     {"Audit",

@@ -53,6 +53,9 @@ int client_new_attributes(struct client_call *call, const struct ks_new_object *
                           struct kmip_attrs *ret) KS_MUST_CHECK;
 int client_new_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_SIZE]) KS_MUST_CHECK;
 
+/* Cryptographic Parameters as a payload has them (cipher.c). */
+struct kmip_cryptographic_parameters client_crypto_params(const struct ks_crypto_params *from);
+
 /* Reports an operation's refusal. */
 int client_refuse(struct client_call *call, const struct client_op *op, const char *verb, const char *object);
 

@@ -1,8 +1,8 @@
 /* Encrypt and Decrypt. */
 #include "client/call.h"
 
-static struct kmip_cryptographic_parameters
-parameters(const struct ks_crypto_params *from)
+struct kmip_cryptographic_parameters
+client_crypto_params(const struct ks_crypto_params *from)
 {
     return (struct kmip_cryptographic_parameters){
         .has_block_cipher_mode = from->block_cipher_mode != 0,
@@ -90,7 +90,7 @@ ks_client_encrypt(struct ks_client *client, const struct ks_call *options, const
         .authenticated_encryption_additional_data = client_span(params->aad),
     };
     if (params->crypto != NULL) {
-        crypto = parameters(params->crypto);
+        crypto = client_crypto_params(params->crypto);
         request.cryptographic_parameters = &crypto;
     }
     struct client_op op = {.operation = KMIP_OPERATION_ENCRYPT, .request = &request, .once = is_streaming(params)};
@@ -129,7 +129,7 @@ ks_client_decrypt(struct ks_client *client, const struct ks_call *options, const
         .authenticated_encryption_tag = client_span(params->tag),
     };
     if (params->crypto != NULL) {
-        crypto = parameters(params->crypto);
+        crypto = client_crypto_params(params->crypto);
         request.cryptographic_parameters = &crypto;
     }
     struct client_op op = {.operation = KMIP_OPERATION_DECRYPT, .request = &request, .once = is_streaming(params)};

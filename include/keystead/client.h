@@ -555,6 +555,51 @@ KS_API_MUST_CHECK int ks_client_decrypt(struct ks_client *client, const struct k
                                         struct ks_error *error);
 KS_API void ks_cipher_result_free(struct ks_cipher_result *result); /* wipes; accepts NULL */
 
+/*
+ * Sign, Signature Verify, MAC, MAC Verify, Hash (1.4: 4.31 to 4.36; 2.1: 6.1.55, 6.1.56, 6.1.34, 6.1.35, 6.1.24). Need
+ * 1.2; in parts 1.3; digested 1.4. In parts: `init` with the first, the correlation that its answer has with all
+ * others, `final` with the last. Parts are sent once: whether one whose answer was lost has arrived, nobody knows.
+ */
+struct ks_crypto {
+    const char *uid;                       /* of the key; Hash: none */
+    const struct ks_crypto_params *crypto; /* NULL: those of the key */
+    struct ks_bytes data;
+    struct ks_bytes digested; /* Sign, Signature Verify: the digest, in place of data */
+    struct ks_bytes claim;    /* the verifying ones: signature or MAC; in parts with any of them */
+    struct ks_bytes correlation;
+    bool init, final;
+};
+struct ks_crypto_result {
+    struct ks_bytes data; /* signature, MAC, digest; Signature Verify: what the signature gave back, if anything */
+    struct ks_bytes correlation;
+    uint32_t validity; /* KMIP Validity Indicator, of the verifying ones; 0: not said yet */
+};
+KS_API_MUST_CHECK int ks_client_sign(struct ks_client *client, const struct ks_call *call,
+                                     const struct ks_crypto *params, struct ks_crypto_result **ret,
+                                     struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_signature_verify(struct ks_client *client, const struct ks_call *call,
+                                                 const struct ks_crypto *params, struct ks_crypto_result **ret,
+                                                 struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_mac(struct ks_client *client, const struct ks_call *call,
+                                    const struct ks_crypto *params, struct ks_crypto_result **ret,
+                                    struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_mac_verify(struct ks_client *client, const struct ks_call *call,
+                                           const struct ks_crypto *params, struct ks_crypto_result **ret,
+                                           struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_hash(struct ks_client *client, const struct ks_call *call,
+                                     const struct ks_crypto *params, struct ks_crypto_result **ret,
+                                     struct ks_error *error);
+KS_API void ks_crypto_result_free(struct ks_crypto_result *result); /* wipes; accepts NULL */
+
+/*
+ * RNG Retrieve (1.4: 4.34; 2.1: 6.1.49): len random bytes of the server's, in as many requests as it takes. Nothing is
+ * written to ret unless all came. RNG Seed (6.1.50): ret_taken (may be NULL): how many bytes the server says it took.
+ */
+KS_API_MUST_CHECK int ks_client_rng_retrieve(struct ks_client *client, const struct ks_call *call, void *ret,
+                                             size_t len, struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_rng_seed(struct ks_client *client, const struct ks_call *call, struct ks_bytes seed,
+                                         size_t *ret_taken, struct ks_error *error);
+
 /* ---- The server ------------------------------------------------------------------------------------------------ */
 
 struct ks_version {

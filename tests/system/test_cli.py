@@ -658,11 +658,11 @@ def commands():
             found = re.match(r"  (%s [a-z ]+?)  " % group, line)
             if found:
                 names.append(found.group(1).split())
-    return names + [["status"], ["unseal"], ["completion"]]
+    return names + [["status"], ["unseal"], ["hash"], ["random"], ["completion"]]
 
 
 def test_help():
-    assert len(commands()) == 28
+    assert len(commands()) == 33
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
