@@ -5,7 +5,12 @@
 enum kind { KIND_ALGORITHM, KIND_CURVE, KIND_MODE, KIND_PADDING, KIND_HASH, KIND_SIGNATURE_HASH, KIND_DERIVATION };
 
 /* Bits by enum profile_use. */
-enum { NO = 0, OLD = 1 << PROFILE_PROCESS, ALL = 1 << PROFILE_MAKE | 1 << PROFILE_PROTECT | 1 << PROFILE_PROCESS };
+enum {
+    NO = 0,
+    OLD = 1 << PROFILE_PROCESS,
+    GIVE = OLD | 1 << PROFILE_MAKE,
+    ALL = GIVE | 1 << PROFILE_PROTECT,
+};
 
 static const char *const names[PROFILE_COUNT] = {
 #define PROFILE(NAME, text) [PROFILE_##NAME] = text,

@@ -5,7 +5,12 @@
 static const uint32_t aes = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, tdes = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES,
                       rsa = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, ec = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
 
-enum { NO = 0, OLD = 1 << PROFILE_PROCESS, ALL = 1 << PROFILE_MAKE | 1 << PROFILE_PROTECT | 1 << PROFILE_PROCESS };
+enum {
+    NO = 0,
+    OLD = 1 << PROFILE_PROCESS,
+    GIVE = OLD | 1 << PROFILE_MAKE,
+    ALL = GIVE | 1 << PROFILE_PROTECT,
+};
 
 #define WHAT_ALGORITHM(V, B)                                                                                           \
     {                                                                                                                  \
@@ -86,7 +91,7 @@ what_the_standards_say(void **unused)
         {{.algorithm = aes, .bits = 256, .mode = KMIP_BLOCK_CIPHER_MODE_XTS}, PROFILE_PROTECT, true, false},
         {{.algorithm = aes, .bits = 512, .mode = KMIP_BLOCK_CIPHER_MODE_XTS}, PROFILE_PROTECT, true, true},
         {{.algorithm = aes, .bits = 256, .mode = KMIP_BLOCK_CIPHER_MODE_PCBC}, PROFILE_PROTECT, false, false},
-        {{.algorithm = tdes, .bits = 168}, PROFILE_MAKE, false, false},
+        {{.algorithm = tdes, .bits = 168}, PROFILE_MAKE, true, false},
         {{.algorithm = tdes, .bits = 168}, PROFILE_PROTECT, false, false},
         {{.algorithm = tdes, .bits = 168}, PROFILE_PROCESS, true, false},
         {{.algorithm = rsa, .bits = 1024}, PROFILE_MAKE, false, false},
@@ -181,7 +186,8 @@ keys_are_made_as_the_profile_allows(void **unused)
     (void)unused;
     struct talk t;
     talk_open(&t);
-    create(&t, tdes, 168, false);
+    create(&t, tdes, 168, true); /* for use elsewhere */
+    create(&t, KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20, 256, false);
     assert_non_null(strstr((const char *)t.response->batch_item[0]->result_message.data, "profile \"fips\""));
     create(&t, aes, 128, true);
     create_pair(&t, rsa, 1024, false);
@@ -195,6 +201,7 @@ keys_are_made_as_the_profile_allows(void **unused)
     talk_close(&t);
     talk_open_with(&t, &compat);
     create(&t, tdes, 168, true);
+    create(&t, KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20, 256, true);
     create_pair(&t, rsa, 1024, true);
     talk_close(&t);
 }
