@@ -17,6 +17,8 @@ import sys
 
 import pytest
 
+from instance import Instance
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = pathlib.Path(os.environ.get("KEYSTEAD_SHARED", ROOT.parent / "shared"))
 FAMILIES = ("SKLC", "SKFF", "OMOS", "AKLC", "TL", "SASED", "BL")
@@ -28,14 +30,22 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def results(instance, tmp_path_factory):
+def compat(tmp_path_factory):
+    """A server that makes what the cases want: 3DES keys, RSA of 1024 bits and their like."""
+    made = Instance(tmp_path_factory.mktemp("keystead") / "instance", "--profile", "compat").start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def results(compat, tmp_path_factory):
     """Every selected case, run once against one empty server."""
     out = tmp_path_factory.mktemp("conformance") / "results.json"
     command = [sys.executable, str(SHARED / "kmipconf"), "--host", "127.0.0.1",
-               "--port", str(instance.port),
-               "--ca", str(instance.dir / "ca.pem"),
-               "--cert", str(instance.dir / "admin.pem"),
-               "--key", str(instance.dir / "admin.key"),
+               "--port", str(compat.port),
+               "--ca", str(compat.dir / "ca.pem"),
+               "--cert", str(compat.dir / "admin.pem"),
+               "--key", str(compat.dir / "admin.key"),
                "--json", str(out), "--quiet"]
     for family in FAMILIES:
         command += ["--family", family]
