@@ -6,6 +6,9 @@
 
 #include "server/engine/ctx.h"
 
+/* The Application Namespace in which the server makes Application Data that a client leaves out. */
+extern const char attr_namespace[];
+
 enum { ATTR_MOST = 1024 /* instances in one object */ };
 
 /*

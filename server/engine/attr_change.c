@@ -1,5 +1,6 @@
 /* Attributes of new objects, and the changes that clients make: KMIP 1.4, 3 and 4.14 to 4.16; 2.1, 4 and 6.1.2, 6.1.3,
  * ... */
+#include "base/text.h"
 #include "server/engine/attr.h"
 
 #include "server/engine/search.h"
@@ -70,6 +71,34 @@ check_value(struct ctx *ctx, const struct kmip_attr *attr, const struct kmip_att
     return 0;
 }
 
+/* The one namespace in which the server makes Application Data where a client leaves it out (2.1: 4.4). */
+const char attr_namespace[] = "keystead";
+
+/* The attribute as it is to be kept: with the data that the server makes. The request's own is left as it was. */
+static int
+complete(struct ctx *ctx, const struct kmip_attr *attr, struct kmip_attr *ret)
+{
+    *ret = *attr;
+    if (attr->tag != KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION || attr->value == NULL ||
+        attr->value->type != KMIP_TYPE_STRUCTURE || kmip_item_child(attr->value, KMIP_TAG_APPLICATION_DATA) != NULL)
+        return 0;
+    const struct kmip_item *space = kmip_item_child(attr->value, KMIP_TAG_APPLICATION_NAMESPACE);
+    if (space == NULL || space->type != KMIP_TYPE_TEXT_STRING || !ks_span_is(space->s, attr_namespace))
+        return engine_fail(ctx, COND_NAMESPACE,
+                           "the server makes no Application Data for that Application Namespace; send it along");
+    uint8_t random[16];
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(64);
+    struct kmip_item *data = kmip_item_new(ctx->arena, KMIP_TAG_APPLICATION_DATA, KMIP_TYPE_TEXT_STRING);
+    ret->value = kmip_item_copy(ctx->arena, attr->value);
+    if (data == NULL || ret->value == NULL)
+        return KS_E_NOMEM;
+    KS_TRY(engine_random(ctx->engine, random, sizeof(random)));
+    KS_TRY(ks_hex_add(&text, random, sizeof(random)));
+    KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&text), &data->s));
+    kmip_item_append(ret->value, data);
+    return 0;
+}
+
 /* Else deleting and adding them anew would be the way around them. */
 static int
 check_unused(struct ctx *ctx, const struct core *core)
@@ -111,7 +140,7 @@ check_fact(struct ctx *ctx, const struct object *object, enum core_id id, int64_
         break;
     case CORE_PROCESS_START_DATE:
     case CORE_PROTECT_STOP_DATE:
-        fits = (pre || active) && (!core_has(core, id) || core->v[id] > ctx->now || pre);
+        fits = (pre || active) && (!core_has(core, id) || core->v[id] > ctx->now);
         break;
     case CORE_SENSITIVE:
         if (core_get(core, id) != 0 && value == 0)
@@ -203,6 +232,9 @@ take_new(struct ctx *ctx, const struct kmip_attr *attr, struct rev *draft)
     struct kmip_attr *made;
     KS_TRY(rule_for(ctx, draft, attr, CHANGE_NEW, &rule));
     KS_TRY(check_value(ctx, attr, rule));
+    struct kmip_attr whole;
+    KS_TRY(complete(ctx, attr, &whole));
+    attr = &whole;
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
     const enum core_id id = fact_of(attr->tag);
     if (id == CORE_COUNT)
@@ -343,6 +375,9 @@ attr_add(struct ctx *ctx, const struct object *object, struct rev *draft, const 
     const struct kmip_attr_rule *rule;
     KS_TRY(rule_for(ctx, draft, attr, CHANGE_ADD, &rule));
     KS_TRY(check_value(ctx, attr, rule));
+    struct kmip_attr whole;
+    KS_TRY(complete(ctx, attr, &whole));
+    attr = &whole;
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
     const enum core_id id = fact_of(attr->tag);
     if (id == CORE_COUNT)
@@ -407,6 +442,9 @@ modify(struct ctx *ctx, const struct object *object, struct rev *draft, const st
     const struct kmip_attr_rule *rule;
     KS_TRY(rule_for(ctx, draft, attr, kind, &rule));
     KS_TRY(check_value(ctx, attr, rule));
+    struct kmip_attr whole;
+    KS_TRY(complete(ctx, attr, &whole));
+    attr = &whole;
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
     const struct kmip_item *value = current != NULL ? current->value : NULL;
     const enum core_id id = fact_of(attr->tag);
@@ -459,6 +497,9 @@ attr_set(struct ctx *ctx, const struct object *object, struct rev *draft, const 
     struct kmip_attr *made;
     KS_TRY(rule_for(ctx, draft, attr, CHANGE_SET, &rule));
     KS_TRY(check_value(ctx, attr, rule));
+    struct kmip_attr whole;
+    KS_TRY(complete(ctx, attr, &whole));
+    attr = &whole;
     engine_attribute_named(ctx, attr->tag, attr->vendor, attr->name);
     /* Of a vendor attribute nothing says that it has several values: one is set, several are not. */
     size_t n = 0;

@@ -284,6 +284,12 @@ check_says_what_stands_against_it(void **unused)
     const struct kmip_response_batch_item *item = talk_ask(&t, KMIP_OPERATION_CHECK, &r);
     assert_int_equal(item->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
     assert_int_equal(item->result_reason, KMIP_RESULT_REASON_USAGE_LIMIT_EXCEEDED);
+    assert_null(item->payload);
+    t.version = KMIP_V1_4;
+    item = talk_ask(&t, KMIP_OPERATION_CHECK, &r);
+    t.version = KMIP_V2_1;
+    assert_int_equal(item->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    assert_int_equal(item->result_reason, KMIP_RESULT_REASON_PERMISSION_DENIED);
     const struct kmip_check_response *bad = item->payload;
     assert_non_null(bad);
     assert_int_equal(bad->unique_identifier.type, 0);

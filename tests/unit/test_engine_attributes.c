@@ -1,6 +1,8 @@
 /* Attributes: the rules of attrs.def walked one by one, instances and their indexes, and what the server sets. */
 #include "engine_talk.h"
 
+#include "kmip/schema.h"
+
 enum { MASK = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT };
 
 /* Adds a value that fits the rule, as far as one can be made up; false: not for this rule. */
@@ -363,6 +365,72 @@ an_object_has_so_many_attributes_and_no_more(void **unused)
     talk_close(&t);
 }
 
+/* What a client leaves out of its Application Specific Information the server makes, in the namespace that Query names.
+ */
+static void
+application_data_of_the_server(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    uint32_t function = KMIP_QUERY_FUNCTION_QUERY_APPLICATION_NAMESPACES;
+    const struct kmip_query_request query = {.query_function = &function, .n_query_function = 1};
+    const struct kmip_query_response *offered = talk_do(&t, KMIP_OPERATION_QUERY, &query);
+    assert_int_equal(offered->n_application_namespace, 1);
+    const char *ids[2];
+    struct ks_span made[2];
+    for (int i = 0; i < 2; i++) {
+        ids[i] = make_key(&t, NULL, MASK);
+        const struct kmip_application_specific_information information = {.application_namespace =
+                                                                              offered->application_namespace[0]};
+        struct kmip_item *item;
+        assert_int_equal(
+            kmip_item_encode(&kmip_schema_application_specific_information, KMIP_V2_1, &information, &t.arena, &item),
+            0);
+        struct kmip_add_attribute_request add = {.unique_identifier = uid(ids[i]), .new_attribute = {.present = true}};
+        kmip_attrs_add(&t.arena, &add.new_attribute, KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION, item);
+        talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+        const struct kmip_item *kept = attribute(&t, ids[i], KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION);
+        const struct kmip_item *data = kmip_item_child(kept, KMIP_TAG_APPLICATION_DATA);
+        assert_non_null(data);
+        assert_int_equal(data->s.len, 32);
+        made[i] = data->s;
+    }
+    assert_false(ks_span_equal(made[0], made[1]));
+    for (enum kmip_version v = KMIP_V1_0; v <= KMIP_V2_1; v++) {
+        const struct kmip_application_specific_information other = {.application_namespace = KS_LIT("another")};
+        struct kmip_item *item;
+        assert_int_equal(
+            kmip_item_encode(&kmip_schema_application_specific_information, KMIP_V2_1, &other, &t.arena, &item), 0);
+        struct kmip_add_attribute_request add = {.unique_identifier = uid(ids[0]), .new_attribute = {.present = true}};
+        kmip_attrs_add(&t.arena, &add.new_attribute, KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION, item);
+        t.version = v;
+        talk_refused(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add, KMIP_RESULT_REASON_APPLICATION_NAMESPACE_NOT_SUPPORTED);
+    }
+    talk_close(&t);
+}
+
+/* "As long as it has not been reached", also while nothing is active yet. */
+static void
+a_date_that_has_come_is_fixed(void **unused)
+{
+    (void)unused;
+    static const uint32_t tags[] = {KMIP_TAG_PROCESS_START_DATE, KMIP_TAG_PROTECT_STOP_DATE};
+    struct talk t;
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(tags); i++) {
+        const char *id = make_key(&t, NULL, MASK);
+        struct kmip_set_attribute_request set = {.unique_identifier = uid(id)}, later = set;
+        put_number(&t, &set.new_attribute, tags[i], t.rig.now_us / 1000000 + 10);
+        put_number(&t, &later.new_attribute, tags[i], t.rig.now_us / 1000000 + 20);
+        talk_do(&t, KMIP_OPERATION_SET_ATTRIBUTE, &set);
+        talk_do(&t, KMIP_OPERATION_SET_ATTRIBUTE, &later);
+        t.rig.now_us += 30000000;
+        talk_refused(&t, KMIP_OPERATION_SET_ATTRIBUTE, &later, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    }
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -377,6 +445,8 @@ main(void)
         cmocka_unit_test(numbers_are_adjusted),
         cmocka_unit_test(vendor_attributes),
         cmocka_unit_test(an_object_has_so_many_attributes_and_no_more),
+        cmocka_unit_test(application_data_of_the_server),
+        cmocka_unit_test(a_date_that_has_come_is_fixed),
     };
     return cmocka_run_group_tests_name("engine: attributes", tests, NULL, NULL);
 }

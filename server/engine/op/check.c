@@ -45,7 +45,8 @@ op_check(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(engine_use(ctx, object, &use));
     if (against(ctx, object, r, response) != 0) {
         engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER, KS_SPAN_NONE);
-        ctx->refusal = response;
+        /* 2.1 has it too, but its published cases (BL-M-2, BL-M-3) want the reason alone. */
+        ctx->refusal = ctx->version < KMIP_V2_0 ? response : NULL;
         return KS_E_KMIP;
     }
     response->unique_identifier = uid_of(object);

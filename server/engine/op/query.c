@@ -76,6 +76,18 @@ put_rngs(struct ctx *ctx, struct kmip_query_response *ret)
     return 0;
 }
 
+/* The one for which the server makes data; whatever a client brings its own data for is taken. */
+static int
+put_namespaces(struct ctx *ctx, struct kmip_query_response *ret)
+{
+    ret->application_namespace = CTX_NEW(ctx, struct ks_span);
+    if (ret->application_namespace == NULL)
+        return KS_E_NOMEM;
+    ret->application_namespace[0] = ks_span_str(attr_namespace);
+    ret->n_application_namespace = 1;
+    return 0;
+}
+
 static int
 put_profiles(struct ctx *ctx, struct kmip_query_response *ret)
 {
@@ -208,7 +220,7 @@ static const struct {
     {KMIP_QUERY_FUNCTION_QUERY_OPERATIONS, put_operations},
     {KMIP_QUERY_FUNCTION_QUERY_OBJECTS, put_objects},
     {KMIP_QUERY_FUNCTION_QUERY_SERVER_INFORMATION, put_server},
-    {KMIP_QUERY_FUNCTION_QUERY_APPLICATION_NAMESPACES, put_nothing}, /* none is reserved: all are taken */
+    {KMIP_QUERY_FUNCTION_QUERY_APPLICATION_NAMESPACES, put_namespaces},
     {KMIP_QUERY_FUNCTION_QUERY_EXTENSION_LIST, put_extension_list},
     {KMIP_QUERY_FUNCTION_QUERY_EXTENSION_MAP, put_extension_map},
     {KMIP_QUERY_FUNCTION_QUERY_ATTESTATION_TYPES, put_nothing},
