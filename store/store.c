@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "store/backend.h"
+#include "store/ahead.h"
 
 struct store {
     const struct store_ops *ops;
@@ -112,7 +112,7 @@ store_scan_tagged(struct store *store, enum store_table table, store_tagged_row_
                   struct ks_diag *diag)
 {
     KS_TRY(enter(store, diag));
-    return leave(store, store->ops->scan(store->backend, table, row, arg, diag));
+    return leave(store, ahead_scan(store->ops, store->backend, table, row, arg, diag));
 }
 
 int
