@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 # name, what is asked, connections, in flight, what the issue asked to reach (per second, on two cores with the load)
 ROWS = (
@@ -74,6 +75,14 @@ class Bench:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
             child.stdout.close()
+
+    def encode(self, operation, payload):
+        return self.command("ttlv", "--to", "ttlv", input=(HEADER % (operation, payload)).encode())
+
+    def several(self, name, operation, payloads):
+        path = self.root / ("%s.ttlv" % name)
+        path.write_bytes(b"".join(self.encode(operation, payload) for payload in payloads))
+        return path
 
     def message(self, operation, payload):
         path = self.root / ("%s.ttlv" % operation.lower())
@@ -161,6 +170,82 @@ class Bench:
             "" if row["goal"] is None else "%d%%" % (100 * row["keystead_per_s"] / row["goal"]))
 
 
+LOCATE_NAME = """<Attributes><Name><NameValue type="TextString" value="bench-%d"/>
+<NameType type="Enumeration" value="UninterpretedTextString"/></Name></Attributes>"""
+LOCATE_ATTRIBUTE = """<Attributes><Attribute><VendorIdentification type="TextString" value="x"/>
+<AttributeName type="TextString" value="serial"/><AttributeValue type="TextString" value="%d"/></Attribute></Attributes>"""
+ASKED = 512  # different objects that the load asks for
+
+
+class Many(Bench):
+    """An instance with many objects: bench-0 and so on, each with x-serial (bench/fill.c)."""
+
+    def __init__(self, options, count, settings=""):
+        super().__init__(options)
+        self.count = count
+        self.settings = settings
+
+    def prepare(self):
+        super().prepare()
+        config = self.dir / "keystead.conf"
+        text = config.read_text()
+        for line in filter(None, self.settings.split(";")):
+            section, key, value = line.split()
+            old = [row for row in text.splitlines() if row.strip().startswith(key + " ")]
+            text = text.replace(old[0], "    %s = %s" % (key, value)) if old else text.replace(
+                "%s {" % section, "%s {\n    %s = %s" % (section, key, value), 1)
+        config.write_text(text)
+        subprocess.run([str(self.build / "bench" / "bench_fill"), str(self.dir), str(self.count)], check=True)
+
+    def requests(self):
+        step = max(1, self.count // ASKED)
+        numbers = [number * step for number in range(min(ASKED, self.count))]
+        name = self.several("name", "Locate", [LOCATE_NAME % number for number in numbers])
+        attribute = self.several("attribute", "Locate", [LOCATE_ATTRIBUTE % number for number in numbers])
+        uids = [json.loads(self.command("key", "locate", "bench-%d" % number, "--json"))["identifiers"][0]
+                for number in numbers[:64]]
+        get = self.several("get", "Get", ['<UniqueIdentifier type="TextString" value="%s"/>' % uid for uid in uids])
+        return {"get": get, "locate by name": name, "locate by a vendor attribute": attribute}
+
+    def resident(self, pid):
+        """Of the largest process, which is the vault, in bytes."""
+        children = pathlib.Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()
+        lines = [line for child in children for line in pathlib.Path("/proc/%s/status" % child).read_text().splitlines()]
+        return max(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+    def measure(self):
+        self.prepare()
+        began = time.monotonic()
+        with self.process(self.keystead, "server", "--dir", self.dir, ready="ready") as pid:
+            figures = {"objects": self.count, "settings": self.settings, "start_s": time.monotonic() - began,
+                       "resident_at_start": self.resident(pid)}
+            files = self.requests()
+            for what in files:
+                runs = [self.load(self.port, pid, what, 64, 8, files) for _ in range(self.options.rounds)]
+                figures[what] = statistics.median(run["per_second"] for run in runs)
+            figures["resident"] = self.resident(pid)
+        return figures
+
+
+def million(options):
+    """Start, Get and Locate with few and with very many objects, in one run, and with memory for a part of them."""
+    results = []
+    for count, settings in ((10000, ""), (100000, 'store audit_sync "changes"'), (options.objects, ""),
+                            (options.objects, "limits object_memory_bytes 536870912")):
+        bench = Many(options, count, settings)
+        try:
+            results.append(bench.measure())
+        finally:
+            shutil.rmtree(bench.root, ignore_errors=True)
+        row = results[-1]
+        print("%(objects)8d objects  %(settings)-40s start %(start_s)5.1f s" % row, end="")
+        print("  resident %4d MiB at start, %4d after" % (row["resident_at_start"] >> 20, row["resident"] >> 20))
+        for what in ("get", "locate by name", "locate by a vendor attribute"):
+            print("    %-40s %9.0f a second  %5.2f of those with %d" % (
+                what, row[what], row[what] / results[0][what], results[0]["objects"]), flush=True)
+    return results
+
+
 def codec(build):
     """Nanoseconds and instructions to decode a message and encode it again."""
     program = str(pathlib.Path(build) / "bench" / "bench_codec")
@@ -188,6 +273,8 @@ def codec(build):
 
 def main():
     parser = argparse.ArgumentParser(prog="script/bench")
+    parser.add_argument("part", nargs="?", choices=("million",), help="many objects, instead of the usual rows")
+    parser.add_argument("--objects", type=int, default=1000000, help="of the part million (default 1000000)")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=3, help="of each run (default 3)")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for each row (default 5)")
@@ -198,6 +285,11 @@ def main():
 
     figures = {"machine": "%s, %d cores" % (platform.machine(), os.cpu_count()), "kernel": platform.release()}
     print("%(machine)s, kernel %(kernel)s; the load generator runs on the same cores" % figures)
+    if options.part == "million":
+        figures["million"] = million(options)
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps(figures, indent=1) + "\n")
+        return 0
     figures["codec"] = codec(options.build)
     print("\n%-44s %9s %9s %6s %8s %8s %8s %8s %8s" % (
         "medians of %d pairs" % options.rounds, "floor/s", "keystead/s", "ratio", "floor us", "ks us",

@@ -25,6 +25,8 @@ struct audit_log {
     struct audit_head head;  /* what is in the files */
     struct audit_chain next; /* with what is prepared */
     uint64_t segment;
+    bool lazy;     /* audit_log_lazy */
+    bool unsynced; /* lazy: bytes before len are not on stable storage */
 };
 
 void
@@ -135,10 +137,26 @@ put(struct audit_log *log, struct ks_span lines, struct ks_diag *diag)
             return fail_write(log, n < 0 ? errno : ENOSPC, "write", diag);
         done += (size_t)n;
     }
-    if (fdatasync(log->fd) != 0)
+    if (!log->lazy && fdatasync(log->fd) != 0)
         return fail_write(log, errno, "sync", diag);
     log->dirty = false;
+    log->unsynced = log->lazy;
     log->len += lines.len;
+    return 0;
+}
+
+void
+audit_log_lazy(struct audit_log *log, bool lazy)
+{
+    log->lazy = lazy;
+}
+
+int
+audit_log_sync(struct audit_log *log, struct ks_diag *diag)
+{
+    if (log->unsynced && fdatasync(log->fd) != 0)
+        return fail_write(log, errno, "sync", diag);
+    log->unsynced = false;
     return 0;
 }
 
@@ -147,6 +165,8 @@ audit_log_write(struct audit_log *log, struct ks_span lines, struct ks_diag *dia
 {
     int rc = 0;
     if (log->len >= log->segment)
+        rc = audit_log_sync(log, diag);
+    if (rc == 0 && log->len >= log->segment)
         rc = next_file(log, diag);
     if (rc == 0)
         rc = put(log, lines, diag);

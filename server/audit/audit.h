@@ -62,6 +62,13 @@ int audit_log_prepare(struct audit_log *log, const struct ks_span *fragments, si
 int audit_log_write(struct audit_log *log, struct ks_span lines, struct ks_diag *diag) KS_MUST_CHECK;
 void audit_log_abandon(struct audit_log *log);
 
+/*
+ * Lazy: audit_log_write leaves syncing to audit_log_sync, which does nothing where nothing waits for it. A file is
+ * synced before the next one begins.
+ */
+void audit_log_lazy(struct audit_log *log, bool lazy);
+int audit_log_sync(struct audit_log *log, struct ks_diag *diag) KS_MUST_CHECK;
+
 /* Appends and syncs those of the lines that the files lack; the rest must be in the files. As audit_log_open does. */
 int audit_log_replay(struct audit_log *log, struct ks_span tail, struct ks_diag *diag) KS_MUST_CHECK;
 

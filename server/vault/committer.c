@@ -140,6 +140,12 @@ commit_group(struct committer *c, const struct commit_job *first)
     KS_TRY(audit_log_prepare(c->audit, c->records, g.n_records, number, ks_clock_us(), &c->lines));
     c->idle_due = true;
     if (g.n_changes > 0) {
+        /* The store will vouch for all records up to now: with a lazy log they have to be there first. */
+        const int synced = audit_log_sync(c->audit, NULL);
+        if (synced != 0) {
+            audit_log_abandon(c->audit);
+            return synced;
+        }
         struct audit_head head;
         audit_log_prepared(c->audit, &head);
         struct state_mark mark = {.seq = head.seq};
@@ -163,6 +169,7 @@ note(struct committer *c, uint64_t at_least)
     audit_log_head(c->audit, &head);
     if (head.seq - mark.seq < at_least)
         return 0;
+    KS_TRY(audit_log_sync(c->audit, NULL));
     mark.seq = head.seq;
     memcpy(mark.hash, head.hash, sizeof(mark.hash));
     return state_note(c->state, &mark, NULL);
@@ -342,6 +349,16 @@ committer_free(struct committer *c)
     (void)pthread_mutex_unlock(&c->lock);
     (void)pthread_join(c->thread, NULL);
     release(c);
+}
+
+void
+committer_audit_sync(struct committer *c, bool each)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    while (c->working || c->queue != NULL)
+        (void)pthread_cond_wait(&c->quiet, &c->lock);
+    audit_log_lazy(c->audit, !each);
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
 void

@@ -42,6 +42,13 @@ struct commit_job {
  */
 int committer_new(struct store *store, struct keyring *keyring, const char *audit_dir, struct committer **ret,
                   struct ks_diag *diag) KS_MUST_CHECK;
+/*
+ * each: audit records are on stable storage before their job is done; the default. Else those of groups without a
+ * change are written, and synced before the store's next transaction: when something changes, after a few thousand
+ * records, and when nothing has come for a second. A crash of the machine may take those since then; one of the server
+ * alone takes none, and what the store holds has its records in any case.
+ */
+void committer_audit_sync(struct committer *c, bool each);
 void committer_free(struct committer *c); /* finishes what was submitted */
 void committer_submit(struct committer *c, struct commit_job *first,
                       struct commit_job *last);              /* a list linked by next */

@@ -89,6 +89,7 @@ open_all(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
     KS_TRY(store_open((const char *)store.data, &v->store, diag));
     KS_TRY(keyring_open(v->store, &root, &v->keyring, diag));
     KS_TRY(committer_new(v->store, v->keyring, (const char *)audit.data, &v->committer, diag));
+    committer_audit_sync(v->committer, strcmp(v->config->store_audit_sync, "each") == 0);
     KS_TRY(take_over(v, (const char *)audit.data, diag));
     return engine_load(v->engine, v->keyring, v->store, diag);
 }

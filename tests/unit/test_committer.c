@@ -426,11 +426,42 @@ cut_off_reads_are_noticed_after_a_stop(void **state)
     refused(&s, "ends with record 2, but the store has seen record 3");
 }
 
+/* Records that are not synced one by one: the store vouches for none that could still be lost, and none is missing. */
+static void
+records_that_are_synced_with_changes(void **state)
+{
+    (void)state;
+    SCRATCH(s);
+    create(&s);
+    struct instance i;
+    must_start(&s, &i);
+    committer_audit_sync(i.c, false);
+    for (int n = 0; n < 5; n++)
+        assert_int_equal(do_job(i.c, NULL, 0, "\"event\":\"read\""), 0);
+    must_put(&i, "a", "1");
+    for (int n = 0; n < 3; n++)
+        assert_int_equal(do_job(i.c, NULL, 0, "\"event\":\"read\""), 0);
+    stop(&i);
+    assert_int_equal(verify(&s).head.seq, 9);
+    must_start(&s, &i);
+    assert_row(&i, "a", "1");
+    committer_audit_sync(i.c, false);
+    must_put(&i, "a", "2");
+    committer_audit_sync(i.c, true);
+    must_put(&i, "a", "3");
+    stop(&i);
+    assert_int_equal(verify(&s).head.seq, 11);
+    must_start(&s, &i);
+    assert_row(&i, "a", "3");
+    stop(&i);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_last),
+        cmocka_unit_test(records_that_are_synced_with_changes),
         cmocka_unit_test(many_jobs_in_groups),
         cmocka_unit_test(free_finishes_what_was_submitted),
         cmocka_unit_test(changed_rows_are_refused),
