@@ -191,9 +191,7 @@ class Many(Bench):
         text = config.read_text()
         for line in filter(None, self.settings.split(";")):
             section, key, value = line.split()
-            old = [row for row in text.splitlines() if row.strip().startswith(key + " ")]
-            text = text.replace(old[0], "    %s = %s" % (key, value)) if old else text.replace(
-                "%s {" % section, "%s {\n    %s = %s" % (section, key, value), 1)
+            text = text.replace("%s {" % section, "%s {\n    %s = %s" % (section, key, value), 1)
         config.write_text(text)
         subprocess.run([str(self.build / "bench" / "bench_fill"), str(self.dir), str(self.count)], check=True)
 
@@ -202,7 +200,7 @@ class Many(Bench):
         numbers = [number * step for number in range(min(ASKED, self.count))]
         name = self.several("name", "Locate", [LOCATE_NAME % number for number in numbers])
         attribute = self.several("attribute", "Locate", [LOCATE_ATTRIBUTE % number for number in numbers])
-        uids = [json.loads(self.command("key", "locate", "bench-%d" % number, "--json"))["identifiers"][0]
+        uids = [json.loads(self.command("key", "show", "bench-%d" % number, "--json"))["identifier"]
                 for number in numbers[:64]]
         get = self.several("get", "Get", ['<UniqueIdentifier type="TextString" value="%s"/>' % uid for uid in uids])
         return {"get": get, "locate by name": name, "locate by a vendor attribute": attribute}
