@@ -323,12 +323,14 @@ row_load(struct engine *engine, const struct owners *owners, struct ks_span key,
     objects_add(objects, object);
     if (room) {
         objects_set(objects, object, rev);
+        rev->used = false; /* by nobody yet */
     } else {
         /* Indexed as it is, and left in the store. */
         draft.object = object;
         objects_set(objects, object, &draft);
         objects_set_rev(objects, object, NULL);
     }
+    objects_trim(objects); /* handles and indexes grow into what was taken for revs */
     ks_arena_reset(arena);
     return 0;
 }
