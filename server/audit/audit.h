@@ -16,6 +16,7 @@
 struct audit_event {
     struct ks_span event;       /* "kmip", "start", "stop", "unseal", "state-change", ... */
     const struct identity *who; /* NULL: the server itself ("actor":"system") */
+    struct ks_span acts_for;    /* client whose ticket the request shows; empty: none */
     struct ks_span client;      /* the client's name in the registry, if known */
     const char *role;           /* "client", "admin", "system", ... */
     const char *operation;      /* KMIP name, else NULL */

@@ -63,6 +63,8 @@ add_who(struct ks_buf *buf, const struct audit_event *e)
     /* The registry's name is ours; a certificate's is what its issuer made of it, for want of the other. */
     add_span(buf, NAME("actor"), e->client.len != 0 ? e->client : who->name.len != 0 ? who->name : KS_LIT("unknown"));
     add_text(buf, NAME("role"), e->role);
+    if (e->acts_for.len != 0)
+        add_span(buf, NAME("acts_for"), e->acts_for);
     ks_buf_add_span(buf, NAME("authenticated"));
     ks_buf_add_str(buf, who->authenticated ? "true" : "false");
     if (who->authenticated) {

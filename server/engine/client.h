@@ -3,6 +3,7 @@
 
 #include "kmip/kmip.h"
 #include "server/engine/object.h"
+#include "server/engine/ticket.h"
 
 struct client {
     struct client *next; /* in the order in which they came */
@@ -13,6 +14,9 @@ struct client {
     bool revoked;
     uint32_t leniency; /* leniency.h */
     struct object_list objects; /* that it owns */
+    /* While a request with a ticket of this client is handled, that request's: it narrows what policy_may grants. */
+    const struct ticket *ticket;
+    uint32_t doing; /* the operation of the item */
 };
 
 struct token {

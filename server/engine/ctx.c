@@ -92,6 +92,12 @@ uid_resolve(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
     return 0;
 }
 
+static const char *
+use_name(const struct ctx *ctx)
+{
+    return ctx->op != NULL ? ctx->op->name : "this operation";
+}
+
 static struct ks_span
 printable(struct ks_span s)
 {
@@ -120,12 +126,15 @@ engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
     struct object *object = objects_find(&ctx->engine->objects, text);
     if (object == NULL && ctx->engine->objects.failed != 0)
         return engine_unreadable(ctx, text);
-    if (object == NULL || !policy_may(ctx->client, RIGHT_SEE, object)) {
+    if (object == NULL || (policy_ticket_allows(ctx->client, object) && !policy_may(ctx->client, RIGHT_SEE, object))) {
         if (ctx->record != NULL)
             ctx->record->event.object = printable(text);
         return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no object %.*s, or it is not visible to this client",
                            (int)printable(text).len, (const char *)text.data);
     }
+    if (!policy_ticket_allows(ctx->client, object))
+        return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s of object %s",
+                           use_name(ctx), object->uid);
     engine_about(ctx, object);
     *ret = object;
     return 0;
@@ -143,12 +152,6 @@ extra_right(enum right right)
     default:
         return RIGHT_MANAGE_INACTIVE;
     }
-}
-
-static const char *
-use_name(const struct ctx *ctx)
-{
-    return ctx->op != NULL ? ctx->op->name : "this operation";
 }
 
 static int
@@ -216,6 +219,8 @@ engine_use(struct ctx *ctx, struct object *object, const struct use *use)
     if (!policy_may(ctx->client, state_rows[use->use].right, object))
         return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s object %s", use_name(ctx), object->uid);
     KS_TRY(check_state(ctx, object, use));
+    ctx->used = object;
+    ctx->used_bytes += use->bytes;
     if ((core_get(core, CORE_USAGE_MASK) & use->mask) != use->mask)
         return engine_fail(ctx, COND_USAGE_MASK, "the Cryptographic Usage Mask of object %s does not allow %s",
                            object->uid, use_name(ctx));

@@ -35,6 +35,7 @@ struct engine {
     struct clients clients;
     struct async async;
     struct streams streams;
+    struct tickets tickets;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -89,7 +90,11 @@ struct ctx {
     struct engine_reply *reply;
     struct ks_arena *arena; /* the reply's */
     const struct identity *who;
-    struct client *client; /* NULL: nobody who is registered */
+    struct client *client; /* NULL: nobody who is registered; with a delegated ticket: who made that */
+    struct client *holder; /* whose certificate the connection has */
+    struct ticket *ticket; /* that the header shows; NULL: none */
+    bool bad_ticket;       /* it shows one that is none: every item fails */
+    bool used_ticket;      /* it shows one whose Request Count is used up: the same */
     enum kmip_version version;
     int64_t now_us, now; /* microseconds and seconds */
     struct tx tx;
@@ -110,6 +115,8 @@ struct ctx {
     /* of the item */
     size_t item; /* from 0 */
     const struct kmip_operation *op;
+    const struct object *used; /* what engine_use allowed last, for the limits of a ticket */
+    int64_t used_bytes;
     struct record *record;
     bool failed;
     uint32_t reason; /* KMIP Result Reason */
@@ -219,6 +226,10 @@ int row_reload(void *arg, struct object *object) KS_MUST_CHECK;
 int row_peek(void *arg, struct object *object, struct ks_arena *arena, struct rev *ret) KS_MUST_CHECK;
 /* The plaintext of an object's key material, in the arena of the request. */
 int row_material(struct ctx *ctx, const struct object *object, struct ks_span *ret) KS_MUST_CHECK;
+
+/* credential.c: what the header's Authentication says beside the certificate. Fails the request, or marks its ticket as
+ * bad, or sets client and ticket. */
+int credentials_check(struct ctx *ctx) KS_MUST_CHECK;
 
 /* client.c: tokens that have expired are forgotten. */
 int clients_expire(struct ctx *ctx) KS_MUST_CHECK;

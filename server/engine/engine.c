@@ -79,6 +79,7 @@ engine_seal(struct engine *engine)
     objects_done(&engine->objects);
     async_done(&engine->async);
     clients_done(&engine->clients);
+    tickets_done(&engine->tickets);
     engine->keyring = NULL;
     engine->store = NULL;
 }

@@ -20,7 +20,7 @@ enum {
     ALONE_RESPONSE = 32768, /* more than any answer of an operation that can not be undone */
 };
 
-enum { OP_SEALED = 1, OP_ALONE = 2, OP_HANDS_OUT = 4, OP_LATER = 8, OP_AT_ONCE = 16 };
+enum { OP_SEALED = 1, OP_ALONE = 2, OP_HANDS_OUT = 4, OP_LATER = 8, OP_AT_ONCE = 16, OP_IN_PERSON = 32 };
 
 struct engine_op {
     uint32_t operation;
@@ -86,8 +86,11 @@ new_record(struct ctx *ctx)
     e->event = KS_LIT("kmip");
     e->who = ctx->who;
     if (ctx->client != NULL) {
-        e->client = ks_span_str(ctx->client->name);
-        e->role = role_name(ctx->client->role);
+        const struct client *actor = ctx->holder != NULL ? ctx->holder : ctx->client;
+        e->client = ks_span_str(actor->name);
+        e->role = role_name(actor->role);
+        if (ctx->ticket != NULL)
+            e->acts_for = ks_span_str(ctx->client->name);
     }
     e->version = texts[ctx->version];
     if (ctx->header != NULL)
@@ -137,6 +140,13 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
                            "the certificate belongs to no client of this server, or was revoked");
     if (!sealed && !policy_may(ctx->client, row->right, NULL))
         return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s; ask an administrator", op->name);
+    if (ctx->bad_ticket)
+        return engine_fail(ctx, COND_BAD_TICKET, "the ticket is unknown, has ended, or is not this client's; log in");
+    if (ctx->used_ticket)
+        return engine_fail(ctx, COND_USAGE_LIMIT, "the ticket was good for a number of requests, which were made");
+    if (ctx->ticket != NULL &&
+        (!ticket_allows(ctx->ticket, item->operation) || (ctx->ticket->delegated && (row->flags & OP_IN_PERSON) != 0)))
+        return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s", op->name);
     if (item->payload_error != 0 || item->payload == NULL) {
         const struct ks_span what = item->payload_message;
         const int rc = engine_fail(ctx, COND_BAD_MESSAGE, "%s: %.*s", op->name, what.len < 400 ? (int)what.len : 400,
@@ -183,10 +193,15 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
     KS_TRY(check_item(ctx, item, &row));
     KS_TRY(check_time(ctx));
     bool later;
-    KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0, (row->flags & OP_AT_ONCE) != 0,
+    KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0, (row->flags & OP_AT_ONCE) != 0 || ctx->ticket != NULL,
                         (row->flags & OP_ALONE) != 0, &later));
     KS_TRY(leniency_apply(ctx, item->operation, item->payload));
-    return later ? async_accept(ctx, item) : row->run(ctx, item->payload, ret_payload);
+    if (later)
+        return async_accept(ctx, item);
+    KS_TRY(row->run(ctx, item->payload, ret_payload));
+    if (ctx->ticket != NULL && !ticket_use(ctx->ticket, item->operation, ctx->used, ctx->used_bytes))
+        return engine_fail(ctx, COND_USAGE_LIMIT, "the Usage Limits of the ticket are used up; log in anew");
+    return 0;
 }
 
 /* What Poll hands out: the answer that was kept, under the identifier of the item that asked. */
@@ -206,6 +221,10 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     void *payload = NULL;
     ctx->op = kmip_operation_find(item->operation);
     ctx->item = at;
+    ctx->used = NULL;
+    ctx->used_bytes = 0;
+    if (ctx->client != NULL)
+        ctx->client->doing = item->operation;
     ctx->failed = false;
     ctx->reason = 0;
     ctx->message = NULL;
@@ -348,11 +367,9 @@ encode(struct ctx *ctx, struct kmip_response_message *response)
 
 /* A request of which nothing was carried out: one item without an operation, and one record. */
 static int
-refuse(struct ctx *ctx, enum condition condition, const char *message)
+refuse_said(struct ctx *ctx)
 {
     struct kmip_response_message *response;
-    ctx->failed = false;
-    engine_say(ctx, condition, "%s", message);
     struct record *record = new_record(ctx);
     struct kmip_response_batch_item *item = CTX_NEW(ctx, struct kmip_response_batch_item);
     struct kmip_response_batch_item **items = CTX_NEW(ctx, struct kmip_response_batch_item *);
@@ -369,6 +386,14 @@ refuse(struct ctx *ctx, enum condition condition, const char *message)
     response->batch_item = items;
     response->n_batch_item = 1;
     return encode(ctx, response);
+}
+
+static int
+refuse(struct ctx *ctx, enum condition condition, const char *message)
+{
+    ctx->failed = false;
+    engine_say(ctx, condition, "%s", message);
+    return refuse_said(ctx);
 }
 
 /* An answer that is larger than the client takes: nothing of the request counts, and each item says so. */
@@ -436,8 +461,13 @@ message_handle(struct ctx *ctx, struct ks_span bytes)
         return refuse(ctx, COND_BAD_MESSAGE, "Batch Count is not the number of Batch Items");
     if (request->n_batch_item > MAX_ITEMS)
         return refuse(ctx, COND_SERVER_LIMIT, "the batch has more than 1024 items; split it");
+    const int known = credentials_check(ctx);
+    if (known == KS_E_KMIP)
+        return refuse_said(ctx);
+    KS_TRY(known);
     struct kmip_response_message *response;
-    async_hurry(ctx, request);
+    if (ctx->ticket == NULL) /* what the maker has put off is not to be narrowed by the ticket */
+        async_hurry(ctx, request);
     const struct tx mark = ctx->tx;
     KS_TRY(make_response(ctx, &response));
     KS_TRY(run_batch(ctx, request, response));
@@ -525,10 +555,13 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     /* A connection may have outlived what let it in. */
     if (ctx.client != NULL && (ctx.client->revoked || ctx.client->not_after <= ctx.now))
         ctx.client = NULL;
+    ctx.holder = ctx.client;
     int rc = engine_settle(&ctx, false);
     const struct tx settled = ctx.tx;
     if (rc == 0)
         rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);
+    if (ctx.ticket != NULL)
+        ctx.client->ticket = NULL;
     if (rc != 0) {
         /* Not even a refusal fits into memory: nothing counts but what was due anyway. */
         tx_rollback(&ctx, &settled);

@@ -11,8 +11,18 @@ static const struct {
 };
 
 bool
+policy_ticket_allows(const struct client *client, const struct object *object)
+{
+    return client == NULL || client->ticket == NULL ||
+           ticket_allows_object(client->ticket, client->doing, object, object->rev);
+}
+
+bool
 policy_may(const struct client *client, enum right right, const struct object *object)
 {
+    if (client != NULL && client->ticket != NULL && client->ticket->delegated &&
+        (right == RIGHT_ADMINISTER || (object != NULL && !policy_ticket_allows(client, object))))
+        return false;
     if (client == NULL || client->revoked)
         return object == NULL && rights[right].anybody;
     const bool admin = client->role == IDENTITY_ADMIN && rights[right].admin;

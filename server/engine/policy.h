@@ -10,6 +10,9 @@ enum right {
     RIGHT_COUNT
 };
 
+/* Whether the ticket of the request, if it has one, leaves the object to it. */
+bool policy_ticket_allows(const struct client *client, const struct object *object);
+
 /* object NULL: a right to no object. client NULL: nobody who is registered. */
 bool policy_may(const struct client *client, enum right right, const struct object *object);
 

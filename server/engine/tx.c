@@ -98,6 +98,11 @@ tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct r
     }
     object->owner = owner;
     draft->version = 1;
+    if (ctx->client != NULL && ctx->client->ticket != NULL &&
+        !ticket_allows_object(ctx->client->ticket, ctx->client->doing, NULL, draft)) {
+        free(object);
+        return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach objects that are made");
+    }
     const int rc = put(ctx, object, draft);
     if (rc != 0) {
         free(object);

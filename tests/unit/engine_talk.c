@@ -41,6 +41,7 @@ talk_batch(struct talk *talk, const struct talk_item *items, size_t n)
         .has_batch_error_continuation_option = talk->option != 0,
         .asynchronous_indicator = talk->asynchronous,
         .has_asynchronous_indicator = talk->asynchronous != 0,
+        .authentication = talk->authentication,
         .client_correlation_value = ks_span_str(talk->correlation),
         .has_client_correlation_value = talk->correlation != NULL,
         .batch_count = (int32_t)n,

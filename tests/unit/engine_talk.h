@@ -17,6 +17,7 @@ struct talk {
     int32_t max_response;                         /* 0: none */
     uint32_t option;                              /* Batch Error Continuation Option; 0: none */
     uint32_t asynchronous;                        /* 2.x Asynchronous Indicator; 0: none */
+    struct kmip_authentication *authentication;   /* credentials of the header; NULL: none */
     const char *correlation;                      /* Client Correlation Value; NULL: none */
     const struct kmip_response_message *response; /* the last one, whole */
 };

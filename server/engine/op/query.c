@@ -17,7 +17,8 @@ put_operations(struct ctx *ctx, struct kmip_query_response *ret)
     if (ret->operation == NULL)
         return KS_E_NOMEM;
     for (size_t i = 0; i < n; i++)
-        if (engine_offers(all[i].value, ctx->version))
+        if (engine_offers(all[i].value, ctx->version) &&
+            (ctx->ticket == NULL || ticket_allows(ctx->ticket, all[i].value)))
             ret->operation[ret->n_operation++] = all[i].value;
     return 0;
 }
