@@ -160,6 +160,10 @@ int kmip_item_from_ttlv(struct ks_span bytes, const struct kmip_limits *limits, 
 struct kmip_attr *kmip_attrs_add(struct ks_arena *arena, struct kmip_attrs *attrs, uint32_t tag,
                                  struct kmip_item *value); /* appended, index -1; NULL: arena full */
 
+/* 3.0 has an attribute for each Link Type, which in memory is a Link all the same: one from the other; 0: none. */
+uint32_t kmip_link_type(uint32_t tag);
+uint32_t kmip_link_tag(uint32_t type);
+
 /* Names: the facts of the registry by number and by name. NULL or KS_E_NOT_FOUND where there is none. */
 const char *kmip_tag_name(uint32_t tag);     /* "Unique Identifier": specification text, 1.x attribute name */
 const char *kmip_tag_xml_name(uint32_t tag); /* "UniqueIdentifier" */

@@ -28,6 +28,24 @@ static const struct {
     {KMIP_LINK_TYPE_WRAPPING_KEY_LINK, KMIP_TAG_WRAPPING_KEY_LINK},
 };
 
+uint32_t
+kmip_link_type(uint32_t tag)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(links); i++)
+        if (links[i].tag == tag)
+            return links[i].type;
+    return 0;
+}
+
+uint32_t
+kmip_link_tag(uint32_t type)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(links); i++)
+        if (links[i].type == type)
+            return links[i].tag;
+    return 0;
+}
+
 static bool
 is_text(uint8_t type)
 {

@@ -11,9 +11,14 @@ attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct
 }
 
 /* Whether the version of the request has the attribute for such objects. */
+static uint32_t link_type(const struct kmip_item *link);
+
+/* 3.0 knows a Link by another name (kmip_link_tag). */
 static bool
 known(const struct ctx *ctx, const struct object *object, uint32_t tag)
 {
+    if (tag == KMIP_TAG_LINK && ctx->version >= KMIP_V3_0)
+        return true;
     const struct kmip_attr_rule *rule = kmip_attr_rule_find(tag);
     return rule != NULL && kmip_attr_applies(rule, ctx->version, object_type(object));
 }
@@ -47,6 +52,19 @@ make_short_uid(struct ctx *ctx, const struct object *object)
     return item;
 }
 
+/* 3.0: users, groups and credentials are the system's, all else is the users'. */
+static struct kmip_item *
+make_class(struct ctx *ctx, const struct object *object)
+{
+    struct kmip_item *item = kmip_item_new(ctx->arena, KMIP_TAG_OBJECT_CLASS, KMIP_TYPE_ENUMERATION);
+    const uint32_t type = object_type(object);
+    if (item != NULL)
+        item->u32 = type >= KMIP_OBJECT_TYPE_USER && type <= KMIP_OBJECT_TYPE_HASHED_PASSWORD_CREDENTIAL
+                        ? KMIP_OBJECT_CLASS_SYSTEM
+                        : KMIP_OBJECT_CLASS_USER;
+    return item;
+}
+
 static struct kmip_item *
 make_usage_limits(struct ctx *ctx, const struct object *object)
 {
@@ -68,6 +86,7 @@ static const struct {
 } computed[] = {
     {KMIP_TAG_UNIQUE_IDENTIFIER, CORE_COUNT, make_uid},
     {KMIP_TAG_SHORT_UNIQUE_IDENTIFIER, CORE_COUNT, make_short_uid},
+    {KMIP_TAG_OBJECT_CLASS, CORE_COUNT, make_class},
     {KMIP_TAG_USAGE_LIMITS, CORE_USAGE_TOTAL, make_usage_limits},
 };
 
@@ -110,13 +129,21 @@ attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t tag)
            !policy_may(ctx->client, RIGHT_READ, object);
 }
 
+static bool
+is_asked_for(const struct kmip_attr *a, const struct kmip_attr *which)
+{
+    const uint32_t type = kmip_link_type(which->tag);
+    if (type != 0 && a->tag == KMIP_TAG_LINK)
+        return a->value != NULL && link_type(a->value) == type;
+    return attr_same(a, which->tag, which->vendor, which->name);
+}
+
 static int
 collect_listed(struct ctx *ctx, const struct object *object, const struct kmip_attr *which, struct kmip_attrs *ret)
 {
     for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next) {
         if (a->value == NULL || !known(ctx, object, a->tag) || attr_is_hidden(ctx, object, a->tag) ||
-            (which != NULL && (!attr_same(a, which->tag, which->vendor, which->name) ||
-                               (which->index >= 0 && which->index != a->index))))
+            (which != NULL && (!is_asked_for(a, which) || (which->index >= 0 && which->index != a->index))))
             continue;
         struct kmip_attr *copy = kmip_attrs_add(ctx->arena, ret, a->tag, a->value);
         if (copy == NULL)

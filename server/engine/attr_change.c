@@ -43,7 +43,8 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
         [CHANGE_ADJUST] = KMIP_ATTR_CLIENT_MODIFIES,
     };
     const struct kmip_attr_rule *rule = attr->tag != 0 ? kmip_attr_rule_find(attr->tag) : NULL;
-    if (rule == NULL || ctx->version < rule->since || ctx->version > rule->until)
+    const bool typed = attr->tag == KMIP_TAG_LINK && ctx->version >= KMIP_V3_0; /* a Link of another name there */
+    if (rule == NULL || ctx->version < rule->since || (ctx->version > rule->until && !typed))
         return engine_fail(ctx, COND_ATTRIBUTE_UNKNOWN, "%s is no attribute of this version of KMIP", LABEL(attr));
     if ((rule->flags & needed[kind]) == 0)
         return engine_fail(
@@ -53,7 +54,7 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
             kind == CHANGE_DELETE ? "%s may not be deleted" : "%s is set by the server alone", LABEL(attr));
     if (is_servers_own(attr))
         return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "names of vendor y are the server's own: %s", LABEL(attr));
-    if (!kmip_attr_applies(rule, ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
+    if (!kmip_attr_applies(rule, typed ? KMIP_V2_1 : ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
         return engine_fail(ctx, COND_ATTRIBUTE_MISPLACED, "objects of this type have no %s", LABEL(attr));
     *ret = rule;
     return 0;

@@ -189,6 +189,21 @@ make_row(struct keyring *keyring, struct ks_arena *arena, const char *prefix, st
     return 0;
 }
 
+int
+system_row(struct keyring *keyring, struct ks_arena *arena, const char *key, struct ks_span plain,
+           struct store_change *ret)
+{
+    return make_row(keyring, arena, key, KS_SPAN_NONE, plain, ret);
+}
+
+int
+system_row_open(struct keyring *keyring, struct ks_span key, struct ks_span sealed, struct ks_buf *ret)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf aad = KS_BUF(300);
+    KS_TRY(context_of(key, &aad));
+    return keyring_open_sealed(keyring, KEYRING_METADATA, ks_buf_span(&aad), sealed, ret);
+}
+
 static void
 put_span(struct ks_buf *buf, struct ks_span s)
 {

@@ -12,7 +12,7 @@ struct client {
     uint8_t fingerprint[32];
     int64_t not_after;
     bool revoked;
-    uint32_t leniency; /* leniency.h */
+    uint32_t leniency;          /* leniency.h */
     struct object_list objects; /* that it owns */
     /* While a request with a ticket of this client is handled, that request's: it narrows what policy_may grants. */
     const struct ticket *ticket;
@@ -70,6 +70,12 @@ int ca_row(struct keyring *keyring, struct ks_arena *arena, struct ks_span cert,
            struct store_change *ret) KS_MUST_CHECK;
 int ca_open(struct keyring *keyring, struct ks_span sealed, struct ks_buf *plain, struct ks_span *ret_cert,
             struct ks_span *ret_key) KS_MUST_CHECK;
+
+/* A row of STORE_SYSTEM that is no client's. open: appends what was sealed. */
+int system_row(struct keyring *keyring, struct ks_arena *arena, const char *key, struct ks_span plain,
+               struct store_change *ret) KS_MUST_CHECK;
+int system_row_open(struct keyring *keyring, struct ks_span key, struct ks_span sealed,
+                    struct ks_buf *ret) KS_MUST_CHECK;
 
 /* One row read back; rows with other keys are not ours and are passed over. */
 int clients_load(struct clients *clients, struct keyring *keyring, struct ks_span key, struct ks_span value,

@@ -46,6 +46,46 @@ check_ticket(struct ctx *ctx, const struct kmip_ticket *shown)
     return 0;
 }
 
+/* Whether the password is one of the user's; any: whether there is one to compare with. */
+static int
+users_password(struct ctx *ctx, const struct object *user, struct ks_span given, bool *any, bool *fits)
+{
+    struct objects *objects = &ctx->engine->objects;
+    for (const struct kmip_attr *a = user->rev->attrs.first; a != NULL; a = a->next) {
+        const struct object *credential =
+            a->tag == KMIP_TAG_CREDENTIAL_LINK && a->value != NULL ? objects_find(objects, a->value->s) : NULL;
+        struct ks_span password;
+        if (credential == NULL || object_type(credential) != KMIP_OBJECT_TYPE_PASSWORD_CREDENTIAL ||
+            credential->rev->material.len == 0 || object_state(credential) > KMIP_STATE_ACTIVE)
+            continue;
+        KS_TRY(row_material(ctx, credential, &password));
+        *any = true;
+        *fits = *fits || (password.len == given.len && ks_equal_secret(password.data, given.data, password.len));
+    }
+    return 0;
+}
+
+/*
+ * A name that a user of this server has (Create User): then the password has to be one of that user's. A name that
+ * nobody has proves nothing, and nothing is refused for it: many clients send one that is meant for other servers.
+ */
+static int
+check_password(struct ctx *ctx, const struct kmip_username_password_credential *c)
+{
+    bool fits = false, any = false;
+    for (const struct client *owner = ctx->engine->clients.first; owner != NULL; owner = owner->next) {
+        uint32_t at = INDEX_NONE;
+        if (owner->role != IDENTITY_ADMIN)
+            continue;
+        for (struct object *o; (o = objects_named(&ctx->engine->objects, owner, c->username, &at)) != NULL;)
+            if (object_type(o) == KMIP_OBJECT_TYPE_USER)
+                KS_TRY(users_password(ctx, o, c->password, &any, &fits));
+    }
+    if (any && !fits)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED, "the password is not that of the user");
+    return 0;
+}
+
 static int
 check_one(struct ctx *ctx, const struct kmip_credential *credential)
 {
@@ -82,6 +122,8 @@ check_one(struct ctx *ctx, const struct kmip_credential *credential)
     case KMIP_CREDENTIAL_TYPE_HASHED_PASSWORD:
         return engine_fail(ctx, COND_NOT_AUTHENTICATED,
                            "this server can not verify credentials of that type; the certificate is enough");
+    case KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD:
+        return check_password(ctx, value);
     default:
         return 0;
     }

@@ -129,8 +129,12 @@ engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
     if (object == NULL || (policy_ticket_allows(ctx->client, object) && !policy_may(ctx->client, RIGHT_SEE, object))) {
         if (ctx->record != NULL)
             ctx->record->event.object = printable(text);
-        return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no object %.*s, or it is not visible to this client",
-                           (int)printable(text).len, (const char *)text.data);
+        return engine_fail(ctx,
+                           ctx->op != NULL && ctx->op->value == KMIP_OPERATION_GET_ATTRIBUTES
+                               ? COND_UNKNOWN_OF_ATTRIBUTES
+                               : COND_UNKNOWN_OBJECT,
+                           "there is no object %.*s, or it is not visible to this client", (int)printable(text).len,
+                           (const char *)text.data);
     }
     if (!policy_ticket_allows(ctx->client, object))
         return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s of object %s",

@@ -25,6 +25,11 @@ enum condition {
 };
 uint32_t condition_reason(enum condition condition, enum kmip_version version);
 
+/* rules.h: TTLV of Constraints and of Defaults Information; empty: none. */
+struct rules {
+    struct ks_buf constraints, defaults;
+};
+
 struct engine {
     struct engine_env env;
     struct engine_config config;
@@ -36,6 +41,7 @@ struct engine {
     struct async async;
     struct streams streams;
     struct tickets tickets;
+    struct rules rules;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -193,6 +199,8 @@ int tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, stru
                  struct object **ret) KS_MUST_CHECK;
 /* touch: Last Change Date is now. */
 int tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch) KS_MUST_CHECK;
+/* The object goes, with its row. The item has to be the last that touches it (OP_ALONE). */
+int tx_delete(struct ctx *ctx, struct object *object) KS_MUST_CHECK;
 /* A row that is no object (clients, tokens). */
 int tx_row(struct ctx *ctx, const struct store_change *change) KS_MUST_CHECK;
 /* Anything else: call it last before the change. done may be NULL; either is called once, in the engine's thread. */

@@ -6,6 +6,7 @@
 #include "server/engine/async.h"
 #include "server/engine/message.h"
 #include "server/engine/prepared.h"
+#include "server/engine/rules.h"
 
 static int64_t
 system_now(void *arg)
@@ -80,6 +81,7 @@ engine_seal(struct engine *engine)
     async_done(&engine->async);
     clients_done(&engine->clients);
     tickets_done(&engine->tickets);
+    rules_done(&engine->rules);
     engine->keyring = NULL;
     engine->store = NULL;
 }
@@ -113,6 +115,7 @@ load_system(void *arg, struct ks_span key, struct ks_span value)
 {
     struct loading *l = arg;
     KS_TRY(clients_load(&l->engine->clients, l->engine->keyring, key, value, l->diag));
+    KS_TRY(rules_load(l->engine, key, value, l->diag));
     return async_load(l->engine, key, value, l->diag); /* "client/" comes before "request/" */
 }
 

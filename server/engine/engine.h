@@ -35,18 +35,22 @@ struct engine_env {
     int (*random)(void *arg, void *ret, size_t len); /* cryptographically strong */
 };
 
+/* KMIP 3.0, which is no standard yet: answered where it is asked for; not at all; answered and offered. */
+enum engine_kmip_3_0 { ENGINE_3_0_UNANNOUNCED, ENGINE_3_0_OFF, ENGINE_3_0_ON };
+
 struct engine_config {
     struct ks_span node;         /* name of this server */
     size_t max_response;         /* bytes; 0: 1 MiB */
     int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
     enum profile profile;        /* of algorithms; 0: fips */
-    size_t search_most;          /* objects that the searches of one request look at before more are refused; 0: 2^20 */
-    size_t object_memory;        /* bytes for objects and their indexes, beyond which they are read back; 0: all */
-    int64_t batch_us;            /* after so long no further item of a batch is begun; 0: one second */
-    bool prepares;               /* the caller makes slow keys in other threads: engine_async_slow */
-    int64_t token_s;             /* validity of an enrolment token; 0: 3600 */
-    int64_t certificate_s;       /* validity of a client's certificate; 0: 365 days */
+    enum engine_kmip_3_0 kmip_3_0;
+    size_t search_most;    /* objects that the searches of one request look at before more are refused; 0: 2^20 */
+    size_t object_memory;  /* bytes for objects and their indexes, beyond which they are read back; 0: all */
+    int64_t batch_us;      /* after so long no further item of a batch is begun; 0: one second */
+    bool prepares;         /* the caller makes slow keys in other threads: engine_async_slow */
+    int64_t token_s;       /* validity of an enrolment token; 0: 3600 */
+    int64_t certificate_s; /* validity of a client's certificate; 0: 365 days */
     /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered.
      */
     int (*unseal)(void *arg, struct ks_span passphrase);

@@ -457,6 +457,10 @@ message_handle(struct ctx *ctx, struct ks_span bytes)
     if (kmip_version_find(ctx->header->protocol_version->protocol_version_major,
                           ctx->header->protocol_version->protocol_version_minor, &ctx->version) != 0)
         return refuse(ctx, COND_UNKNOWN_VERSION, "this version of KMIP is not supported; use 1.0 to 2.1");
+    if (ctx->version >= KMIP_V3_0 && ctx->engine->config.kmip_3_0 == ENGINE_3_0_OFF) {
+        ctx->version = KMIP_V2_1;
+        return refuse(ctx, COND_UNKNOWN_VERSION, "KMIP 3.0 is switched off on this server; use 1.0 to 2.1");
+    }
     if (ctx->version <= KMIP_V2_1 && (size_t)ctx->header->batch_count != request->n_batch_item)
         return refuse(ctx, COND_BAD_MESSAGE, "Batch Count is not the number of Batch Items");
     if (request->n_batch_item > MAX_ITEMS)

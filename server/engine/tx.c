@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "server/engine/ctx.h"
+#include "server/engine/rules.h"
 
 static int
 add_change(struct ctx *ctx, const struct store_change *change)
@@ -103,7 +103,9 @@ tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct r
         free(object);
         return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach objects that are made");
     }
-    const int rc = put(ctx, object, draft);
+    int rc = rules_check(ctx, draft);
+    if (rc == 0)
+        rc = put(ctx, object, draft);
     if (rc != 0) {
         free(object);
         return rc;
@@ -125,6 +127,25 @@ tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch)
     return put(ctx, object, draft);
 }
 
+int
+tx_delete(struct ctx *ctx, struct object *object)
+{
+    struct tx_entry *entry = CTX_NEW(ctx, struct tx_entry);
+    struct store_change change = {.table = STORE_OBJECT, .is_delete = true};
+    if (entry == NULL)
+        return KS_E_NOMEM;
+    KS_TRY(ks_arena_span(ctx->arena, object_uid(object), &change.key));
+    ctx->tx.n_entries += index_need(object->rev);
+    KS_TRY(objects_reserve(&ctx->engine->objects, 2 * (ctx->tx.n + 1), ctx->tx.n_entries));
+    KS_TRY(add_change(ctx, &change));
+    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, NULL};
+    objects_remove(&ctx->engine->objects, object);
+    ctx->used = NULL;
+    ctx->tx.newest = entry;
+    ctx->tx.n++;
+    return 0;
+}
+
 void
 tx_rollback(struct ctx *ctx, const struct tx *mark)
 {
@@ -139,6 +160,8 @@ tx_rollback(struct ctx *ctx, const struct tx *mark)
     tx->touches = mark->touches;
     while (tx->n > mark->n) {
         struct tx_entry *entry = tx->newest;
+        if (entry->after == NULL)
+            objects_add(&ctx->engine->objects, entry->object); /* as the newest one, until the next start */
         if (entry->before != NULL)
             objects_set(&ctx->engine->objects, entry->object, entry->before);
         else
@@ -204,6 +227,15 @@ bury(struct ctx *ctx)
     ctx->tx.dead = NULL;
 }
 
+/* What was replaced goes; of an object that was deleted, the object as well. */
+static void
+finish_entry(struct tx_entry *entry)
+{
+    rev_free(entry->before);
+    if (entry->after == NULL)
+        free(entry->object);
+}
+
 int
 tx_finish(struct ctx *ctx)
 {
@@ -218,8 +250,9 @@ tx_finish(struct ctx *ctx)
     ctx->reply->job.changes = changes;
     ctx->reply->job.n_changes = n;
     for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older) {
-        objects_pend(entry->object);
-        rev_free(entry->before);
+        if (entry->after != NULL)
+            objects_pend(entry->object);
+        finish_entry(entry);
     }
     tx->newest = NULL;
     tx->n = 0;

@@ -441,6 +441,14 @@ env_random(void *arg, void *ret, size_t len)
     return ks_random_key(ret, len);
 }
 
+static enum engine_kmip_3_0
+kmip_3_0(const char *setting)
+{
+    if (strcmp(setting, "on") == 0)
+        return ENGINE_3_0_ON;
+    return strcmp(setting, "off") == 0 ? ENGINE_3_0_OFF : ENGINE_3_0_UNANNOUNCED;
+}
+
 static int
 set_up(struct vault *v, struct ks_diag *diag)
 {
@@ -459,6 +467,7 @@ set_up(struct vault *v, struct ks_diag *diag)
                                          .default_lease_s = v->config->policy_default_lease,
                                          .profile = profile,
                                          .object_memory = (size_t)v->config->limits_object_memory_bytes,
+                                         .kmip_3_0 = kmip_3_0(v->config->kmip_version_3_0),
                                          .unseal = vault_unseal,
                                          .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);

@@ -2,6 +2,7 @@
 #include "crypto/keygen.h"
 #include "server/engine/op/op.h"
 #include "server/engine/profile.h"
+#include "server/engine/rules.h"
 
 int
 op_new_object(struct ctx *ctx, struct client *owner, struct rev *draft, bool made, struct object **ret)
@@ -147,6 +148,7 @@ op_create(struct ctx *ctx, const void *request, void **ret_response)
                            "Create makes symmetric keys and, from 1.4, secret data; use Register for other objects");
     core_set(&draft.core, CORE_OBJECT_TYPE, r->object_type);
     KS_TRY(attr_new(ctx, &r->attributes, &draft));
+    KS_TRY(rules_fill(ctx, &draft));
     if (!secret && !core_has(&draft.core, CORE_ALGORITHM))
         return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic Algorithm");
     KS_TRY(secret ? make_secret(ctx, &draft) : op_make_symmetric(ctx, &draft));

@@ -3,6 +3,7 @@
 #include "server/engine/op/pair.h"
 #include "server/engine/prepared.h"
 #include "server/engine/profile.h"
+#include "server/engine/rules.h"
 
 int
 pair_common(struct ctx *ctx, const struct kmip_attrs *common, const struct kmip_attrs *own, struct kmip_attrs *ret)
@@ -33,7 +34,8 @@ start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_
     KS_TRY(attr_new(ctx, own, &half->draft));
     /* What is common holds where the half says nothing itself. */
     KS_TRY(pair_common(ctx, common, own, &rest));
-    return attr_new(ctx, &rest, &half->draft);
+    KS_TRY(attr_new(ctx, &rest, &half->draft));
+    return rules_fill(ctx, &half->draft);
 }
 
 static uint32_t

@@ -26,6 +26,17 @@ listed(const struct kmip_attr_refs *refs, const struct kmip_attr *attr)
     return false;
 }
 
+/* 3.0: each type of Link is an attribute of its own. */
+static uint32_t
+tag_of(const struct ctx *ctx, const struct kmip_attr *attr)
+{
+    const struct kmip_item *type = attr->tag == KMIP_TAG_LINK && ctx->version >= KMIP_V3_0
+                                       ? kmip_item_child(attr->value, KMIP_TAG_LINK_TYPE)
+                                       : NULL;
+    const uint32_t tag = type != NULL ? kmip_link_tag(type->u32) : 0;
+    return tag != 0 ? tag : attr->tag;
+}
+
 int
 op_get_attribute_list(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -41,9 +52,12 @@ op_get_attribute_list(struct ctx *ctx, const void *request, void **ret_response)
     if (refs->v == NULL)
         return KS_E_NOMEM;
     for (const struct kmip_attr *a = all.first; a != NULL; a = a->next)
-        if (!listed(refs, a)) /* the name of an attribute once, however many instances there are */
+        if (!listed(refs, &(struct kmip_attr){
+                              .tag = tag_of(ctx, a),
+                              .vendor = a->vendor,
+                              .name = a->name})) /* the name of an attribute once, however many instances there are */
             refs->v[refs->n++] =
-                (struct kmip_attr_ref){.tag = a->tag, .vendor = a->vendor, .name = a->name, .index = -1};
+                (struct kmip_attr_ref){.tag = tag_of(ctx, a), .vendor = a->vendor, .name = a->name, .index = -1};
     response->unique_identifier = uid_of(object);
     *ret_response = response;
     return 0;

@@ -107,3 +107,47 @@ op_destroy(struct ctx *ctx, const void *request, void **ret_response)
     *ret_response = response;
     return 0;
 }
+
+/* 3.0: as a Revoke for a reason that is no compromise. */
+int
+op_deactivate(struct ctx *ctx, const void *request, void **ret_response)
+{
+    static const struct use use = {.use = USE_REVOKE};
+    const struct kmip_deactivate_request *r = request;
+    struct object *object;
+    struct rev draft;
+    OP_RESPONSE(ctx, kmip_deactivate_response, response);
+    KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
+    KS_TRY(engine_use(ctx, object, &use));
+    KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
+    core_set(&draft.core, CORE_STATE, KMIP_STATE_DEACTIVATED);
+    core_set(&draft.core, CORE_DEACTIVATION_DATE, ctx->now);
+    if (r->deactivation_reason != NULL) {
+        struct kmip_item *reason;
+        KS_TRY(
+            kmip_item_encode(&kmip_schema_deactivation_reason, KMIP_V3_0, r->deactivation_reason, ctx->arena, &reason));
+        reason->tag = KMIP_TAG_DEACTIVATION_REASON;
+        attr_drop(&draft, KMIP_TAG_DEACTIVATION_REASON);
+        KS_TRY(attr_put(ctx, &draft, KMIP_TAG_DEACTIVATION_REASON, reason));
+    }
+    KS_TRY(finish(ctx, object, &draft));
+    response->unique_identifier = uid_of(object);
+    *ret_response = response;
+    return 0;
+}
+
+/* 3.0: nothing of the object stays, here or in the store, but what the audit trail says. What linked to it still does.
+ */
+int
+op_obliterate(struct ctx *ctx, const void *request, void **ret_response)
+{
+    static const struct use use = {.use = USE_OBLITERATE};
+    const struct kmip_obliterate_request *r = request;
+    struct object *object;
+    OP_RESPONSE(ctx, kmip_obliterate_response, response);
+    KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
+    KS_TRY(engine_use(ctx, object, &use));
+    KS_TRY(tx_delete(ctx, object));
+    *ret_response = response;
+    return 0;
+}

@@ -1,6 +1,7 @@
 /* Query and Discover Versions (KMIP 1.4: 4.25, 4.26; 2.1: 6.1.44, 6.1.13). */
 #include "server/engine/message.h"
 #include "server/engine/op/op.h"
+#include "server/engine/rules.h"
 
 static const uint32_t object_types[] = {
     KMIP_OBJECT_TYPE_CERTIFICATE, KMIP_OBJECT_TYPE_SYMMETRIC_KEY, KMIP_OBJECT_TYPE_PUBLIC_KEY,
@@ -195,6 +196,17 @@ put_extensions(struct ctx *ctx, struct kmip_query_response *ret, bool map)
 }
 
 static int
+put_defaults(struct ctx *ctx, struct kmip_query_response *ret)
+{
+    struct kmip_defaults_information *all;
+    KS_TRY(rules_defaults(ctx, &all));
+    if (all == NULL)
+        return 0;
+    ret->defaults_information = all;
+    return 0;
+}
+
+static int
 put_nothing(struct ctx *ctx, struct kmip_query_response *ret)
 {
     (void)ctx;
@@ -230,7 +242,7 @@ static const struct {
     {KMIP_QUERY_FUNCTION_QUERY_PROFILES, put_profiles},
     {KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES, put_capabilities},
     {KMIP_QUERY_FUNCTION_QUERY_CLIENT_REGISTRATION_METHODS, put_registration},
-    {KMIP_QUERY_FUNCTION_QUERY_DEFAULTS_INFORMATION, put_nothing},
+    {KMIP_QUERY_FUNCTION_QUERY_DEFAULTS_INFORMATION, put_defaults},
     {KMIP_QUERY_FUNCTION_QUERY_STORAGE_PROTECTION_MASKS, put_storage},
 };
 
@@ -269,7 +281,8 @@ op_discover_versions(struct ctx *ctx, const void *request, void **ret_response)
     response->protocol_version = ks_arena_array(ctx->arena, KMIP_VERSION_COUNT, sizeof(void *));
     if (response->protocol_version == NULL)
         return KS_E_NOMEM;
-    for (int v = KMIP_V2_1; v >= KMIP_V1_0; v--) { /* the preferred one first; 3.0 is no standard yet */
+    const bool offers_3_0 = ctx->engine->config.kmip_3_0 == ENGINE_3_0_ON;
+    for (int v = offers_3_0 ? KMIP_V3_0 : KMIP_V2_1; v >= KMIP_V1_0; v--) { /* the preferred one first */
         const struct kmip_version_number number = kmip_version_number((enum kmip_version)v);
         struct kmip_protocol_version *p = CTX_NEW(ctx, struct kmip_protocol_version);
         if (p == NULL)
