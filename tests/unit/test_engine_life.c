@@ -222,6 +222,7 @@ try(struct talk *t, enum state_use use, const char *id)
                                                           .revocation_reason = &compromised};
     const struct kmip_revoke_request revoke_other = {.unique_identifier = uid(id), .revocation_reason = &superseded};
     const struct kmip_re_key_request re_key = {.unique_identifier = uid(id)};
+    const struct kmip_obliterate_request obliteration = {.unique_identifier = uid(id)};
     const struct kmip_export_request export = {.unique_identifier = uid(id)};
     struct kmip_item *value = kmip_item_new(&t->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
     struct kmip_item *bytes = kmip_item_new(&t->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
@@ -283,6 +284,8 @@ try(struct talk *t, enum state_use use, const char *id)
         return talk_ask(t, KMIP_OPERATION_ARCHIVE, &archive);
     case USE_RECOVER:
         return talk_ask(t, KMIP_OPERATION_RECOVER, &recover);
+    case USE_OBLITERATE:
+        return talk_ask(t, KMIP_OPERATION_OBLITERATE, &obliteration);
     default:
         return talk_ask(t, KMIP_OPERATION_DESTROY, &destruction);
     }
@@ -308,6 +311,7 @@ static const char *const wanted[USE_COUNT] = {
     [USE_EXPORT] = "YYYYYYYA",
     [USE_IMPORT_OVER] = "YYYYDYDA",
     [USE_CERTIFY] = "YYYDDDDA",
+    [USE_OBLITERATE] = "YWWYYYYA",
 };
 
 static uint32_t
@@ -336,10 +340,12 @@ every_cell_of_the_state_table(void **unused)
         for (unsigned use = 0; use < USE_COUNT; use++) {
             if (versions[v] < KMIP_V1_4 && (use == USE_EXPORT || use == USE_IMPORT_OVER))
                 continue; /* not there before 1.4 */
+            if (use == USE_OBLITERATE && versions[v] != KMIP_V2_1)
+                continue; /* 3.0 alone has it, with the reasons of 2.1 */
             for (unsigned column = 0; column < STATE_COLUMNS; column++) {
                 t.version = KMIP_V2_1;
                 const char *id = key_in(&t, (enum state_column)column);
-                t.version = versions[v];
+                t.version = use == USE_OBLITERATE ? KMIP_V3_0 : versions[v];
                 const struct kmip_response_batch_item *item = try(&t, (enum state_use)use, id);
                 char cell = wanted[use][column];
                 if (cell == 'O' || cell == 'P') /* archived: up to 1.4 that counts, then Deactivated */
