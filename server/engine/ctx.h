@@ -12,6 +12,7 @@
 #include "server/engine/async_table.h"
 #include "server/engine/client.h"
 #include "server/engine/object.h"
+#include "server/engine/pkcs11/state.h"
 #include "server/engine/policy.h"
 #include "server/engine/state.h"
 #include "server/engine/stream.h"
@@ -42,6 +43,7 @@ struct engine {
     struct streams streams;
     struct tickets tickets;
     struct rules rules;
+    struct pkcs11 pkcs11;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -130,6 +132,7 @@ struct ctx {
     void *refusal;          /* the response payload of a failure, where the operation has one (Check); else NULL */
     struct ks_span pending; /* Asynchronous Correlation Value: the item is answered with Operation Pending */
     const struct kmip_response_batch_item *answer; /* of Poll: what another request is answered with; NULL: its own */
+    bool declined; /* the item succeeds and answers that what it asked for failed (PKCS#11): so the record says */
 };
 
 typedef int op_handler(struct ctx *ctx, const void *request, void **ret_response);

@@ -77,6 +77,7 @@ void
 engine_seal(struct engine *engine)
 {
     streams_clear(&engine->streams); /* they point to clients */
+    pkcs11_clear(&engine->pkcs11);
     objects_done(&engine->objects);
     async_done(&engine->async);
     clients_done(&engine->clients);

@@ -109,6 +109,22 @@ close_record(struct ctx *ctx, struct record *record, const char *status)
     record->event.message = ks_span_str(ctx->message);
 }
 
+int
+engine_run(struct ctx *ctx, uint32_t operation, const void *request, void **ret_response)
+{
+    const struct kmip_operation *asked = ctx->op;
+    const struct engine_op *row = find_op(operation);
+    if (row == NULL || !engine_offers(operation, ctx->version))
+        return engine_fail(ctx, COND_NO_SUCH_OPERATION, "what this takes is not supported by this server");
+    if (!policy_may(ctx->client, row->right, NULL))
+        return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s; ask an administrator",
+                           kmip_operation_find(operation)->name);
+    ctx->op = kmip_operation_find(operation);
+    const int rc = row->run(ctx, request, ret_response);
+    ctx->op = asked;
+    return rc;
+}
+
 /* Items */
 
 static size_t
@@ -231,6 +247,7 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ctx->refusal = NULL;
     ctx->pending = KS_SPAN_NONE;
     ctx->answer = NULL;
+    ctx->declined = false;
     ctx->record = new_record(ctx);
     if (ctx->record != NULL) {
         ctx->record->event.batch_item = (int)at;
@@ -247,7 +264,7 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     }
     const bool pending = rc == 0 && ctx->pending.len != 0;
     if (ctx->record != NULL)
-        close_record(ctx, ctx->record, rc != 0 ? "failed" : pending ? "pending" : "success");
+        close_record(ctx, ctx->record, rc != 0 || ctx->declined ? "failed" : pending ? "pending" : "success");
     ret->operation = item->operation;
     ret->has_operation = true;
     ret->unique_batch_item_id = item->unique_batch_item_id;

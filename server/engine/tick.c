@@ -78,6 +78,7 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     engine_reply_reset(reply);
     engine_ctx_init(&ctx, engine, NULL, reply);
     tickets_expire(&engine->tickets, ctx.now);
+    pkcs11_expire(&engine->pkcs11, ctx.now);
     streams_expire(engine, ctx.now);
     objects_trim(&engine->objects);
     if (engine_settle(&ctx, true) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 ||
