@@ -10,8 +10,10 @@
 #define PREFIX "request/"
 enum {
     FORMAT = 1,
-    KEY_LEN = sizeof(PREFIX) - 1 + 2 * ASYNC_ID_LEN,
+    KEY_LEN = sizeof(PREFIX) - 1 + ASYNC_ID_LEN + ASYNC_ID_LEN,
     PLAIN_MAX = 2 << 20,
+    SEALED_MAX = PLAIN_MAX + 1024,
+    LOAD_MAX = 4 << 20,
     FLAG_ORDERED = 1,
     FLAG_ON_ERROR = 2,
     RUN_MOST = 64, /* in one tick */
@@ -30,7 +32,7 @@ request_free(struct async_request *request)
 {
     if (request == NULL)
         return;
-    free((void *)(uintptr_t)request->row.data);
+    ks_buf_done(&request->row);
     free(request);
 }
 
@@ -156,7 +158,7 @@ open_kept(struct ctx *ctx, const struct async_request *request, struct kept *ret
     struct async_request again = {0};
     struct ks_span client;
     KS_TRY(key_text(request->id, &key));
-    return open_row(ctx->engine, ctx->arena, ks_buf_span(&key), request->row, &again, &client, ret);
+    return open_row(ctx->engine, ctx->arena, ks_buf_span(&key), ks_buf_span(&request->row), &again, &client, ret);
 }
 
 int
@@ -165,20 +167,18 @@ async_load(struct engine *engine, struct ks_span key, struct ks_span value, stru
     const size_t n = sizeof(PREFIX) - 1;
     if (key.len < n || memcmp(key.data, PREFIX, n) != 0)
         return 0;
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(2 * PLAIN_MAX);
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(LOAD_MAX);
     KS_CLEANUP(ks_buf_done) struct ks_buf id = KS_BUF(ASYNC_ID_LEN + 1);
     struct async *async = &engine->async;
     struct kept kept = {0};
     struct ks_span client;
     struct async_request *r = calloc(1, sizeof(*r));
-    uint8_t *row = malloc(value.len);
-    if (r == NULL || row == NULL) {
-        free(r);
-        free(row);
+    if (r != NULL)
+        r->row = KS_BUF(SEALED_MAX);
+    if (r == NULL || ks_buf_add_span(&r->row, value) != 0) {
+        request_free(r);
         return ks_fail(diag, KS_E_NOMEM, "out of memory while loading pending requests");
     }
-    memcpy(row, value.data, value.len);
-    r->row = KS_SPAN(row, value.len);
     int rc = ks_hex_decode(KS_SPAN(key.data + n, key.len - n), &id);
     rc = rc != 0 ? rc : id.len != ASYNC_ID_LEN || async->n == ASYNC_MOST ? KS_E_MALFORMED : 0;
     rc = rc != 0 ? rc : open_row(engine, &arena, key, value, r, &client, &kept);
@@ -232,7 +232,7 @@ change_slot(struct ctx *ctx, size_t slot, const struct async_request *next, cons
     struct engine *engine = ctx->engine;
     KS_CLEANUP(ks_buf_done) struct ks_buf key = KS_BUF(KEY_LEN + 1);
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(PLAIN_MAX);
-    KS_CLEANUP(ks_buf_done) struct ks_buf sealed = KS_BUF(PLAIN_MAX + 1024);
+    KS_CLEANUP(ks_buf_done) struct ks_buf sealed = KS_BUF(SEALED_MAX);
     struct store_change row = {.table = STORE_SYSTEM, .is_delete = kept == NULL};
     struct slot_change *change = CTX_NEW(ctx, struct slot_change);
     if (change == NULL)
@@ -245,15 +245,14 @@ change_slot(struct ctx *ctx, size_t slot, const struct async_request *next, cons
         KS_TRY(keyring_seal(engine->keyring, KEYRING_OBJECT, row.key, ks_buf_span(&plain), &sealed));
         KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&sealed), &row.value));
         struct async_request *r = malloc(sizeof(*r));
-        uint8_t *copy = malloc(row.value.len);
-        if (r == NULL || copy == NULL) {
-            free(r);
-            free(copy);
+        if (r == NULL)
+            return KS_E_NOMEM;
+        *r = *next;
+        r->row = KS_BUF(SEALED_MAX);
+        if (ks_buf_add_span(&r->row, row.value) != 0) {
+            request_free(r);
             return KS_E_NOMEM;
         }
-        memcpy(copy, row.value.data, row.value.len);
-        *r = *next;
-        r->row = KS_SPAN(copy, row.value.len);
         change->after = r;
     }
     int rc = tx_row(ctx, &row);
@@ -704,13 +703,13 @@ engine_async_slow(struct engine *engine, struct ks_buf *ret_request, uint8_t ret
     }
     if (found == NULL)
         return false;
-    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(2 * PLAIN_MAX);
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(LOAD_MAX);
     KS_CLEANUP(ks_buf_done) struct ks_buf key = KS_BUF(KEY_LEN + 1);
     struct async_request again = {0};
     struct ks_span client;
     struct kept kept = {0};
     if (key_text(found->id, &key) != 0 ||
-        open_row(engine, &arena, ks_buf_span(&key), found->row, &again, &client, &kept) != 0 ||
+        open_row(engine, &arena, ks_buf_span(&key), ks_buf_span(&found->row), &again, &client, &kept) != 0 ||
         ks_buf_add_span(ret_request, kept.body) != 0)
         return false;
     memcpy(ret_id, found->id, ASYNC_ID_LEN);

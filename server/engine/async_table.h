@@ -28,7 +28,7 @@ struct async_request {
     bool on_error;                     /* although one before it failed (Continue) */
     bool slow;                         /* a key has to be made first that takes long */
     uint64_t finished_by;              /* the number of the request that carried it out; not kept across restarts */
-    struct ks_span row;                /* sealed; allocated */
+    struct ks_buf row;                 /* sealed; allocated */
 };
 
 struct async {
