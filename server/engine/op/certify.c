@@ -90,12 +90,12 @@ wish_issue(struct ctx *ctx, const struct wish *wish, struct rev *draft)
     KS_PKEY *ca_key = issuer.pkey;
     KS_TRY(rc);
     struct ks_cert_wish what = {.request = wish->request,
-                              .certificate = wish->certificate,
-                              .subject = wish->n_subject != 0 ? wish->subject : &fallback,
-                              .n_subject = wish->n_subject != 0 ? wish->n_subject : 1,
-                              .key = wish->key,
-                              .not_before = ctx->now,
-                              .usage = (uint32_t)core_get(core, CORE_USAGE_MASK)};
+                                .certificate = wish->certificate,
+                                .subject = wish->n_subject != 0 ? wish->subject : &fallback,
+                                .n_subject = wish->n_subject != 0 ? wish->n_subject : 1,
+                                .key = wish->key,
+                                .not_before = ctx->now,
+                                .usage = (uint32_t)core_get(core, CORE_USAGE_MASK)};
     if ((what.usage & (KMIP_CRYPTOGRAPHIC_USAGE_MASK_CERTIFICATE_SIGN | KMIP_CRYPTOGRAPHIC_USAGE_MASK_CRL_SIGN)) != 0)
         return engine_fail(ctx, COND_NOT_PERMITTED, "certificates of authorities are not issued; register one instead");
     if (core_has(core, CORE_ACTIVATION_DATE))
