@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
+#include "crypto/keyread.h"
 #include "crypto/pkey.h"
 
 /* Keys are short; an RSA key of 16384 bits is about 9 KiB. RSA below 512 bits is a toy, above it costs seconds. */
@@ -37,6 +38,15 @@ ks_curve_find(uint32_t curve, uint32_t algorithm)
         if (fits && same)
             return c;
     }
+    return NULL;
+}
+
+const struct ks_curve *
+ks_curve_find_group(const char *group)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(curves); i++)
+        if (curves[i].group != NULL && strcmp(curves[i].group, group) == 0)
+            return &curves[i];
     return NULL;
 }
 
@@ -112,6 +122,19 @@ ks_pkey_free(struct ks_pkey *key)
         return;
     EVP_PKEY_free(key->pkey); /* libcrypto wipes private components */
     free(key);
+}
+
+int
+ks_pkey_share(const struct ks_pkey *key, struct ks_pkey **ret)
+{
+    struct ks_pkey *other = malloc(sizeof(*other));
+    if (other == NULL || EVP_PKEY_up_ref(key->pkey) != 1) {
+        free(other);
+        return KS_E_NOMEM;
+    }
+    *other = *key;
+    *ret = other;
+    return 0;
 }
 
 void
@@ -259,7 +282,11 @@ ks_pkey_parse(uint32_t format, bool is_private, uint32_t algorithm, uint32_t cur
     const struct format *f = NULL;
     KS_TRY(find_format(format, is_private, &f, diag));
     KS_PKEY *key = NULL;
-    KS_TRY(parse_der(f, bytes, &key, diag));
+    const int rc = ks_pkey_read(format, is_private, bytes, &key);
+    if (rc == KS_E_NOMEM)
+        return ks_fail(diag, rc, "no memory for a key");
+    if (rc != 0)
+        KS_TRY(parse_der(f, bytes, &key, diag));
     if (!algorithm_fits(key, algorithm, curve))
         return ks_fail(diag, KS_E_INVALID, "the %s holds a key of type %s, which cryptographic algorithm %#x%s is not",
                        f->text, ks_pkey_text(key), algorithm, curve != 0 ? " on that curve" : "");

@@ -23,6 +23,9 @@ ks_pkey_freep(struct ks_pkey **key)
     ks_pkey_free(*key);
     *key = NULL;
 }
+/* Another handle of the same key: freed like the first, and the key lives until both are. KS_E_NOMEM. */
+int ks_pkey_share(const struct ks_pkey *key, struct ks_pkey **ret) KS_MUST_CHECK;
+
 #define KS_PKEY KS_CLEANUP(ks_pkey_freep) struct ks_pkey
 
 struct ks_pkey_info {

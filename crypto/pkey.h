@@ -26,6 +26,9 @@ struct ks_pkey {
  */
 const struct ks_curve *ks_curve_find(uint32_t curve, uint32_t algorithm);
 
+/* The row of a group of type EC by OpenSSL's name; NULL: not offered. */
+const struct ks_curve *ks_curve_find_group(const char *group);
+
 /* Whether it is a key over a finite field: DSA or DH. Such keys are kept and converted, and nothing is computed with
  * them. */
 static inline bool

@@ -12,6 +12,7 @@
 #include "server/engine/async_table.h"
 #include "server/engine/client.h"
 #include "server/engine/object.h"
+#include "server/engine/parsed.h"
 #include "server/engine/pkcs11/state.h"
 #include "server/engine/policy.h"
 #include "server/engine/state.h"
@@ -38,6 +39,7 @@ struct engine {
     struct keyring *keyring; /* NULL: sealed */
     struct store *store;
     struct objects objects;
+    struct parsed_keys parsed;
     struct clients clients;
     struct async async;
     struct streams streams;

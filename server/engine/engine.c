@@ -78,6 +78,7 @@ engine_seal(struct engine *engine)
 {
     streams_clear(&engine->streams); /* they point to clients */
     pkcs11_clear(&engine->pkcs11);
+    parsed_clear(&engine->parsed);
     objects_done(&engine->objects);
     async_done(&engine->async);
     clients_done(&engine->clients);

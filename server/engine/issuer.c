@@ -135,9 +135,5 @@ issuer_find(struct ctx *ctx, struct ks_span link, struct issuer *ret)
                                 : engine_fail(ctx, COND_NOT_PERMITTED, "certificate %s is no X.509 certificate",
                                               ret->certificate->uid);
     ret->not_after = info.not_after;
-    KS_TRY(material_open(ctx, ret->key, &material));
-    if (material_pkey(ctx, &ret->key->rev->core, &material, &ret->pkey) != 0)
-        return engine_fail(ctx, COND_KEY_FORMAT, "the authority's key %s is in a format that can not be used",
-                           ret->key->uid);
-    return 0;
+    return parsed_key(ctx, ret->key, &ret->pkey);
 }

@@ -5,7 +5,8 @@
  * made: one block of memory that holds facts, attributes and the sealed key material. A change makes a new rev from a
  * draft and swaps it in (tx.h), so a change that fails half way leaves nothing behind, and undoing is swapping back.
  *
- * Key material is sealed here as it is in the store and opened only into the arena of a request that uses it.
+ * Key material is sealed here as it is in the store and opened only into the arena of a request that uses it;
+ * asymmetric keys that are in use stay open for a while (parsed.h).
  *
  * Handles and indexes are always in memory; revs are a cache of the rows, as large as limits { object_memory_bytes }
  * allows. What a handle knows of its row (the tags of its seals) shows that the row that is read back is the one that
@@ -75,6 +76,7 @@ int core_from_item(enum core_id id, const struct kmip_item *item, int64_t *ret) 
 
 struct client;
 struct object;
+struct parsed;
 
 /*
  * What an object is. The same struct is a draft while it is put together: then everything lies in the arena of the
@@ -94,6 +96,7 @@ struct rev {
     uint64_t seal;               /* of the row: row_seal_of */
     size_t size;                 /* of the block */
     struct rev *hotter, *colder; /* the cache: a ring */
+    struct parsed *parsed;       /* its key, ready to be used (parsed.h); NULL: none. The one thing that changes */
 };
 
 struct object_list {

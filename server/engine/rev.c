@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "server/engine/object.h"
+#include "server/engine/parsed.h"
 
 /*
  * Two passes over the same code: without memory it counts, with memory it copies. Everything is aligned to 16, so the
@@ -155,6 +156,7 @@ rev_make(struct object *object, const struct rev *draft, struct rev **ret)
     rev->new_material = false;
     rev->size = count.used;
     rev->hotter = rev->colder = NULL;
+    rev->parsed = NULL;
     *ret = rev;
     return 0;
 }
@@ -164,6 +166,7 @@ rev_free(struct rev *rev)
 {
     if (rev == NULL)
         return;
+    parsed_forget(rev->parsed);
     ks_wipe(rev, rev->size);
     free(rev);
 }
@@ -187,6 +190,7 @@ int
 rev_draft(struct ks_arena *arena, const struct rev *from, struct rev *ret)
 {
     struct rev draft = *from;
+    draft.parsed = NULL;
     KS_TRY(copy_list(arena, &from->attrs, &draft.attrs));
     KS_TRY(copy_list(arena, &from->content, &draft.content));
     *ret = draft;

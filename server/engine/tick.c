@@ -80,6 +80,7 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     tickets_expire(&engine->tickets, ctx.now);
     pkcs11_expire(&engine->pkcs11, ctx.now);
     streams_expire(engine, ctx.now);
+    parsed_expire(&engine->parsed, ctx.now);
     objects_trim(&engine->objects);
     if (engine_settle(&ctx, true) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 ||
         tx_finish(&ctx) != 0) {

@@ -243,18 +243,6 @@ does_not_unwrap(struct ctx *ctx, int rc, struct ks_diag *diag)
                        "the wrapped key does not unwrap: another wrapping key, other parameters, or changed bytes");
 }
 
-static int
-asymmetric(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
-{
-    struct material material;
-    KS_TRY(material_open(ctx, object, &material));
-    const int rc = material_pkey(ctx, &object->rev->core, &material, ret);
-    if (rc == 0 || rc == KS_E_NOMEM)
-        return rc;
-    return engine_fail(ctx, COND_KEY_FORMAT,
-                       "key %s is in a format or of a kind that this server does not compute with", object->uid);
-}
-
 static void
 oaep_of(const struct wrap_key *key, struct ks_asym_params *ret)
 {
@@ -307,7 +295,7 @@ wrap_encrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
     if (is_asymmetric(key->object)) {
         KS_PKEY *pkey = NULL;
         struct ks_asym_params params;
-        KS_TRY(asymmetric(ctx, key->object, &pkey));
+        KS_TRY(parsed_key(ctx, key->object, &pkey));
         oaep_of(key, &params);
         KS_TRY(failed(ctx, ks_asym_encrypt(pkey, &params, input, &out, &diag), &diag));
         return ks_arena_span(ctx->arena, ks_buf_span(&out), ret);
@@ -348,7 +336,7 @@ wrap_decrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
     if (is_asymmetric(key->object)) {
         KS_PKEY *pkey = NULL;
         struct ks_asym_params params;
-        KS_TRY(asymmetric(ctx, key->object, &pkey));
+        KS_TRY(parsed_key(ctx, key->object, &pkey));
         oaep_of(key, &params);
         rc = ks_asym_decrypt(pkey, &params, input, &out, &diag);
     } else {
@@ -421,7 +409,7 @@ wrap_mac(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, stru
     KS_PKEY *pkey = NULL;
     struct ks_sign_params params;
     struct ks_diag diag = {0};
-    KS_TRY(asymmetric(ctx, key->object, &pkey));
+    KS_TRY(parsed_key(ctx, key->object, &pkey));
     signature_of(key, &params);
     KS_TRY(failed(ctx, ks_sign(pkey, &params, input, &out, &diag), &diag));
     return ks_arena_span(ctx->arena, ks_buf_span(&out), ret);
@@ -435,7 +423,7 @@ wrap_mac_verify(struct ctx *ctx, const struct wrap_key *key, struct ks_span inpu
     if (is_asymmetric(key->object)) {
         KS_PKEY *pkey = NULL;
         struct ks_sign_params params;
-        KS_TRY(asymmetric(ctx, key->object, &pkey));
+        KS_TRY(parsed_key(ctx, key->object, &pkey));
         signature_of(key, &params);
         rc = ks_verify(pkey, &params, input, mac, &diag);
     } else {

@@ -6,6 +6,7 @@
 #include "crypto/crypto.h"
 #include "crypto/keyformat.h"
 #include "crypto/keygen.h"
+#include "crypto/keyread.h"
 
 #define BUF KS_CLEANUP(ks_buf_done) struct ks_buf
 
@@ -508,6 +509,51 @@ done(void **state)
     return 0;
 }
 
+/* Usual forms are read without libcrypto's decoders, and to the letter: what is anything else is left to those. */
+static void
+usual_forms_are_read_quickly(void **unused)
+{
+    (void)unused;
+    static const struct ks_keypair_params kinds[] = {
+        {.algorithm = RSA_KEY, .bits = 2048},
+        {.algorithm = EC, .curve = P_256},
+        {.algorithm = EC, .curve = KMIP_RECOMMENDED_CURVE_P_521},
+        {.algorithm = EC, .curve = KMIP_RECOMMENDED_CURVE_SECP256K1},
+        {.algorithm = ED25519},
+        {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448},
+    };
+    static const struct {
+        uint32_t format;
+        bool is_private;
+    } forms[] = {{PKCS_1, true}, {PKCS_1, false}, {PKCS_8, true}, {SEC_1, true}, {SPKI, false}};
+    unsigned read = 0;
+    for (size_t i = 0; i < KS_ARRAY_LEN(kinds); i++) {
+        KS_PKEY *key = NULL;
+        assert_int_equal(ks_keygen_pair(&kinds[i], &key, NULL), 0);
+        for (size_t j = 0; j < KS_ARRAY_LEN(forms); j++) {
+            BUF der = KS_BUF(1 << 16);
+            BUF again = KS_BUF(1 << 16);
+            KS_PKEY *same = NULL, *none = NULL;
+            if (ks_pkey_export(key, forms[j].format, forms[j].is_private, &der, NULL) != 0)
+                continue; /* a form that this kind has not */
+            assert_int_equal(ks_pkey_read(forms[j].format, forms[j].is_private, ks_buf_span(&der), &same), 0);
+            assert_int_equal(ks_pkey_export(same, forms[j].format, forms[j].is_private, &again, NULL), 0);
+            assert_true(ks_span_equal(ks_buf_span(&der), ks_buf_span(&again)));
+            assert_true(ks_pkey_same_public(key, same));
+            read++;
+            for (size_t len = 0; len < der.len; len++)
+                assert_int_equal(ks_pkey_read(forms[j].format, forms[j].is_private, KS_SPAN(der.data, len), &none),
+                                 KS_E_UNSUPPORTED);
+            assert_int_equal(ks_buf_add_u8(&der, 0), 0);
+            assert_int_equal(ks_pkey_read(forms[j].format, forms[j].is_private, ks_buf_span(&der), &none),
+                             KS_E_UNSUPPORTED);
+            assert_null(none);
+            assert_int_equal(ERR_peek_error(), 0);
+        }
+    }
+    assert_int_equal(read, 4 + 3 * 3 + 2 * 2);
+}
+
 int
 main(void)
 {
@@ -520,6 +566,7 @@ main(void)
         cmocka_unit_test(the_key_of_tc_ecc_3),
         cmocka_unit_test(what_does_not_parse_is_refused),
         cmocka_unit_test(symmetric_keys_have_legal_lengths),
+        cmocka_unit_test(usual_forms_are_read_quickly),
         cmocka_unit_test(key_pairs_are_sound),
     };
     return cmocka_run_group_tests_name("crypto/keys", tests, NULL, done);

@@ -1,7 +1,5 @@
 #include "server/engine/op/crypto.h"
 
-#include "crypto/cert.h"
-
 int
 crypto_fail(struct ctx *ctx, int rc, struct ks_diag *diag)
 {
@@ -23,33 +21,15 @@ crypto_fail(struct ctx *ctx, int rc, struct ks_diag *diag)
     }
 }
 
-static int
-certificate_key(struct ctx *ctx, struct ks_span der, struct ks_pkey **ret)
-{
-    struct ks_cert_info info;
-    KS_TRY(ks_cert_parse(der, ctx->arena, &info, NULL));
-    return ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_X_509, false, 0, 0, info.public_key, ret, NULL);
-}
-
 int
 crypto_pkey(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
 {
     const uint32_t type = object_type(object);
-    struct material material;
     if (type != KMIP_OBJECT_TYPE_PRIVATE_KEY && type != KMIP_OBJECT_TYPE_PUBLIC_KEY &&
         type != KMIP_OBJECT_TYPE_CERTIFICATE)
         return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no private key, public key or certificate",
                            object->uid);
-    if (object->rev->wrapping != NULL)
-        return engine_fail(ctx, COND_KEY_FORMAT, "object %s was registered wrapped: it can not be used here",
-                           object->uid);
-    KS_TRY(material_open(ctx, object, &material));
-    const int rc = type == KMIP_OBJECT_TYPE_CERTIFICATE ? certificate_key(ctx, material.bytes, ret)
-                                                        : material_pkey(ctx, &object->rev->core, &material, ret);
-    if (rc == 0 || rc == KS_E_NOMEM)
-        return rc;
-    return engine_fail(ctx, COND_KEY_FORMAT, "the key material of object %s can not be used here: %s", object->uid,
-                       ks_err_text(rc));
+    return parsed_key(ctx, object, ret);
 }
 
 static bool

@@ -225,17 +225,6 @@ by_aws4(struct ctx *ctx, struct derivation *d)
     return rc;
 }
 
-static int
-open_half(struct ctx *ctx, struct object *object, struct ks_pkey **ret)
-{
-    struct material material;
-    KS_TRY(material_open(ctx, object, &material));
-    const int rc = material_pkey(ctx, &object->rev->core, &material, ret);
-    if (rc == 0 || rc == KS_E_NOMEM)
-        return rc;
-    return engine_fail(ctx, COND_KEY_FORMAT, "the key material of object %s can not be read as a key", object->uid);
-}
-
 /* A private key and somebody's public key, in any order. */
 static int
 by_agreement(struct ctx *ctx, struct derivation *d)
@@ -249,8 +238,8 @@ by_agreement(struct ctx *ctx, struct derivation *d)
         const struct profile_what what = profile_key(d->base[i]);
         KS_TRY(profile_check(ctx, PROFILE_PROTECT, &what));
     }
-    KS_TRY(open_half(ctx, d->base[0], &own));
-    KS_TRY(open_half(ctx, d->base[1], &peer));
+    KS_TRY(parsed_key(ctx, d->base[0], &own));
+    KS_TRY(parsed_key(ctx, d->base[1], &peer));
     KS_CLEANUP(ks_buf_done) struct ks_buf secret = KS_BUF(256);
     const int rc = ks_agree(own, peer, &secret, &diag);
     return rc != 0 ? fail_crypto(ctx, rc, &diag) : take(ctx, d, ks_buf_span(&secret));

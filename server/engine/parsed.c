@@ -1,0 +1,117 @@
+#include "server/engine/parsed.h"
+
+#include <stdlib.h>
+
+#include "crypto/cert.h"
+#include "server/engine/material.h"
+
+struct parsed {
+    struct parsed_keys *keys;
+    struct rev *rev; /* whose key it is */
+    struct ks_pkey *key;
+    int64_t used;                 /* seconds */
+    struct parsed *newer, *older; /* by use */
+};
+
+static void
+unlink_it(struct parsed *p)
+{
+    struct parsed_keys *keys = p->keys;
+    *(p->newer != NULL ? &p->newer->older : &keys->newest) = p->older;
+    *(p->older != NULL ? &p->older->newer : &keys->oldest) = p->newer;
+    keys->n--;
+}
+
+static void
+link_newest(struct parsed *p)
+{
+    struct parsed_keys *keys = p->keys;
+    p->newer = NULL;
+    p->older = keys->newest;
+    *(p->older != NULL ? &p->older->newer : &keys->oldest) = p;
+    keys->newest = p;
+    keys->n++;
+}
+
+void
+parsed_forget(struct parsed *parsed)
+{
+    if (parsed == NULL)
+        return;
+    unlink_it(parsed);
+    parsed->rev->parsed = NULL;
+    ks_pkey_free(parsed->key);
+    free(parsed);
+}
+
+void
+parsed_expire(struct parsed_keys *keys, int64_t now)
+{
+    while (keys->oldest != NULL && keys->oldest->used + PARSED_IDLE_S <= now)
+        parsed_forget(keys->oldest);
+}
+
+void
+parsed_clear(struct parsed_keys *keys)
+{
+    while (keys->oldest != NULL)
+        parsed_forget(keys->oldest);
+}
+
+/* A rev that is looked at in passing lies in memory that is used again without rev_free: its key is not kept. */
+static void
+keep(struct ctx *ctx, struct rev *rev, const struct ks_pkey *key)
+{
+    struct parsed_keys *keys = &ctx->engine->parsed;
+    if (rev->parsed != NULL || rev == &ctx->engine->objects.peek_rev)
+        return;
+    struct parsed *p = malloc(sizeof(*p));
+    if (p == NULL)
+        return;
+    *p = (struct parsed){.keys = keys, .rev = rev, .used = ctx->now};
+    if (ks_pkey_share(key, &p->key) != 0) {
+        free(p);
+        return;
+    }
+    while (keys->n >= PARSED_MOST)
+        parsed_forget(keys->oldest);
+    link_newest(p);
+    rev->parsed = p;
+}
+
+static int
+certificate_key(struct ctx *ctx, struct ks_span der, struct ks_pkey **ret)
+{
+    struct ks_cert_info info;
+    KS_TRY(ks_cert_parse(der, ctx->arena, &info, NULL));
+    return ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_X_509, false, 0, 0, info.public_key, ret, NULL);
+}
+
+int
+parsed_key(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
+{
+    struct rev *rev = object->rev;
+    struct parsed *p = rev->parsed;
+    struct material material;
+    if (rev->wrapping != NULL)
+        return engine_fail(ctx, COND_KEY_FORMAT, "object %s was registered wrapped: it can not be used here",
+                           object->uid);
+    if (p != NULL && ks_pkey_share(p->key, ret) == 0) {
+        p->used = ctx->now;
+        unlink_it(p);
+        link_newest(p);
+        p->keys->found++;
+        return 0;
+    }
+    KS_TRY(material_open(ctx, object, &material));
+    const int rc = object_type(object) == KMIP_OBJECT_TYPE_CERTIFICATE ? certificate_key(ctx, material.bytes, ret)
+                                                                       : material_pkey(ctx, &rev->core, &material, ret);
+    if (rc == KS_E_NOMEM)
+        return rc;
+    if (rc != 0)
+        return engine_fail(ctx, COND_KEY_FORMAT, "the key material of object %s can not be used here: %s", object->uid,
+                           ks_err_text(rc));
+    ctx->engine->parsed.read++;
+    keep(ctx, rev, *ret);
+    return 0;
+}
