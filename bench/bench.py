@@ -22,6 +22,9 @@ ROWS = (
     ("get, 256 connections, 8 in flight", "get", 256, 8, 60000),
     ("create, 256 connections, 8 in flight", "create", 256, 8, 15000),
     ("encrypt 1 KiB, 256 connections, 8 in flight", "encrypt", 256, 8, None),
+    ("sign ECDSA P-256, 256 connections, 8 in flight", "sign", 256, 8, None),
+    ("HMAC-SHA-256 of 1 KiB, 256 connections, 8 in flight", "mac", 256, 8, None),
+    ("32 random bytes, 256 connections, 8 in flight", "random", 256, 8, None),
     ("full handshakes, 16 connections", "handshake", 16, 1, None),
 )
 
@@ -36,6 +39,14 @@ CREATE = """<ObjectType type="Enumeration" value="SymmetricKey"/><Attributes>
 ENCRYPT = """<UniqueIdentifier type="TextString" value="%s"/><CryptographicParameters>
 <BlockCipherMode type="Enumeration" value="GCM"/><RandomIV type="Boolean" value="true"/>
 <TagLength type="Integer" value="16"/></CryptographicParameters><Data type="ByteString" value="%s"/>"""
+
+SIGN = """<UniqueIdentifier type="TextString" value="%s"/><CryptographicParameters>
+<DigitalSignatureAlgorithm type="Enumeration" value="ECDSAWithSHA256"/></CryptographicParameters>
+<Data type="ByteString" value="%s"/>"""
+MAC = """<UniqueIdentifier type="TextString" value="%s"/><CryptographicParameters>
+<CryptographicAlgorithm type="Enumeration" value="HMAC_SHA256"/></CryptographicParameters>
+<Data type="ByteString" value="%s"/>"""
+RANDOM = """<DataLength type="Integer" value="32"/>"""
 
 
 def free_port():
@@ -102,7 +113,12 @@ class Bench:
         get.write_bytes(b"".join(
             self.message("Get", '<UniqueIdentifier type="TextString" value="%s"/>' % uid).read_bytes()
             for uid in uids))
+        pair = json.loads(self.command("key", "create", "bench-pair", "--algorithm", "ec", "--curve", "p-256", "--json"))
+        mac = json.loads(self.command("key", "create", "bench-mac", "--algorithm", "hmac-sha256", "--json"))["identifier"]
         return {
+            "sign": self.message("Sign", SIGN % (pair["private_identifier"], os.urandom(64).hex())),
+            "mac": self.message("MAC", MAC % (mac, os.urandom(1024).hex())),
+            "random": self.message("RNGRetrieve", RANDOM),
             "get": get,
             "create": self.message("Create", CREATE),
             "encrypt": self.message("Encrypt", ENCRYPT % (uids[0], os.urandom(1024).hex())),
