@@ -249,11 +249,12 @@ tx_finish(struct ctx *ctx)
     KS_TRY(finish_records(ctx));
     ctx->reply->job.changes = changes;
     ctx->reply->job.n_changes = n;
-    for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older) {
+    for (const struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)
         if (entry->after != NULL)
             objects_pend(entry->object);
+    /* Only then: an object that goes may have been changed before in the same request, by a date that has come. */
+    for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)
         finish_entry(entry);
-    }
     tx->newest = NULL;
     tx->n = 0;
     for (const struct tx_hook *hook = tx->newest_hook; hook != NULL; hook = hook->older)

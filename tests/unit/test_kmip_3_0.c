@@ -141,6 +141,34 @@ nothing_stays_of_what_is_obliterated(void **unused)
     talk_close(&t);
 }
 
+/* Its date has come, so the request that deletes it first carries out what was due. */
+static void
+what_is_due_is_obliterated_too(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    const char *id = make_key(&t, "due", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    activate_key(&t, id);
+    struct kmip_add_attribute_request end = {.unique_identifier = uid(id)};
+    put_number(&t, &end.new_attribute, KMIP_TAG_DEACTIVATION_DATE, t.rig.now_us / 1000000 + 10);
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &end);
+    t.version = KMIP_V3_0;
+    t.rig.now_us += INT64_C(11) * 1000000;
+    const struct kmip_obliterate_request r = {.unique_identifier = uid(id)};
+    talk_do(&t, KMIP_OPERATION_OBLITERATE, &r);
+    assert_non_null(strstr(records(&t), "state-change"));
+    assert_non_null(strstr(records(&t), "Obliterate"));
+    const struct kmip_get_attributes_request get = {.unique_identifier = uid(id)};
+    for (int turn = 0; turn < 2; turn++) {
+        struct ks_diag diag = {0};
+        talk_refused(&t, KMIP_OPERATION_GET_ATTRIBUTES, &get, KMIP_RESULT_REASON_ITEM_NOT_FOUND);
+        assert_int_equal(rig_reload(&t.rig, &diag), 0);
+    }
+    talk_close(&t);
+}
+
 static void
 links_have_names_of_their_own(void **unused)
 {
@@ -180,6 +208,7 @@ main(void)
         cmocka_unit_test(the_switch),
         cmocka_unit_test(users_have_passwords),
         cmocka_unit_test(nothing_stays_of_what_is_obliterated),
+        cmocka_unit_test(what_is_due_is_obliterated_too),
         cmocka_unit_test(links_have_names_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
