@@ -424,14 +424,47 @@ what_is_refused(void **unused)
     talk_close(&t);
 }
 
+/* Who knows the key of a cipher reads what it encrypts: the result is no less secret than the data. */
+static void
+a_secret_is_no_less_secret_for_being_encrypted(void **unused)
+{
+    (void)unused;
+    static const uint32_t facts[] = {KMIP_TAG_SENSITIVE, KMIP_TAG_EXTRACTABLE};
+    static const uint32_t reasons[] = {KMIP_RESULT_REASON_SENSITIVE, KMIP_RESULT_REASON_NOT_EXTRACTABLE};
+    struct talk t;
+    struct wanted w;
+    talk_open(&t);
+    const char *known = base_object(&t, SYMMETRIC, AES, DERIVE, KS_LIT("0123456789abcdef"));
+    for (size_t i = 0; i < KS_ARRAY_LEN(facts); i++) {
+        const char *secret = base_object(&t, SECRET, 0, DERIVE, KS_LIT("what nobody may read, whole pads"));
+        struct kmip_modify_attribute_request hide = {.unique_identifier = uid(secret)};
+        put_number(&t, &hide.new_attribute, facts[i], facts[i] == KMIP_TAG_SENSITIVE);
+        talk_do(&t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &hide);
+        want(&t, &w, KMIP_DERIVATION_METHOD_ENCRYPT, known, secret, SECRET, 256);
+        w.p.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_ECB;
+        w.p.has_block_cipher_mode = true;
+        w.parameters.cryptographic_parameters = &w.p;
+        put_number(&t, &w.request.attributes, facts[i], facts[i] != KMIP_TAG_SENSITIVE);
+        const char *made = derive(&t, &w);
+        const struct kmip_get_request get = {.unique_identifier = uid(made)};
+        talk_refused(&t, KMIP_OPERATION_GET, &get, reasons[i]);
+    }
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passwords),       cmocka_unit_test(hashes_and_macs),
-        cmocka_unit_test(ciphers),         cmocka_unit_test(counters_and_feedback),
-        cmocka_unit_test(hkdf_and_aws),    cmocka_unit_test(both_sides_agree),
-        cmocka_unit_test(what_is_refused), cmocka_unit_test(bases_and_derived_are_linked),
+        cmocka_unit_test(passwords),
+        cmocka_unit_test(hashes_and_macs),
+        cmocka_unit_test(ciphers),
+        cmocka_unit_test(counters_and_feedback),
+        cmocka_unit_test(hkdf_and_aws),
+        cmocka_unit_test(both_sides_agree),
+        cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(bases_and_derived_are_linked),
+        cmocka_unit_test(a_secret_is_no_less_secret_for_being_encrypted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -359,6 +359,22 @@ derive(struct ctx *ctx, struct derivation *d)
     return d->ret != NULL ? methods[i].derive(ctx, d) : KS_E_NOMEM;
 }
 
+/*
+ * What a cipher gives of a secret object's bytes can be turned back by whoever knows the key. So it is no less secret
+ * than they are, whatever the request says.
+ */
+static void
+stay_secret(const struct derivation *d, struct rev *draft)
+{
+    if (d->request->derivation_method != KMIP_DERIVATION_METHOD_ENCRYPT || d->n_bases != 2)
+        return;
+    const struct core *data = &d->base[1]->rev->core;
+    if (core_get(data, CORE_SENSITIVE) != 0)
+        core_set(&draft->core, CORE_SENSITIVE, true);
+    if (core_has(data, CORE_EXTRACTABLE) && core_get(data, CORE_EXTRACTABLE) == 0)
+        core_set(&draft->core, CORE_EXTRACTABLE, false);
+}
+
 /* The links of the bases to what was derived, and what it took of their usage limits. */
 static int
 finish_bases(struct ctx *ctx, const struct derivation *d, const struct object *derived)
@@ -392,6 +408,7 @@ op_derive_key(struct ctx *ctx, const void *request, void **ret_response)
     if (!secret)
         KS_TRY(profile_check(ctx, PROFILE_MAKE, &what));
     KS_TRY(derive(ctx, &d));
+    stay_secret(&d, &draft);
     core_set(&draft.core, CORE_KEY_FORMAT_TYPE, secret ? KMIP_KEY_FORMAT_TYPE_OPAQUE : KMIP_KEY_FORMAT_TYPE_RAW);
     if (secret)
         core_set(&draft.core, CORE_SECRET_DATA_TYPE, KMIP_SECRET_DATA_TYPE_SEED);
