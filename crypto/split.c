@@ -145,6 +145,25 @@ ks_split_length(const struct ks_split *how, size_t secret_len, size_t *ret_len, 
     }
 }
 
+uint64_t
+ks_split_work(const struct ks_split *how, size_t secret_len, size_t n)
+{
+    const uint64_t len = secret_len, t = how->threshold, p = how->prime.len;
+    const uint64_t rounds = n > t ? n - t + 1 : 1; /* each part beyond the threshold is compared */
+    switch (how->method) {
+    case KMIP_SPLIT_KEY_METHOD_XOR:
+        return len * how->parts;
+    case KMIP_SPLIT_KEY_METHOD_POLYNOMIAL_SHARING_PRIME_FIELD: {
+        const uint64_t product = p * p / 512 + 32; /* modulo the prime */
+        return n != 0 ? 3 * rounds * t * t * product : how->parts * t * product + p * p * p;
+    }
+    default: {
+        const uint64_t product = field_of(how).width == 1 ? 1 : 3;
+        return product * (n != 0 ? rounds * (len * t + t * t) : len * how->parts * t);
+    }
+    }
+}
+
 /* Splitting */
 
 static int
@@ -169,8 +188,10 @@ split_field(const struct ks_split *how, struct ks_span secret, uint8_t *ret, siz
     for (size_t at = 0; at < len; at += f.width) {
         const struct ks_span c = KS_SPAN(coefficients, (how->threshold - 1) * f.width);
         const int rc = ks_random_key(coefficients, c.len);
-        if (rc != 0)
+        if (rc != 0) {
+            ks_wipe(coefficients, sizeof(coefficients));
             return rc;
+        }
         for (unsigned part = 0; part < how->parts; part++) {
             uint16_t sum = 0;
             for (size_t k = c.len; k != 0; k -= f.width)

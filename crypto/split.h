@@ -34,6 +34,12 @@ struct ks_share {
  */
 int ks_split_length(const struct ks_split *how, size_t secret_len, size_t *ret_len, struct ks_diag *diag) KS_MUST_CHECK;
 
+/*
+ * How long splitting a secret of that length takes, or joining n parts of it (n 0: splitting), in steps of some ten
+ * nanoseconds: so that whoever has no time can refuse. For what ks_split_length finds possible.
+ */
+uint64_t ks_split_work(const struct ks_split *how, size_t secret_len, size_t n);
+
 /* ret: how->parts times that many bytes. With random numbers of libcrypto. */
 int ks_split(const struct ks_split *how, struct ks_span secret, uint8_t *ret, struct ks_diag *diag) KS_MUST_CHECK;
 

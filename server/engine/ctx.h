@@ -116,7 +116,8 @@ struct ctx {
     bool found_none;                          /* the last Locate has emptied the ID Placeholder */
     size_t n_items;
     size_t n_slow;                     /* RSA keys that were made in the engine's thread */
-    size_t iterations;          /* of PBKDF2 that were made in the engine's thread */
+    size_t iterations;                 /* of PBKDF2 that were made in the engine's thread */
+    uint64_t split_work;               /* steps of splitting and joining keys in the engine's thread */
     size_t searched;                   /* objects that Locate has looked at */
     struct ks_span correlation;        /* Server Correlation Value */
     const struct async_request *async; /* the asynchronous request that is being carried out; NULL: none */

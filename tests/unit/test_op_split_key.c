@@ -235,6 +235,122 @@ what_is_refused(void **unused)
     talk_close(&t);
 }
 
+static struct ks_span
+zeros(struct talk *t, size_t len)
+{
+    uint8_t *p = ks_arena_alloc(&t->arena, len);
+    assert_non_null(p);
+    return KS_SPAN(p, len);
+}
+
+static const char *
+secret_of(struct talk *t, size_t len)
+{
+    struct kmip_item *value = kmip_item_new(&t->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
+    struct kmip_item *bytes = kmip_item_new(&t->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+    bytes->s = zeros(t, len);
+    kmip_item_append(value, bytes);
+    struct kmip_key_block block = {.key_format_type = KMIP_KEY_FORMAT_TYPE_OPAQUE, .key_value = value};
+    struct kmip_secret_data secret = {.key_block = &block, .secret_data_type = KMIP_SECRET_DATA_TYPE_SEED};
+    struct kmip_register_request r = {.object_type = KMIP_OBJECT_TYPE_SECRET_DATA,
+                                      .object = {.secret_data = &secret},
+                                      .attributes = {.present = true}};
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_DERIVE_KEY);
+    const struct kmip_register_response *made = talk_do(t, KMIP_OPERATION_REGISTER, &r);
+    return uid_string(t, &made->unique_identifier);
+}
+
+/* One thread serves all: what would keep it for long is refused before it begins, item by item and all together. */
+static void
+work_is_bounded(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    const char *parts[MOST];
+    talk_open(&t);
+    const char *large = secret_of(&t, 60000), *small = secret_of(&t, 3000);
+    struct kmip_create_split_key_request r = splitting(large, GF8, 255, 255);
+    refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_SERVER_LIMIT_EXCEEDED);
+    /* The largest primes take the longest to be found to be primes. */
+    r = splitting(make_key(&t, NULL, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT), PRIME, 3, 2);
+    uint8_t prime[520];
+    memset(prime, 0xff, sizeof(prime));
+    prime[0] = 0x7f;
+    r.prime_field_size = KS_SPAN(prime, sizeof(prime));
+    refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_SERVER_LIMIT_EXCEEDED);
+    r = splitting(small, GF8, MOST, MOST);
+    split(&t, &r, parts);
+    r = splitting(large, GF8, 24, 20);
+    const struct talk_item items[] = {{KMIP_OPERATION_CREATE_SPLIT_KEY, &r}, {KMIP_OPERATION_CREATE_SPLIT_KEY, &r}};
+    t.option = KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE;
+    const struct kmip_response_message *got = talk_batch(&t, items, 2);
+    assert_int_equal(got->batch_item[0]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(got->batch_item[1]->result_reason, KMIP_RESULT_REASON_SERVER_LIMIT_EXCEEDED);
+    talk_close(&t);
+}
+
+/* Parts with more than the threshold are compared: that, too, is work. */
+static void
+joining_is_bounded(void **unused)
+{
+    (void)unused;
+    enum { PARTS = 60 };
+    struct talk t;
+    const char *parts[PARTS];
+    struct kmip_uid uids[PARTS];
+    talk_open(&t);
+    struct kmip_create_split_key_request r = splitting(secret_of(&t, 12000), GF8, PARTS, PARTS / 2);
+    split(&t, &r, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        uids[i] = uid(parts[i]);
+    const struct kmip_join_split_key_request j = {.object_type = KMIP_OBJECT_TYPE_SECRET_DATA,
+                                                  .unique_identifier = uids,
+                                                  .n_unique_identifier = PARTS / 2 + 1,
+                                                  .attributes = {.present = true}},
+                                             all = {.object_type = KMIP_OBJECT_TYPE_SECRET_DATA,
+                                                    .unique_identifier = uids,
+                                                    .n_unique_identifier = PARTS,
+                                                    .attributes = {.present = true}};
+    const struct talk_item items[] = {{KMIP_OPERATION_JOIN_SPLIT_KEY, &all},
+                                      {KMIP_OPERATION_JOIN_SPLIT_KEY, &all},
+                                      {KMIP_OPERATION_JOIN_SPLIT_KEY, &all},
+                                      {KMIP_OPERATION_JOIN_SPLIT_KEY, &all},
+                                      {KMIP_OPERATION_JOIN_SPLIT_KEY, &all}};
+    talk_do(&t, KMIP_OPERATION_JOIN_SPLIT_KEY, &j);
+    t.option = KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE;
+    const struct kmip_response_message *got = talk_batch(&t, items, 5);
+    assert_int_equal(got->batch_item[0]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(got->batch_item[4]->result_reason, KMIP_RESULT_REASON_SERVER_LIMIT_EXCEEDED);
+    talk_close(&t);
+}
+
+/* A key that can not leave, and whose uses are counted, would have a second count in what its parts are joined to. */
+static void
+what_is_counted_is_not_split(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *key = make_key(&t, NULL, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT), *parts[MOST];
+    struct kmip_item *limits = kmip_item_new(&t.arena, KMIP_TAG_USAGE_LIMITS, KMIP_TYPE_STRUCTURE);
+    struct kmip_item *total = kmip_item_new(&t.arena, KMIP_TAG_USAGE_LIMITS_TOTAL, KMIP_TYPE_LONG_INTEGER);
+    struct kmip_item *unit = kmip_item_new(&t.arena, KMIP_TAG_USAGE_LIMITS_UNIT, KMIP_TYPE_ENUMERATION);
+    total->i64 = 2;
+    unit->u32 = KMIP_USAGE_LIMITS_UNIT_OBJECT;
+    kmip_item_append(limits, total);
+    kmip_item_append(limits, unit);
+    struct kmip_add_attribute_request add = {.unique_identifier = uid(key), .new_attribute = {.present = true}};
+    assert_non_null(kmip_attrs_add(&t.arena, &add.new_attribute, KMIP_TAG_USAGE_LIMITS, limits));
+    talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+    struct kmip_create_split_key_request r = splitting(key, XOR, 2, 2);
+    split(&t, &r, parts); /* who can have the key itself can count or not */
+    struct kmip_modify_attribute_request hide = {.unique_identifier = uid(key)};
+    put_number(&t, &hide.new_attribute, KMIP_TAG_EXTRACTABLE, 0);
+    talk_do(&t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &hide);
+    refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_NOT_EXTRACTABLE);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -244,6 +360,9 @@ main(void)
         cmocka_unit_test(new_keys_and_private_keys),
         cmocka_unit_test(parts_are_as_sensitive_as_the_key),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(joining_is_bounded),
+        cmocka_unit_test(what_is_counted_is_not_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

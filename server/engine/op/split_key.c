@@ -4,7 +4,8 @@
 #include "server/engine/op/op.h"
 #include "server/engine/profile.h"
 
-enum { SECRET_MOST = 65536 };
+/* WORK_MOST: steps for one request, half a second of the one thread that answers everybody. */
+enum { SECRET_MOST = 65536, WORK_MOST = 50000000 };
 
 static int
 fail_split(struct ctx *ctx, int rc, struct ks_diag *diag)
@@ -19,6 +20,20 @@ fail_split(struct ctx *ctx, int rc, struct ks_diag *diag)
     default:
         return rc;
     }
+}
+
+/* One thread serves all: what takes long is refused before it begins. n: as of ks_split_work. */
+static int
+have_time(struct ctx *ctx, const struct ks_split *how, size_t secret_len, size_t n)
+{
+    const uint64_t work = ks_split_work(how, secret_len, n);
+    if (work > WORK_MOST - ctx->split_work)
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "%s %zu bytes in %u parts, of which %u are needed, takes longer than a request may: use "
+                           "fewer parts, or a smaller Prime Field Size",
+                           n != 0 ? "joining" : "splitting", secret_len, how->parts, how->threshold);
+    ctx->split_work += work;
+    return 0;
 }
 
 /* A Big Integer that is not negative, without the zeros before it. */
@@ -59,6 +74,12 @@ source_bytes(struct ctx *ctx, struct object *source, struct ks_span *ret)
     struct material material;
     const struct use use = {.use = USE_GET};
     KS_TRY(engine_use(ctx, source, &use));
+    const struct core *core = &source->rev->core;
+    /* What the parts are joined to has no limits: who can not have the key itself must not count anew that way. */
+    if (core_has(core, CORE_USAGE_TOTAL) && core_has(core, CORE_EXTRACTABLE) && core_get(core, CORE_EXTRACTABLE) == 0)
+        return engine_fail(ctx, COND_NOT_EXTRACTABLE,
+                           "object %s is not Extractable and has Usage Limits, which its parts could not keep",
+                           source->uid);
     if (type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && type != KMIP_OBJECT_TYPE_PRIVATE_KEY &&
         type != KMIP_OBJECT_TYPE_SECRET_DATA)
         return engine_fail(ctx, COND_OBJECT_KIND, "symmetric keys, private keys and secret data are split; %s is none",
@@ -174,6 +195,8 @@ op_create_split_key(struct ctx *ctx, const void *request, void **ret_response)
     if (secret.len > SECRET_MOST)
         return engine_fail(ctx, COND_SERVER_LIMIT, "keys of %d bytes at most are split", SECRET_MOST);
     int rc = ks_split_length(&how, secret.len, &len, &diag);
+    if (rc == 0)
+        KS_TRY(have_time(ctx, &how, secret.len, 0));
     uint8_t *parts = rc == 0 ? ks_arena_alloc(ctx->arena, len * how.parts) : NULL;
     if (rc == 0)
         rc = parts != NULL ? ks_split(&how, secret, parts, &diag) : KS_E_NOMEM;
@@ -296,6 +319,7 @@ join(struct ctx *ctx, struct joining *j, struct ks_span *ret)
     if (prime != NULL)
         KS_TRY(prime_of(ctx, prime->s, &j->how.prime));
     const size_t len = secret_length(j->first, whole);
+    KS_TRY(have_time(ctx, &j->how, len, j->n));
     uint8_t *secret = ks_arena_alloc(ctx->arena, whole);
     if (secret == NULL)
         return KS_E_NOMEM;
