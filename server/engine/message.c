@@ -487,7 +487,8 @@ message_handle(struct ctx *ctx, struct ks_span bytes)
         return refuse_said(ctx);
     KS_TRY(known);
     struct kmip_response_message *response;
-    if (ctx->ticket == NULL) /* what the maker has put off is not to be narrowed by the ticket */
+    /* What was put off is not to be narrowed by a ticket, nor to be refused for one that is none. */
+    if (ctx->ticket == NULL && !ctx->bad_ticket && !ctx->used_ticket)
         async_hurry(ctx, request);
     const struct tx mark = ctx->tx;
     KS_TRY(make_response(ctx, &response));

@@ -408,6 +408,44 @@ other_credentials(void **unused)
     talk_close(&t);
 }
 
+/* What the maker has put off is the maker's: its result may be of objects that the ticket does not reach. */
+static void
+what_was_put_off_is_not_delegated(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    const char *reached = make_key(&t, "reached", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    const char *secret = make_key(&t, "not reached", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    struct kmip_uid ids[] = {uid(reached)};
+    struct kmip_objects objects = {.unique_identifier = ids, .n_unique_identifier = 1};
+    struct kmip_right right = {.objects = &objects}, *rights[] = {&right};
+    const struct ks_span ticket = delegate(&t, rights, 1);
+    t.asynchronous = KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY;
+    const struct kmip_get_attributes_request get = asks(secret);
+    const struct kmip_response_batch_item *item = talk_ask(&t, KMIP_OPERATION_GET_ATTRIBUTES, &get);
+    assert_int_equal(item->result_status, KMIP_RESULT_STATUS_OPERATION_PENDING);
+    const struct ks_span id = copy_of(&t, item->asynchronous_correlation_value);
+    t.asynchronous = 0;
+    t.rig.now_us += 60000000;
+    (void)rig_tick(&t.rig);
+    t.who = &t.rig.admin;
+    present(&t, ticket);
+    const struct kmip_poll_request poll = {.asynchronous_correlation_value = id};
+    const struct kmip_cancel_request cancel = {.asynchronous_correlation_value = id};
+    const struct kmip_process_request process = {.asynchronous_correlation_value = id};
+    const struct kmip_query_asynchronous_requests_request query = {0};
+    talk_refused(&t, KMIP_OPERATION_POLL, &poll, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    talk_refused(&t, KMIP_OPERATION_CANCEL, &cancel, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    talk_refused(&t, KMIP_OPERATION_PROCESS, &process, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    talk_refused(&t, KMIP_OPERATION_QUERY_ASYNCHRONOUS_REQUESTS, &query, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    t.authentication = NULL;
+    t.who = &t.rig.client;
+    talk_do(&t, KMIP_OPERATION_POLL, &poll);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -422,6 +460,7 @@ main(void)
         cmocka_unit_test(a_revoked_maker_has_no_tickets),
         cmocka_unit_test(usage_limits_count),
         cmocka_unit_test(other_credentials),
+        cmocka_unit_test(what_was_put_off_is_not_delegated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
