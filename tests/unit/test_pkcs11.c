@@ -519,6 +519,29 @@ test_objects(void **state)
     GIVES(c, C_DESTROYOBJECT, OBJECT_HANDLE_INVALID);
 }
 
+/* A key that was handed out was handed out, whatever else the same call asked for in vain: so the record says. */
+static void
+test_a_value_beside_a_failure_is_on_record(void **state)
+{
+    struct state *s = *state;
+    struct call *c = &s->c;
+    const uint64_t key = generate(s, "one", false);
+    u64(c, s->session);
+    u64(c, key);
+    u32(c, 2);
+    asked_attr(c, 0x11);
+    asked_attr(c, 0x120); /* a modulus, which it has not */
+    GIVES(c, C_GETATTRIBUTEVALUE, ATTRIBUTE_TYPE_INVALID);
+    assert_int_equal(ks_cursor_be32(&c->out), 2);
+    assert_int_equal(ks_cursor_be64(&c->out), 0x11);
+    (void)ks_cursor_take(&c->out, 2);
+    assert_int_equal(ks_cursor_be32(&c->out), 32);
+    assert_non_null(strstr(records(&s->talk), "plaintext"));
+    assert_non_null(strstr(records(&s->talk), "\"status\":\"success\""));
+    assert_null(strstr(records(&s->talk), "\"status\":\"failed\""));
+    assert_non_null(strstr(records(&s->talk), "C_GetAttributeValue: ATTRIBUTE_TYPE_INVALID"));
+}
+
 static void
 test_templates_that_do_not_do(void **state)
 {
@@ -1049,6 +1072,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_applications_belong_to_their_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sessions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_objects, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_value_beside_a_failure_is_on_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_templates_that_do_not_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_encrypt_known_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gcm, set_up, tear_down),

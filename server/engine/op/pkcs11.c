@@ -205,8 +205,9 @@ answer(struct p11 *p, const struct kmip_pkcs_11_request *r, uint32_t code, struc
     if (p->out->len != 0)
         KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(p->out), &response->pkcs_11_output_parameters));
     response->has_pkcs_11_output_parameters = p->out->len != 0;
-    ctx->declined = code != CKR(OK);
-    engine_note(ctx, "%s%s%s", name, ctx->declined ? ": " : "", ctx->declined ? said : "");
+    /* Some values may have been handed out although others could not be had: then it is no failure to the auditor. */
+    ctx->declined = code != CKR(OK) && (ctx->record == NULL || ctx->record->event.form == NULL);
+    engine_note(ctx, "%s%s%s", name, code != CKR(OK) ? ": " : "", code != CKR(OK) ? said : "");
     return 0;
 }
 
