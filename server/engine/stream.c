@@ -57,6 +57,18 @@ streams_rollback(struct engine *engine, size_t touches)
     }
 }
 
+void
+streams_forget(struct engine *engine, const char *uid)
+{
+    struct stream **at = &engine->streams.first;
+    while (*at != NULL) {
+        if (strcmp((*at)->uid, uid) == 0)
+            take_out(&engine->streams, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
 int
 stream_part(struct ctx *ctx, const struct part_fields *f, enum part *ret)
 {

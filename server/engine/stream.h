@@ -119,6 +119,8 @@ int stream_room(struct ctx *ctx, size_t more) KS_MUST_CHECK;
 int stream_answer(struct ctx *ctx, enum part part, struct stream *stream, struct ks_span *ret_value,
                   bool *ret_has) KS_MUST_CHECK;
 
+/* Ends those with a key: another one has its name. */
+void streams_forget(struct engine *engine, const char *uid);
 /* Ends those that lapsed; those touched in the request after a mark; all. */
 void streams_expire(struct engine *engine, int64_t now_s);
 void streams_rollback(struct engine *engine, size_t touches);

@@ -377,6 +377,43 @@ codes_and_digests_in_parts(void **unused)
     talk_close(&t);
 }
 
+/* Another key in the place of a destroyed one does not bring back what was begun with that. */
+static void
+a_stream_ends_with_its_key(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.version = KMIP_V2_1;
+    const char *id = active_key(&t);
+    const struct ks_span value = begin(&t, id, KS_LIT("begun"));
+    revoke_key(&t, id, KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION);
+    destroy_key(&t, id);
+    struct kmip_item *key = kmip_item_new(&t.arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
+    struct kmip_item *bytes = kmip_item_new(&t.arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+    bytes->s = KS_LIT("0123456789abcdef0123456789abcdef");
+    kmip_item_append(key, bytes);
+    struct kmip_key_block block = {.key_format_type = KMIP_KEY_FORMAT_TYPE_RAW,
+                                   .key_value = key,
+                                   .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+                                   .has_cryptographic_algorithm = true,
+                                   .cryptographic_length = 256,
+                                   .has_cryptographic_length = true};
+    struct kmip_symmetric_key symmetric = {.key_block = &block};
+    struct kmip_import_request import = {.unique_identifier = uid(id),
+                                         .object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                         .replace_existing = true,
+                                         .has_replace_existing = true,
+                                         .attributes = {.present = true},
+                                         .object = {.symmetric_key = &symmetric}};
+    put_number(&t, &import.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, MASK);
+    put_number(&t, &import.attributes, KMIP_TAG_STATE, KMIP_STATE_ACTIVE);
+    talk_do(&t, KMIP_OPERATION_IMPORT, &import);
+    const struct kmip_encrypt_request r = further(id, KS_LIT("end"), value, true);
+    talk_refused(&t, KMIP_OPERATION_ENCRYPT, &r, NO_STREAM);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -390,6 +427,7 @@ main(void)
         cmocka_unit_test(an_undone_part_ends_the_stream),
         cmocka_unit_test(limits_count_every_part),
         cmocka_unit_test(codes_and_digests_in_parts),
+        cmocka_unit_test(a_stream_ends_with_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,6 +153,7 @@ op_import(struct ctx *ctx, const void *request, void **ret_response)
     core_set(&draft.core, CORE_LAST_CHANGE_DATE, has_change_date ? change_date : ctx->now);
     if (there != NULL) {
         KS_TRY(tx_put(ctx, there, &draft, false));
+        streams_forget(ctx->engine, there->uid);
         object = there;
     } else if (is_identifier(r->unique_identifier.text)) {
         KS_TRY(tx_create_as(ctx, ctx->client, r->unique_identifier.text, &draft, &object));
