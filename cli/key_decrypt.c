@@ -2,11 +2,28 @@
 #include "cli/command.h"
 #include "cli/envelope.h"
 #include "cli/key.h"
+#include "cli/segments.h"
 
 static void
 result_freep(struct ks_cipher_result **result)
 {
     ks_cipher_result_free(*result);
+}
+
+enum { GCM_TAG_BYTES = 16, TEXT_MAX = 32 << 20 };
+
+static int
+decrypt_segments(struct cli *cli, struct source *source, char uid[KS_UID_SIZE])
+{
+    const char *aad = cli_value(cli, "aad");
+    struct ks_crypto_params crypto = {.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM, .tag_length = GCM_TAG_BYTES};
+    if (cli->n_args > 0)
+        KS_TRY(key_find(cli, 0, uid));
+    else if (uid[0] == '\0')
+        return cli_fail(cli, KS_E_MALFORMED, "%s does not say which key it was encrypted with: name it", source->path);
+    KS_TRY(key_algorithm(cli, uid, &crypto.cryptographic_algorithm));
+    const struct segments with = {uid, &crypto, aad != NULL ? ks_span_str(aad) : KS_SPAN_NONE, cli_value(cli, "out")};
+    return segments_decrypt(cli, &with, source);
 }
 
 static int
@@ -17,9 +34,13 @@ run(struct cli *cli)
     const char *in = cli_value(cli, "in");
     const char *aad = cli_value(cli, "aad");
     KS_CLEANUP(envelope_done) struct envelope envelope = ENVELOPE;
-    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(32 << 20);
-    if (command_read(in != NULL ? in : "-", &text, &diag) != 0 ||
-        envelope_read(ks_buf_span(&text), &envelope, &diag) != 0)
+    KS_CLEANUP(source_done) struct source source = SOURCE(in != NULL ? in : "-", TEXT_MAX + 1);
+    KS_TRY(source_open(cli, &source));
+    if (segments_begin(ks_buf_span(&source.head), uid))
+        return decrypt_segments(cli, &source, uid);
+    if (source.head.len > TEXT_MAX)
+        return cli_fail(cli, KS_E_LIMIT, "%s: this was not written by `keystead key encrypt`", source.path);
+    if (envelope_read(ks_buf_span(&source.head), &envelope, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     if (cli->n_args > 0)
         KS_TRY(key_find(cli, 0, uid));
@@ -52,7 +73,8 @@ const struct cli_command cli_key_decrypt = {
     .max_args = 1,
     .connects = true,
     .summary = "decrypt what `keystead key encrypt` wrote",
-    .details = "KEY is needed only where another key than the one named in the data is to be used.",
+    .details = "KEY is needed only where another key than the one named in the data is to be used. --out appears "
+               "only when all of it was decrypted; standard output may have got a part before an error.",
     .examples = "  keystead key decrypt --in invoice.enc --out invoice.pdf\n"
                 "  keystead key decrypt --in note.enc --aad customer-17\n",
     .options = options,

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/envelope.h"
 #include "cli/key.h"
+#include "cli/segments.h"
 
 enum { GCM_IV_BITS = 96, GCM_TAG_BYTES = 16 };
 
@@ -15,15 +16,14 @@ static int
 run(struct cli *cli)
 {
     char uid[KS_UID_SIZE];
-    struct ks_diag diag = {0};
     struct ks_crypto_params crypto = {.random_iv = true};
     const char *in = cli_value(cli, "in");
     const char *aad = cli_value(cli, "aad");
-    KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(ENVELOPE_DATA_MAX);
     KS_TRY(key_word(cli, "mode", WORDS_BLOCK_CIPHER_MODE, KMIP_BLOCK_CIPHER_MODE_GCM, &crypto.block_cipher_mode));
-    if (command_read(in != NULL ? in : "-", &plain, &diag) != 0)
-        return cli_fail_diag(cli, &diag);
-    if (crypto.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_GCM) {
+    const bool gcm = crypto.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_GCM;
+    const size_t whole = gcm ? SEGMENT_DATA : ENVELOPE_DATA_MAX;
+    KS_CLEANUP(source_done) struct source source = SOURCE(in != NULL ? in : "-", whole + 1);
+    if (gcm) {
         crypto.iv_length = GCM_IV_BITS;
         crypto.tag_length = GCM_TAG_BYTES;
     } else if (aad != NULL) {
@@ -33,6 +33,16 @@ run(struct cli *cli)
     }
     KS_TRY(key_find(cli, 0, uid));
     KS_TRY(key_algorithm(cli, uid, &crypto.cryptographic_algorithm));
+    KS_TRY(source_open(cli, &source));
+    const struct ks_span plain = ks_buf_span(&source.head);
+    if (plain.len > whole) {
+        if (!gcm)
+            return cli_fail(cli, KS_E_LIMIT, "%s: more than %d MiB are encrypted with --mode gcm alone", source.path,
+                            ENVELOPE_DATA_MAX >> 20);
+        const struct segments with = {uid, &crypto, aad != NULL ? ks_span_str(aad) : KS_SPAN_NONE,
+                                      cli_value(cli, "out")};
+        return segments_encrypt(cli, &with, &source);
+    }
     const struct ks_cipher params = {.uid = uid,
                                      .crypto = &crypto,
                                      .data = {plain.data, plain.len},
@@ -45,7 +55,7 @@ run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    {"in", CLI_FILE, "FILE", "what to encrypt (default: standard input); 8 MiB at most"},
+    {"in", CLI_FILE, "FILE", "what to encrypt (default: standard input); of any size"},
     {"out", CLI_FILE, "FILE", "where to (default: standard output)"},
     {"mode", CLI_CHOICE, "gcm|cbc|ctr", "block cipher mode (default gcm, which also notices changes)"},
     {"aad", CLI_TEXT, "TEXT", "is authenticated, not encrypted; decrypting needs the same (gcm)"},
@@ -58,7 +68,9 @@ const struct cli_command cli_key_encrypt = {
     .max_args = 1,
     .connects = true,
     .summary = "encrypt data with a key that stays on the server",
-    .details = KEY_HINT " The result is one line of JSON that names the key, and is what `keystead key decrypt` reads.",
+    .details =
+        KEY_HINT " The result names the key and is what `keystead key decrypt` reads: a line of JSON; of more "
+                 "than 512 KiB a line of JSON and binary segments, each authenticated with its place in the file.",
     .examples = "  keystead key encrypt invoices --in invoice.pdf --out invoice.enc\n"
                 "  echo secret | keystead key encrypt invoices --aad customer-17\n",
     .options = options,
