@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { CLI_MAX_OPTIONS = 24, CLI_MAX_ARGS = 8 };
+enum { CLI_MAX_OPTIONS = 24, CLI_MAX_ARGS = 32 };
 
 /* What completes an option's value or an argument. */
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_FILE, CLI_FOLDER, CLI_CHOICE };

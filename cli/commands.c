@@ -4,6 +4,7 @@
 extern const struct cli_command cli_key_create, cli_key_register, cli_key_get, cli_key_list, cli_key_show,
     cli_key_activate, cli_key_revoke, cli_key_destroy, cli_key_rotate, cli_key_encrypt, cli_key_decrypt;
 extern const struct cli_command cli_key_export, cli_key_import, cli_cert_issue, cli_cert_renew, cli_cert_validate;
+extern const struct cli_command cli_key_derive, cli_key_split, cli_key_join;
 extern const struct cli_command cli_key_archive, cli_key_recover;
 extern const struct cli_command cli_request_list, cli_request_result, cli_request_cancel;
 extern const struct cli_command cli_key_sign, cli_key_verify, cli_key_mac, cli_hash, cli_random;
@@ -29,6 +30,9 @@ const struct cli_command *const cli_commands[] = {
     &cli_key_sign,
     &cli_key_verify,
     &cli_key_mac,
+    &cli_key_derive,
+    &cli_key_split,
+    &cli_key_join,
     &cli_cert_issue,
     &cli_cert_renew,
     &cli_cert_validate,

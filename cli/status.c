@@ -22,6 +22,8 @@ print_json(const struct ks_status *status)
     json_text(&json, "version", status->server_version);
     json_text(&json, "kmip", status->version.major != 0 ? kmip : NULL);
     json_bool(&json, "sealed", status->sealed);
+    if (status->profile != NULL)
+        json_text(&json, "profile", status->profile);
     if (status->objects >= 0)
         json_number(&json, "objects", status->objects);
     json_number(&json, "uptime_s", status->uptime_s);
@@ -41,6 +43,8 @@ print(const struct ks_status *status)
         output_field("KMIP", text);
     }
     output_field("State", status->sealed ? "sealed; unseal it with: keystead unseal" : "serving");
+    if (status->profile != NULL)
+        output_field("Policy profile", status->profile);
     if (status->objects >= 0) {
         snprintf(text, sizeof(text), "%lld", (long long)status->objects);
         output_field("Objects", text);

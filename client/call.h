@@ -48,6 +48,17 @@ struct client_wrapping {
 };
 void client_wrapping(const struct ks_wrap *wrap, struct client_wrapping *ret); /* not to be moved */
 
+/*
+ * An operation that makes one object, and Activate of it in the same message (by the ID Placeholder) if wanted, or
+ * behind it where the server needs that (object.c). uid_of finds the identifier in the response.
+ */
+int client_make(struct client_call *call, uint32_t operation, const void *request, bool activate,
+                const struct kmip_uid *(*uid_of)(const void *response), const char *verb, const char *name,
+                char ret_uid[KS_UID_SIZE]) KS_MUST_CHECK;
+/* Algorithm, length and the other attributes of a new object, without name and usage mask. */
+int client_new_facts(struct client_call *call, struct kmip_attrs *attrs,
+                     const struct ks_new_object *object) KS_MUST_CHECK;
+
 /* The attributes of a new object but algorithm and length, and the identifier of one that was made (object.c). */
 int client_new_attributes(struct client_call *call, const struct ks_new_object *object,
                           struct kmip_attrs *ret) KS_MUST_CHECK;

@@ -13,8 +13,8 @@ add_attributes(struct client_call *call, struct kmip_attrs *attrs, const struct 
 }
 
 /* What is the same for all objects. */
-static int
-add_common(struct client_call *call, struct kmip_attrs *attrs, const struct ks_new_object *object)
+int
+client_new_facts(struct client_call *call, struct kmip_attrs *attrs, const struct ks_new_object *object)
 {
     attrs->present = true;
     if (object->algorithm != 0)
@@ -72,14 +72,10 @@ is_no_batch(const struct client_op ops[2])
     return ops[0].code != 0 && ops[1].code == ops[0].code && ops[0].reason == KMIP_RESULT_REASON_INVALID_MESSAGE;
 }
 
-/*
- * An operation that makes one object, and Activate of it in the same message (by the ID Placeholder) if wanted, or
- * behind it where the server needs that. uid_of finds the identifier in the response.
- */
-static int
-make(struct client_call *call, uint32_t operation, const void *request, bool activate,
-     const struct kmip_uid *(*uid_of)(const void *response), const char *verb, const char *name,
-     char ret_uid[KS_UID_SIZE])
+int
+client_make(struct client_call *call, uint32_t operation, const void *request, bool activate,
+            const struct kmip_uid *(*uid_of)(const void *response), const char *verb, const char *name,
+            char ret_uid[KS_UID_SIZE])
 {
     struct kmip_activate_request activation = {0};
     struct client_op ops[] = {{.operation = operation, .request = request},
@@ -125,10 +121,10 @@ ks_client_create(struct ks_client *client, const struct ks_call *options, const 
     CALL(call, client, options, error);
     const struct ks_new_object *object = &params->object;
     struct kmip_create_request request = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
-    KS_TRY(add_common(&call, &request.attributes, object));
+    KS_TRY(client_new_facts(&call, &request.attributes, object));
     KS_TRY(add_name_and_mask(&call, &request.attributes, object->name, object->usage_mask));
-    return make(&call, KMIP_OPERATION_CREATE, &request, object->activate, uid_of_create, "create", object->name,
-                ret_uid);
+    return client_make(&call, KMIP_OPERATION_CREATE, &request, object->activate, uid_of_create, "create", object->name,
+                       ret_uid);
 }
 
 static int
@@ -166,7 +162,7 @@ ks_client_create_key_pair(struct ks_client *client, const struct ks_call *option
 {
     CALL(call, client, options, error);
     struct kmip_create_key_pair_request request = {0};
-    KS_TRY(add_common(&call, &request.common_attributes, &params->common));
+    KS_TRY(client_new_facts(&call, &request.common_attributes, &params->common));
     KS_TRY(add_curve(&call, &request.common_attributes, params->curve));
     KS_TRY(add_name_and_mask(&call, &request.private_attributes, params->private_name, params->private_usage_mask));
     KS_TRY(add_name_and_mask(&call, &request.public_attributes, params->public_name, params->public_usage_mask));
@@ -283,8 +279,8 @@ ks_client_register(struct ks_client *client, const struct ks_call *options, cons
     request.attributes.present = true;
     KS_TRY(add_attributes(&call, &request.attributes, object->attributes, object->n_attributes));
     KS_TRY(add_name_and_mask(&call, &request.attributes, object->name, object->usage_mask));
-    return make(&call, KMIP_OPERATION_REGISTER, &request, object->activate, uid_of_register, "register", object->name,
-                ret_uid);
+    return client_make(&call, KMIP_OPERATION_REGISTER, &request, object->activate, uid_of_register, "register",
+                       object->name, ret_uid);
 }
 
 int
@@ -297,5 +293,5 @@ ks_client_rekey(struct ks_client *client, const struct ks_call *options, const c
     const struct kmip_re_key_request request = {.unique_identifier = client_uid(uid),
                                                 .has_offset = offset_s >= 0,
                                                 .offset = offset_s >= 0 ? (uint32_t)offset_s : 0};
-    return make(&call, KMIP_OPERATION_RE_KEY, &request, activate, uid_of_re_key, "rotate", uid, ret_new_uid);
+    return client_make(&call, KMIP_OPERATION_RE_KEY, &request, activate, uid_of_re_key, "rotate", uid, ret_new_uid);
 }

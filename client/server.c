@@ -121,7 +121,9 @@ ks_client_status(struct ks_client *client, const struct ks_call *options, struct
         return client_report(&call, KS_E_NOMEM);
     status->server_version = client_result_text(status, response->keystead_version);
     status->node = client_result_text(status, response->node_name);
-    if (status->server_version == NULL || status->node == NULL)
+    status->profile = response->has_policy_profile ? client_result_text(status, response->policy_profile) : NULL;
+    if (status->server_version == NULL || status->node == NULL ||
+        (response->has_policy_profile && status->profile == NULL))
         return client_report(&call, KS_E_NOMEM);
     snprintf(status->server, sizeof(status->server), "%s", call.error->server);
     status->sealed = response->server_sealed;

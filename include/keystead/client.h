@@ -255,6 +255,53 @@ KS_API_MUST_CHECK int ks_client_rekey_key_pair(struct ks_client *client, const s
                                                char ret_private_uid[KS_UID_SIZE], char ret_public_uid[KS_UID_SIZE],
                                                struct ks_error *error);
 
+/*
+ * Derive Key (1.4: 4.6; 2.1: 6.1.14): a key, or secret data, from one managed object or from two. What a method takes
+ * is left out where it is empty or 0.
+ */
+struct ks_derive {
+    struct ks_new_object object;
+    uint32_t object_type; /* SYMMETRIC_KEY, SECRET_DATA; 0: SYMMETRIC_KEY */
+    const char *const *uids;
+    size_t n_uids;
+    uint32_t method;                       /* KMIP_DERIVATION_METHOD_* */
+    const struct ks_crypto_params *crypto; /* hash, mode, padding; NULL: the server's choice */
+    struct ks_bytes data, iv, salt;        /* Derivation Data, Initialization Vector, Salt */
+    int32_t iterations;                    /* of PBKDF2 */
+};
+KS_API_MUST_CHECK int ks_client_derive_key(struct ks_client *client, const struct ks_call *call,
+                                           const struct ks_derive *params, char ret_uid[KS_UID_SIZE],
+                                           struct ks_error *error);
+
+/*
+ * Create Split Key (1.4: 4.38; 2.1: 6.1.10). Needs 1.2. The parts of one key, in their order; object: what each of them
+ * is given (a name can not be shared), and with uid NULL algorithm and length of the new key that is split; its
+ * activate is not used.
+ */
+struct ks_create_split_key {
+    struct ks_new_object object;
+    const char *uid; /* of the key to split; NULL: a new one, which is kept in parts alone */
+    int32_t parts, threshold;
+    uint32_t method;       /* KMIP_SPLIT_KEY_METHOD_*; 0: Polynomial Sharing GF (2^8) */
+    struct ks_bytes prime; /* Prime Field Size, for that method */
+};
+struct ks_uids; /* below, with Locate */
+KS_API_MUST_CHECK int ks_client_create_split_key(struct ks_client *client, const struct ks_call *call,
+                                                 const struct ks_create_split_key *params, struct ks_uids **ret,
+                                                 struct ks_error *error);
+
+/* Join Split Key (1.4: 4.39; 2.1: 6.1.27). Needs 1.2. The key that the parts are of, as a new object. */
+struct ks_join_split_key {
+    struct ks_new_object object;
+    uint32_t object_type; /* SYMMETRIC_KEY, PRIVATE_KEY, SECRET_DATA; 0: SYMMETRIC_KEY */
+    const char *const *uids;
+    size_t n_uids;
+    uint32_t secret_data_type; /* 0: not said */
+};
+KS_API_MUST_CHECK int ks_client_join_split_key(struct ks_client *client, const struct ks_call *call,
+                                               const struct ks_join_split_key *params, char ret_uid[KS_UID_SIZE],
+                                               struct ks_error *error);
+
 /* ---- Certificates ---------------------------------------------------------------------------------------------- */
 
 /*
@@ -638,6 +685,7 @@ struct ks_status {
     bool sealed;
     int64_t objects; /* -1: not said */
     uint32_t uptime_s;
+    const char *profile; /* of algorithms: "fips", "cnsa2", "compat"; NULL: not said */
 };
 KS_API_MUST_CHECK int ks_client_status(struct ks_client *client, const struct ks_call *call, struct ks_status **ret,
                                        struct ks_error *error);

@@ -230,6 +230,12 @@ engine_use(struct ctx *ctx, struct object *object, const struct use *use)
                            object->uid, use_name(ctx));
     if (usage_units(core, use) > core_get(core, CORE_USAGE_COUNT))
         return engine_fail(ctx, COND_USED_UP, "the Usage Limits of object %s are used up; re-key it", object->uid);
+    if ((use->use == USE_GET || use->plaintext || use->wrapped) && object->rev->material.len != 0 &&
+        core_get(core, CORE_ALGORITHM) == KMIP_CRYPTOGRAPHIC_ALGORITHM_ONE_TIME_PAD)
+        return engine_fail(ctx, COND_NOT_PERMITTED,
+                           "object %s is a One Time Pad: it is not handed out, as nobody could tell then which part of "
+                           "it is used up; ask this server to encrypt and decrypt with it",
+                           object->uid);
     if (use->plaintext && core_get(core, CORE_SENSITIVE) != 0)
         return engine_fail(ctx, COND_SENSITIVE, "object %s is Sensitive: it is handed out wrapped only", object->uid);
     if ((use->plaintext || use->wrapped) && core_has(core, CORE_EXTRACTABLE) && core_get(core, CORE_EXTRACTABLE) == 0)

@@ -260,6 +260,18 @@ asymmetric(struct ctx *ctx, const struct crypt *c, struct ks_span data, struct k
     return crypt_asym(ctx, c->key, c->p, c->encrypt, data, ret);
 }
 
+/* The whole of a request with a One Time Pad; iv goes in, and the answer's comes out. */
+static int
+with_pad(struct ctx *ctx, const struct crypt *c, bool has_aad, struct ks_span data, struct ks_span *iv, bool *has_iv,
+         struct ks_span *ret)
+{
+    if (c->part != PART_WHOLE)
+        return engine_fail(ctx, COND_NO_SUCH_FEATURE, "a One Time Pad is used for one message in one request");
+    if (has_aad)
+        return engine_fail(ctx, COND_BAD_FIELD, "a One Time Pad authenticates nothing: send no additional data");
+    return crypt_pad(ctx, c->key, c->p, c->encrypt, data, iv, has_iv, ret);
+}
+
 static int
 encrypt_data(struct ctx *ctx, struct crypt *c, const struct kmip_encrypt_request *r)
 {
@@ -299,6 +311,12 @@ op_encrypt(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(parameters_of(ctx, c.key, r->cryptographic_parameters, &c.p));
     if (is_asymmetric(c.key)) {
         KS_TRY(asymmetric(ctx, &c, r->data, &response->data));
+        response->has_data = true;
+    } else if (crypt_is_pad(c.key)) {
+        response->iv_counter_nonce = r->iv_counter_nonce;
+        response->has_iv_counter_nonce = r->has_iv_counter_nonce;
+        KS_TRY(with_pad(ctx, &c, r->has_authenticated_encryption_additional_data, r->data, &response->iv_counter_nonce,
+                        &response->has_iv_counter_nonce, &response->data));
         response->has_data = true;
     } else {
         KS_TRY(encrypt_data(ctx, &c, r));
@@ -386,6 +404,12 @@ op_decrypt(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(parameters_of(ctx, c.key, r->cryptographic_parameters, &c.p));
     if (is_asymmetric(c.key)) {
         KS_TRY(asymmetric(ctx, &c, r->data, &response->data));
+        response->has_data = true;
+    } else if (crypt_is_pad(c.key)) {
+        struct ks_span iv = r->iv_counter_nonce;
+        bool has_iv = r->has_iv_counter_nonce;
+        KS_TRY(
+            with_pad(ctx, &c, r->has_authenticated_encryption_additional_data, r->data, &iv, &has_iv, &response->data));
         response->has_data = true;
     } else {
         KS_TRY(decrypt_data(ctx, &c, r));

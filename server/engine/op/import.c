@@ -151,6 +151,9 @@ op_import(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(attr_check(ctx, ctx->client, &draft, there, false));
     (void)state_settle(&draft.core, ctx->now);
     core_set(&draft.core, CORE_LAST_CHANGE_DATE, has_change_date ? change_date : ctx->now);
+    /* What of a pad is used stays so: it may be the same pad. */
+    if (there != NULL && core_has(&there->rev->core, CORE_PAD_USED))
+        core_set(&draft.core, CORE_PAD_USED, core_get(&there->rev->core, CORE_PAD_USED));
     if (there != NULL) {
         KS_TRY(tx_put(ctx, there, &draft, false));
         streams_forget(ctx->engine, there->uid);

@@ -48,6 +48,8 @@ op_server_status(struct ctx *ctx, const void *request, void **ret_response)
     response->has_object_count = !response->server_sealed;
     response->server_uptime = (uint32_t)((ctx->now_us - engine->started_us) / 1000000);
     response->node_name = ks_span_str(engine->node);
+    response->policy_profile = ks_span_str(profile_name(engine->config.profile));
+    response->has_policy_profile = true;
     *ret_response = response;
     return 0;
 }

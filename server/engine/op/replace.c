@@ -54,7 +54,7 @@ replace_inherit(struct ctx *ctx, const struct object *old, struct rev *draft)
 {
     static const enum core_id not [] = {CORE_DESTROY_DATE, CORE_COMPROMISE_DATE, CORE_COMPROMISE_OCCURRENCE_DATE,
                                         CORE_ARCHIVE_DATE, CORE_FRESH,           CORE_KEY_VALUE_PRESENT,
-                                        CORE_ROTATE_DATE,  CORE_ROTATE_RETRY};
+                                        CORE_ROTATE_DATE,  CORE_ROTATE_RETRY,    CORE_PAD_USED};
     static const uint32_t dropped[] = {KMIP_TAG_DIGEST, KMIP_TAG_LINK, KMIP_TAG_REVOCATION_REASON,
                                        KMIP_TAG_RANDOM_NUMBER_GENERATOR};
     KS_TRY(rev_draft(ctx->arena, old->rev, draft));
