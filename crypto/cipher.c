@@ -133,8 +133,6 @@ check(const struct ks_cipher_params *params, size_t key_len, const struct row **
 {
     const struct row *row = NULL;
     KS_TRY(find(params, key_len, &row, diag));
-    if (row->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && !params->allow_legacy)
-        return ks_fail(diag, KS_E_UNSUPPORTED, "%s is a legacy algorithm and not allowed", row->text);
     KS_TRY(check_padding(params, row, diag));
     KS_TRY(check_tag_len(params, row, diag));
     *ret = row;

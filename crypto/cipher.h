@@ -7,10 +7,10 @@
  *     KS_TRY(ks_cipher_encrypt(&p, key, data, &out, &tag, diag));
  *
  * Offered: AES ECB, CBC, CFB (128 bit), OFB, CTR, GCM, CCM, XTS, NISTKeyWrap (RFC 3394), AESKeyWrapPadding
- * (RFC 5649); ChaCha20-Poly1305 (mode absent or AEAD); ChaCha20; 3DES ECB and CBC when allow_legacy is set.
- * ECB and CBC take padding None, PKCS5, ANSI X9.23 or ISO 10126; every other mode takes None or nothing. Padding
- * methods that cannot be undone without doubt (Zeros, SSL3) are KS_E_UNSUPPORTED. ChaCha20 takes a nonce of 12 bytes
- * (RFC 8439) or 8 (Bernstein's), the counter starting at 0, or counter and nonce together, 16 bytes.
+ * (RFC 5649); ChaCha20-Poly1305 (mode absent or AEAD); ChaCha20; 3DES ECB and CBC. What of it may be used is the
+ * caller's matter. ECB and CBC take padding None, PKCS5, ANSI X9.23 or ISO 10126; every other mode takes None or
+ * nothing. Padding methods that cannot be undone without doubt (Zeros, SSL3) are KS_E_UNSUPPORTED. ChaCha20 takes a
+ * nonce of 12 bytes (RFC 8439) or 8 (Bernstein's), the counter starting at 0, or counter and nonce together, 16 bytes.
  */
 #pragma once
 
@@ -24,7 +24,6 @@ struct ks_cipher_params {
     uint32_t padding;      /* KMIP Padding Method; 0: None */
     size_t tag_len;        /* bytes, GCM and ChaCha20-Poly1305 12 to 16, CCM 4 to 16 (even); 0: 16 */
     unsigned counter_bits; /* CTR: so many bits at the end of the IV count, and must not overflow; 0: all 128 */
-    bool allow_legacy;     /* 3DES */
     struct ks_span iv;  /* as long as ks_cipher_iv_len says; GCM takes 1 to 128 bytes; CCM 7 to 13; ChaCha20: below */
     struct ks_span aad; /* GCM, CCM, ChaCha20-Poly1305; must be empty elsewhere */
 };

@@ -57,8 +57,6 @@ ks_keygen_length(uint32_t algorithm, size_t bits, unsigned flags, size_t *ret_by
     if (text == NULL)
         return ks_fail(diag, KS_E_UNSUPPORTED, "cryptographic algorithm %#x is no symmetric algorithm that is offered",
                        algorithm);
-    if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && (flags & KS_KEYLEN_LEGACY) == 0)
-        return ks_fail(diag, KS_E_UNSUPPORTED, "3DES is a legacy algorithm and not allowed");
     if (!fits)
         return ks_fail(diag, KS_E_INVALID, "%s has no key length of %zu bits", text, bits);
     if (ret_bytes != NULL)

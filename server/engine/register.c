@@ -30,8 +30,7 @@ check_symmetric(struct ctx *ctx, struct core *core, size_t len)
     }
     if (bits == (int64_t)len * 8)
         return 0;
-    if (bits > 0 &&
-        ks_keygen_length((uint32_t)core_get(core, CORE_ALGORITHM), (size_t)bits, KS_KEYLEN_LEGACY, &bytes, NULL) == 0 &&
+    if (bits > 0 && ks_keygen_length((uint32_t)core_get(core, CORE_ALGORITHM), (size_t)bits, 0, &bytes, NULL) == 0 &&
         bytes == len)
         return 0;
     return engine_fail(ctx, COND_BAD_FIELD,

@@ -29,7 +29,6 @@ published_answers(void **state)
         const struct ks_cipher_params p = {.algorithm = rows[i].algorithm,
                                            .mode = rows[i].mode,
                                            .tag_len = tag.len,
-                                           .allow_legacy = true,
                                            .iv = hex(&arena, rows[i].iv),
                                            .aad = hex(&arena, rows[i].aad)};
         assert_int_equal(ks_cipher_has_tag(&p), tag.len != 0);
@@ -129,7 +128,7 @@ round_trips_everywhere(void **state)
     assert_int_equal(ks_random(data, sizeof(data)), 0);
     assert_int_equal(ks_random(iv, sizeof(iv)), 0);
     for (size_t i = 0; i < KS_ARRAY_LEN(offered); i++) {
-        struct ks_cipher_params p = {.algorithm = offered[i].algorithm, .mode = offered[i].mode, .allow_legacy = true};
+        struct ks_cipher_params p = {.algorithm = offered[i].algorithm, .mode = offered[i].mode};
         const bool blocks = p.mode == KMIP_BLOCK_CIPHER_MODE_ECB || p.mode == KMIP_BLOCK_CIPHER_MODE_CBC;
         for (size_t k = 0; k < KS_ARRAY_LEN(paddings); k++) {
             p.padding = paddings[k];
@@ -198,11 +197,7 @@ wrong_parameters_are_told_apart(void **state)
          KS_E_INVALID,
          "11"},
         {{.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20, .iv = KS_SPAN(bytes, 9)}, 32, KS_E_INVALID, "IV of 9"},
-        {{.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, .mode = ECB}, 24, KS_E_UNSUPPORTED, "legacy"},
-        {{.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, .mode = GCM, .allow_legacy = true},
-         24,
-         KS_E_UNSUPPORTED,
-         "mode"},
+        {{.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, .mode = GCM}, 24, KS_E_UNSUPPORTED, "mode"},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
         BUF out = KS_BUF(4096);

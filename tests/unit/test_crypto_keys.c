@@ -383,13 +383,12 @@ symmetric_keys_have_legal_lengths(void **state)
         {AES, 128, KS_KEYLEN_XTS, KS_E_INVALID, 0},
         {AES, 129, 0, KS_E_INVALID, 0},
         {AES, 8, 0, KS_E_INVALID, 0},
-        {TDES, 168, 0, KS_E_UNSUPPORTED, 0},
-        {TDES, 168, KS_KEYLEN_LEGACY, 0, 24},
-        {TDES, 192, KS_KEYLEN_LEGACY, 0, 24},
-        {TDES, 112, KS_KEYLEN_LEGACY, 0, 16},
-        {TDES, 128, KS_KEYLEN_LEGACY, 0, 16},
-        {TDES, 0, KS_KEYLEN_LEGACY, 0, 24},
-        {TDES, 56, KS_KEYLEN_LEGACY, KS_E_INVALID, 0},
+        {TDES, 168, 0, 0, 24},
+        {TDES, 192, 0, 0, 24},
+        {TDES, 112, 0, 0, 16},
+        {TDES, 128, 0, 0, 16},
+        {TDES, 0, 0, 0, 24},
+        {TDES, 56, 0, KS_E_INVALID, 0},
         {KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 0, 0, 0, 32},
         {KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512, 0, 0, 0, 64},
         {KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 136, 0, 0, 17},
@@ -417,7 +416,7 @@ symmetric_keys_have_legal_lengths(void **state)
             assert_int_equal(__builtin_parity(ks_secret_data(key)[k]), 1);
     }
     assert_int_equal(ks_keygen_length(AES, 0, 0, NULL, NULL), KS_E_INVALID);
-    assert_int_equal(ks_keygen_length(TDES, 0, KS_KEYLEN_LEGACY, NULL, NULL), KS_E_INVALID);
+    assert_int_equal(ks_keygen_length(TDES, 0, 0, NULL, NULL), KS_E_INVALID);
 }
 
 static void

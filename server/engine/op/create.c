@@ -63,7 +63,7 @@ make_bytes(struct ctx *ctx, uint32_t algorithm, size_t bits, struct ks_span *ret
     size_t len = 0;
     /* An AES key of 512 bits can only be one for XTS: two halves. */
     const bool xts = algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits == 512;
-    const unsigned flags = (xts ? KS_KEYLEN_XTS : 0) | KS_KEYLEN_LEGACY;
+    const unsigned flags = xts ? KS_KEYLEN_XTS : 0;
     /* A key of AES is nothing but random bytes: no need to go by way of locked pages, the arena is wiped as well. */
     if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits != 0 && !xts &&
         ks_keygen_length(algorithm, bits, flags, &len, &diag) == 0)

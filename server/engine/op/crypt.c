@@ -119,7 +119,6 @@ cipher_params(struct ctx *ctx, const struct object *key, const struct kmip_crypt
     if (ret->mode == 0 && ret->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
         return engine_fail(ctx, COND_BAD_PARAMETERS,
                            "neither the request nor key %s says which Block Cipher Mode to use", key->uid);
-    ret->allow_legacy = true; /* the profile decides */
     struct profile_what what = profile_key(key);
     what.mode = ret->mode;
     return profile_check(ctx, encrypt ? PROFILE_PROTECT : PROFILE_PROCESS, &what);

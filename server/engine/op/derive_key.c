@@ -157,7 +157,6 @@ by_encrypt(struct ctx *ctx, struct derivation *d)
     struct ks_cipher_params params = {.algorithm = what.algorithm,
                                       .mode = d->p->has_block_cipher_mode ? d->p->block_cipher_mode : 0,
                                       .padding = d->p->has_padding_method ? d->p->padding_method : 0,
-                                      .allow_legacy = true,
                                       .iv = p->has_initialization_vector ? p->initialization_vector : KS_SPAN_NONE};
     if (params.mode == 0 && params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
         return engine_fail(ctx, COND_BAD_PARAMETERS,
@@ -332,7 +331,7 @@ derived_length(struct ctx *ctx, const struct core *core, bool secret, size_t *re
     *ret = (size_t)bits / 8;
     if (secret)
         return 0;
-    int rc = ks_keygen_length(algorithm, (size_t)bits, KS_KEYLEN_LEGACY, ret, &diag);
+    int rc = ks_keygen_length(algorithm, (size_t)bits, 0, ret, &diag);
     if (rc == KS_E_INVALID && algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
         rc = ks_keygen_length(algorithm, (size_t)bits, KS_KEYLEN_XTS, ret, NULL);
     if (rc == KS_E_UNSUPPORTED) /* an algorithm of which the server knows no more than that others have it */
