@@ -36,7 +36,7 @@ frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used)
         return 0;
     }
     const uint8_t *p = bytes.data;
-    if (p[4] < FRAME_OPEN || p[4] > FRAME_UNREADABLE || p[6] != 0 || p[7] != 0)
+    if (p[4] < FRAME_OPEN || p[4] > FRAME_NOTICED || p[6] != 0 || p[7] != 0)
         return KS_E_MALFORMED;
     if (bytes.len - 4 < length) {
         *ret_used = 0;
@@ -102,5 +102,29 @@ identity_decode(struct ks_span body, struct identity *ret)
         return KS_E_MALFORMED;
     memcpy(who.fingerprint, fingerprint.data, sizeof(who.fingerprint));
     *ret = who;
+    return 0;
+}
+
+int
+frame_notice_encode(const struct frame_notice *notice, struct ks_buf *buf)
+{
+    KS_TRY(ks_buf_add(buf, notice->fingerprint, sizeof(notice->fingerprint)));
+    KS_TRY(add_text(buf, notice->address));
+    return ks_buf_add_span(buf, notice->message);
+}
+
+int
+frame_notice_decode(struct ks_span body, struct frame_notice *ret)
+{
+    struct ks_cursor c = KS_CURSOR(body);
+    struct frame_notice notice = {0};
+    const struct ks_span fingerprint = ks_cursor_take(&c, sizeof(notice.fingerprint));
+    const size_t high = ks_cursor_u8(&c), len = high << 8 | ks_cursor_u8(&c);
+    notice.address = ks_cursor_take(&c, len);
+    notice.message = ks_cursor_take(&c, ks_cursor_left(&c));
+    if (c.err != 0)
+        return KS_E_MALFORMED;
+    memcpy(notice.fingerprint, fingerprint.data, sizeof(notice.fingerprint));
+    *ret = notice;
     return 0;
 }

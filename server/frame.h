@@ -18,6 +18,8 @@ enum frame_type {
     FRAME_RESPONSE = 4, /* vault -> net: body is one TTLV message */
     FRAME_DROP = 5, /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
     FRAME_UNREADABLE = 6, /* net -> vault: instead of a request that is no KMIP message; body: why, in text */
+    FRAME_NOTICE = 7,     /* vault -> notifier: where to, whose certificate is expected there, one TTLV message */
+    FRAME_NOTICED = 8,    /* notifier -> vault: what became of it (flags: enum notice_result); body: why, in text */
 };
 
 enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096, FRAME_WHY_MAX = 256 };
@@ -31,6 +33,17 @@ struct frame {
 int frame_add(struct ks_buf *buf, const struct frame *frame) KS_MUST_CHECK;
 /* Takes one frame from the front of bytes: 0 and *ret_used > 0; *ret_used = 0: incomplete; KS_E_MALFORMED. */
 int frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used) KS_MUST_CHECK;
+
+enum notice_result { NOTICE_SENT = 1, NOTICE_REFUSED = 2 /* by the listener, in KMIP */, NOTICE_FAILED = 3 };
+
+/* The body of FRAME_NOTICE. Spans of ret point into body. */
+struct frame_notice {
+    struct ks_span address;
+    uint8_t fingerprint[32]; /* SHA-256 of the certificate that the listener has to show */
+    struct ks_span message;
+};
+int frame_notice_encode(const struct frame_notice *notice, struct ks_buf *buf) KS_MUST_CHECK;
+int frame_notice_decode(struct ks_span body, struct frame_notice *ret) KS_MUST_CHECK;
 
 int identity_encode(const struct identity *who, struct ks_buf *buf) KS_MUST_CHECK;
 /* Spans of ret point into body. */

@@ -15,8 +15,8 @@
 enum { BACKLOG = 1024 };
 
 /* "HOST:PORT" with HOST an address in numbers, in brackets for IPv6. */
-static int
-parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len, struct ks_diag *diag)
+int
+listen_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len, struct ks_diag *diag)
 {
     char host[64];
     const char *colon = strrchr(text, ':');
@@ -37,7 +37,7 @@ parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len
     }
     if (found == NULL)
         return ks_fail(diag, KS_E_CONFIG,
-                       "\"%s\" is no address to listen on; write 192.0.2.1:5696 or [2001:db8::1]:5696", text);
+                       "\"%s\" is no address with a port; write 192.0.2.1:5696 or [2001:db8::1]:5696", text);
     memcpy(ret, found->ai_addr, found->ai_addrlen);
     *ret_len = found->ai_addrlen;
     freeaddrinfo(found);
@@ -50,7 +50,7 @@ open_one(const char *name, int *ret, struct ks_diag *diag)
     static const int on = 1, idle_seconds = 60;
     struct sockaddr_storage address;
     socklen_t len = 0;
-    KS_TRY(parse_address(name, &address, &len, diag));
+    KS_TRY(listen_parse(name, &address, &len, diag));
     KS_CLEANUP(ks_closep) int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return ks_fail_errno(diag, KS_E_IO, errno, "%s: no socket", name);

@@ -18,4 +18,7 @@ struct listeners {
  */
 int listeners_open(const struct config_list *kmip, const struct config_list *https, const struct listeners *before,
                    struct listeners *ret, struct ks_diag *diag) KS_MUST_CHECK;
+/* "HOST:PORT" with HOST an address in numbers, in brackets for IPv6. KS_E_CONFIG. */
+struct sockaddr_storage;
+int listen_parse(const char *text, struct sockaddr_storage *ret, unsigned *ret_len, struct ks_diag *diag) KS_MUST_CHECK;
 void listeners_close(struct listeners *listeners);

@@ -9,9 +9,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A name that this kernel or libseccomp does not know is skipped: it cannot be called either. */
@@ -69,6 +71,10 @@ static const char *const net_allowed[] = {
     "exit",
     "exit_group",
 };
+
+/* The notifier also makes connections, over IP alone. */
+static const char *const notifier_allowed[] = {"connect", "setsockopt"};
+static const char *const notifier_spared[] = {"socket", "connect"};
 
 /* What only a program that is no longer ours would call: the process ends at once. */
 static const char *const net_fatal[] = {
@@ -229,8 +235,32 @@ allow_memory(scmp_filter_ctx filter)
     return rc;
 }
 
-int
-sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
+static int
+add_fatal(scmp_filter_ctx filter, bool connects)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(net_fatal); i++) {
+        bool spared = false;
+        for (size_t k = 0; connects && k < KS_ARRAY_LEN(notifier_spared); k++)
+            spared = spared || strcmp(net_fatal[i], notifier_spared[k]) == 0;
+        const int rc = spared ? 0 : add_names(filter, SCMP_ACT_KILL_PROCESS, &net_fatal[i], 1);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+allow_connections(scmp_filter_ctx filter)
+{
+    static const unsigned families[] = {AF_INET, AF_INET6};
+    int rc = add_names(filter, SCMP_ACT_ALLOW, notifier_allowed, KS_ARRAY_LEN(notifier_allowed));
+    for (size_t i = 0; rc == 0 && i < KS_ARRAY_LEN(families); i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
+    return rc;
+}
+
+static int
+confine(const char *user, const char *dir, int parent, bool connects, struct ks_diag *diag)
 {
     KS_TRY(change_user(user, dir, diag));
     KS_TRY(sandbox_all(diag));
@@ -240,10 +270,24 @@ sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
         return ks_fail(diag, KS_E_NOMEM, "sandbox: %s", ks_err_text(KS_E_NOMEM));
     int rc = add_names(filter, SCMP_ACT_ALLOW, net_allowed, KS_ARRAY_LEN(net_allowed));
     if (rc == 0)
-        rc = add_names(filter, SCMP_ACT_KILL_PROCESS, net_fatal, KS_ARRAY_LEN(net_fatal));
+        rc = add_fatal(filter, connects);
+    if (rc == 0 && connects)
+        rc = allow_connections(filter);
     if (rc == 0)
         rc = allow_memory(filter);
     return load(filter, rc, diag);
+}
+
+int
+sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag)
+{
+    return confine(user, dir, parent, false, diag);
+}
+
+int
+sandbox_notifier(const char *user, const char *dir, int parent, struct ks_diag *diag)
+{
+    return confine(user, dir, parent, true, diag);
 }
 
 int

@@ -24,5 +24,8 @@ int sandbox_follow_parent(int parent) KS_MUST_CHECK;
  */
 int sandbox_net(const char *user, const char *dir, int parent, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* The same for the notifier, which makes connections: sockets of IPv4 and IPv6 may be made and connected. */
+int sandbox_notifier(const char *user, const char *dir, int parent, struct ks_diag *diag) KS_MUST_CHECK;
+
 /* *ret_locked (may be NULL) says whether the memory is locked: limits may not allow it. */
 int sandbox_vault(bool *ret_locked, struct ks_diag *diag) KS_MUST_CHECK;

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "server/control.h"
 #include "server/listen.h"
+#include "server/net/notifier.h"
 #include "server/net/worker.h"
 #include "server/sandbox.h"
 #include "server/vault/vault.h"
@@ -49,12 +50,19 @@ struct process {
     int64_t started_ms, restart_ms, back_off_ms;
 };
 
+/* One, where there are addresses to send to. */
+struct notifier_process {
+    pid_t pid; /* 0: none */
+    int64_t started_ms, restart_ms, back_off_ms; /* restart_ms: 0 none */
+};
+
 struct supervisor {
     const struct supervisor_options *options;
     struct generation *current, *next;
     unsigned generations;
     struct process processes[PROCESSES_MAX];
     pid_t vault;
+    struct notifier_process notifier;
     int control, signals;
     bool sealed, reload_again;
     int status; /* -1: running */
@@ -175,6 +183,55 @@ worker_main(const struct generation *g, unsigned number, pid_t parent, int vault
 }
 
 static int
+make_notifier(const struct generation *g, struct notifier_address *addresses, int vault, struct notifier **ret,
+              struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf certificate = KS_BUF(PEM_MAX), key = KS_BUF(PEM_MAX), ca = KS_BUF(PEM_MAX);
+    const struct config_list *list = &g->config.server_listeners;
+    KS_TRY(read_pem(&g->config, g->config.tls_certificate, false, &certificate, diag));
+    KS_TRY(read_pem(&g->config, g->config.tls_key, true, &key, diag));
+    KS_TRY(read_pem(&g->config, g->config.tls_ca, false, &ca, diag));
+    for (size_t i = 0; i < list->n; i++) {
+        addresses[i].text = list->v[i];
+        KS_TRY(listen_parse(list->v[i], &addresses[i].address, &addresses[i].len, diag));
+    }
+    const struct notifier_settings settings = {
+        .addresses = addresses,
+        .n_addresses = list->n,
+        .min_version = g->config.tls_min_version,
+        .vault = vault,
+        .certificate = ks_buf_span(&certificate),
+        .key = ks_buf_span(&key),
+        .ca = ks_buf_span(&ca),
+    };
+    return notifier_new(&settings, ret, diag);
+}
+
+static _Noreturn void
+notifier_main(const struct generation *g, pid_t parent, int vault)
+{
+    struct ks_diag diag = {0};
+    struct notifier *notifier = NULL;
+    reset_signals();
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        _exit(70);
+    close_all_but(&vault, 1);
+    ks_log_init("notifier", (enum ks_log_level)server_config_log_level(&g->config));
+    struct notifier_address *addresses = calloc(g->config.server_listeners.n, sizeof(*addresses));
+    int rc = addresses != NULL ? make_notifier(g, addresses, vault, &notifier, &diag) : KS_E_NOMEM;
+    rc = rc != 0 ? rc : sandbox_notifier(g->config.server_user, g->config.dir, parent, &diag);
+    if (rc != 0) {
+        ks_log_error("%s", diag.code != 0 ? ks_diag_text(&diag) : ks_err_text(rc));
+        _exit(ks_err_exit_status(rc));
+    }
+    rc = notifier_run(notifier);
+    notifier_free(notifier);
+    free(addresses);
+    _exit(rc == KS_E_CLOSED ? 0 : ks_err_exit_status(rc));
+}
+
+static int
 start_vault(struct supervisor *s)
 {
     int pair[2];
@@ -218,6 +275,31 @@ start_worker(struct supervisor *s, const struct generation *g, struct process *p
     p->started_ms = ks_monotonic_ms();
     p->restart_ms = 0;
     return rc;
+}
+
+/* Only where the configuration has addresses to send to. */
+static void
+start_notifier(struct supervisor *s)
+{
+    struct notifier_process *p = &s->notifier;
+    int pair[2];
+    p->restart_ms = 0;
+    if (s->current->config.server_listeners.n == 0)
+        return;
+    p->started_ms = ks_monotonic_ms();
+    p->back_off_ms = p->back_off_ms != 0 ? p->back_off_ms : BACK_OFF_FIRST_MS;
+    p->restart_ms = p->started_ms + p->back_off_ms;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return;
+    const pid_t self = getpid(), pid = fork();
+    if (pid == 0)
+        notifier_main(s->current, self, pair[1]);
+    (void)close(pair[1]);
+    if (pid > 0 && control_send(s->control, CONTROL_NOTIFIER, pair[0]) == 0) {
+        p->pid = pid;
+        p->restart_ms = 0;
+    }
+    (void)close(pair[0]);
 }
 
 static void
@@ -362,6 +444,15 @@ abandon_reload(struct supervisor *s)
     end_reload(s);
 }
 
+/* With fresh certificates, and the addresses of the new configuration. */
+static void
+renew_notifier(struct supervisor *s)
+{
+    s->notifier.restart_ms = ks_monotonic_ms();
+    if (s->notifier.pid > 0)
+        (void)kill(s->notifier.pid, SIGTERM);
+}
+
 static void
 switch_generation(struct supervisor *s)
 {
@@ -376,6 +467,7 @@ switch_generation(struct supervisor *s)
     generation_free(s->current);
     s->current = s->next;
     s->next = NULL;
+    renew_notifier(s);
     ks_log_init(NULL, (enum ks_log_level)server_config_log_level(&s->current->config));
     if (control_send(s->control, CONTROL_RELOAD, -1) != 0)
         return; /* the vault's end is noticed elsewhere */
@@ -419,6 +511,25 @@ worker_ended(struct supervisor *s, struct process *p, int status)
 }
 
 static void
+notifier_ended(struct supervisor *s, int status)
+{
+    struct notifier_process *p = &s->notifier;
+    char how[80];
+    describe(status, how, sizeof(how));
+    p->pid = 0;
+    if (s->status >= 0)
+        return;
+    const int64_t now = ks_monotonic_ms();
+    if (p->back_off_ms == 0 || now - p->started_ms > STEADY_MS)
+        p->back_off_ms = BACK_OFF_FIRST_MS;
+    if (p->restart_ms == 0) { /* else it was told to end */
+        ks_log_error("the notifier %s; it is started again in %lld ms", how, (long long)p->back_off_ms);
+        p->restart_ms = now + p->back_off_ms;
+        p->back_off_ms = p->back_off_ms * 2 < BACK_OFF_MAX_MS ? p->back_off_ms * 2 : BACK_OFF_MAX_MS;
+    }
+}
+
+static void
 vault_ended(struct supervisor *s, int status)
 {
     char how[80];
@@ -438,6 +549,10 @@ reap(struct supervisor *s)
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         if (pid == s->vault) {
             vault_ended(s, status);
+            continue;
+        }
+        if (pid == s->notifier.pid) {
+            notifier_ended(s, status);
             continue;
         }
         for (size_t i = 0; i < PROCESSES_MAX; i++)
@@ -482,6 +597,8 @@ restart_due(struct supervisor *s)
         if (p->pid == 0 && p->restart_ms != 0 && p->restart_ms <= now && start_worker(s, s->current, p) != 0)
             p->restart_ms = now + p->back_off_ms;
     }
+    if (s->notifier.pid == 0 && s->notifier.restart_ms != 0 && s->notifier.restart_ms <= now)
+        start_notifier(s);
 }
 
 /* Waits for something to happen, at most for so long, and deals with it. */
@@ -521,6 +638,8 @@ static void
 stop(struct supervisor *s)
 {
     signal_workers(s, SIGTERM, any);
+    if (s->notifier.pid > 0)
+        (void)kill(s->notifier.pid, SIGTERM);
     wait_for_workers(s, ks_monotonic_ms() + s->current->config.limits_stop_timeout * 1000 + KILL_AFTER_MS);
     if (count(s, any, false) != 0) {
         ks_log_warning("network processes did not end in time; they are killed");
@@ -612,6 +731,7 @@ run(struct supervisor *s)
     }
     if (s->status >= 0)
         return;
+    start_notifier(s);
     announce(s);
     while (s->status < 0)
         step(s, 250);

@@ -34,6 +34,7 @@ clients_done(struct clients *clients)
     for (struct client *c = clients->first; c != NULL;) {
         struct client *next = c->next;
         free(c->name);
+        free(c->listener);
         free(c);
         c = next;
     }

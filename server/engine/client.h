@@ -14,6 +14,7 @@ struct client {
     bool revoked;
     uint32_t leniency;          /* leniency.h */
     struct object_list objects; /* that it owns */
+    struct listener *listener;  /* outbox_list.h; NULL: none */
     /* While a request with a ticket of this client is handled, that request's: it narrows what policy_may grants. */
     const struct ticket *ticket;
     uint32_t doing; /* the operation of the item */

@@ -13,6 +13,7 @@
 #include "server/engine/client.h"
 #include "server/engine/object.h"
 #include "server/engine/parsed.h"
+#include "server/engine/outbox_list.h"
 #include "server/engine/pkcs11/state.h"
 #include "server/engine/policy.h"
 #include "server/engine/state.h"
@@ -45,6 +46,7 @@ struct engine {
     struct streams streams;
     struct tickets tickets;
     struct rules rules;
+    struct outbox outbox;
     struct pkcs11 pkcs11;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
@@ -57,6 +59,7 @@ struct tx_entry {
     struct tx_entry *older;
     struct object *object;
     struct rev *before, *after; /* before NULL: the object is new */
+    bool own;                   /* its owner asked for it */
 };
 
 /* A record of the audit trail that is due; its status is settled when the batch is. */
@@ -121,6 +124,8 @@ struct ctx {
     size_t searched;                   /* objects that Locate has looked at */
     struct ks_span correlation;        /* Server Correlation Value */
     const struct async_request *async; /* the asynchronous request that is being carried out; NULL: none */
+    bool by_itself;                    /* the server makes the change: nobody asked for it */
+    bool quiet;                        /* nobody is notified of it */
     bool putting_off;                  /* an item of the batch is pending: those behind it follow */
 
     /* of the item */

@@ -5,6 +5,7 @@
 #include "crypto/keygen.h"
 #include "server/engine/async.h"
 #include "server/engine/message.h"
+#include "server/engine/outbox.h"
 #include "server/engine/prepared.h"
 #include "server/engine/rules.h"
 
@@ -84,6 +85,7 @@ engine_seal(struct engine *engine)
     clients_done(&engine->clients);
     tickets_done(&engine->tickets);
     rules_done(&engine->rules);
+    outbox_done(&engine->outbox);
     engine->keyring = NULL;
     engine->store = NULL;
 }
@@ -118,6 +120,7 @@ load_system(void *arg, struct ks_span key, struct ks_span value)
     struct loading *l = arg;
     KS_TRY(clients_load(&l->engine->clients, l->engine->keyring, key, value, l->diag));
     KS_TRY(rules_load(l->engine, key, value, l->diag));
+    KS_TRY(outbox_load(l->engine, key, value, l->diag)); /* after "client/", too: "listener/", "notice/" */
     return async_load(l->engine, key, value, l->diag); /* "client/" comes before "request/" */
 }
 

@@ -42,6 +42,8 @@ struct engine_config {
     struct ks_span node;         /* name of this server */
     size_t max_response;         /* bytes; 0: 1 MiB */
     int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
+    const char *const *listeners; /* addresses that clients may listen at (Listener Set); borrowed */
+    size_t n_listeners;
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */
     enum profile profile;        /* of algorithms; 0: fips */
     enum engine_kmip_3_0 kmip_3_0;
@@ -130,6 +132,22 @@ enum { ENGINE_ASYNC_ID = 16 };
 bool engine_async_slow(struct engine *engine, struct ks_buf *ret_request, uint8_t ret_id[ENGINE_ASYNC_ID]);
 bool engine_async_prepared(struct engine *engine, const uint8_t id[ENGINE_ASYNC_ID], struct engine_prepared *prepared,
                            struct engine_reply *reply);
+
+/*
+ * Notify and Put, which the server sends (server/engine/outbox.h). engine_notice: what is to be sent next, or can not
+ * be: true if reply holds a job to commit. If its response is not empty, send it to ret->address once that is done, and
+ * say with engine_notice_done what became of it. One at a time. Who listens there has to show that certificate.
+ */
+enum { ENGINE_ADDRESS_MAX = 64 };
+struct engine_notice {
+    uint64_t id;
+    char address[ENGINE_ADDRESS_MAX];
+    uint8_t fingerprint[32];
+};
+bool engine_notice(struct engine *engine, struct engine_reply *reply, struct engine_notice *ret);
+/* final: it was sent, or refused, and is done with; else it is tried again later. failure: empty where it was sent. */
+bool engine_notice_done(struct engine *engine, uint64_t id, bool final, struct ks_span failure,
+                        struct engine_reply *reply);
 
 /* Transitions that fell due by date, and asynchronous requests: call at least once a second; true if reply holds a job
  * to commit. */

@@ -48,7 +48,8 @@ bool
 engine_offers(uint32_t operation, enum kmip_version version)
 {
     const struct kmip_operation *op = kmip_operation_find(operation);
-    return op != NULL && op->since <= version && version <= op->until && find_op(operation) != NULL;
+    return op != NULL && op->since <= version && version <= op->until &&
+           (find_op(operation) != NULL || (op->flags & KMIP_OP_SERVER_TO_CLIENT) != 0);
 }
 
 bool

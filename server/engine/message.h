@@ -21,5 +21,5 @@ bool engine_hands_out(uint32_t operation);
  */
 int engine_run(struct ctx *ctx, uint32_t operation, const void *request, void **ret_response) KS_MUST_CHECK;
 
-/* Whether the operation is carried out in that version. */
+/* Whether the operation is carried out in that version; Notify and Put: sent by the server (outbox.h). */
 bool engine_offers(uint32_t operation, enum kmip_version version);

@@ -52,8 +52,8 @@ settle_one(struct ctx *ctx, struct object *object, bool rotate)
  */
 enum { SETTLE_MOST = 4096, SETTLE_BYTES = 16 << 20 };
 
-int
-engine_settle(struct ctx *ctx, bool rotate)
+static int
+settle(struct ctx *ctx, bool rotate)
 {
     struct objects *objects = &ctx->engine->objects;
     if (engine_sealed(ctx->engine))
@@ -69,6 +69,15 @@ engine_settle(struct ctx *ctx, bool rotate)
         return rc == KS_E_BUSY ? 0 : rc;
     }
     return 0;
+}
+
+int
+engine_settle(struct ctx *ctx, bool rotate)
+{
+    ctx->by_itself = true;
+    const int rc = settle(ctx, rotate);
+    ctx->by_itself = false;
+    return rc;
 }
 
 bool

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "server/engine/outbox.h"
 #include "server/engine/rules.h"
 
 static int
@@ -62,7 +63,8 @@ put(struct ctx *ctx, struct object *object, struct rev *draft)
         rev_free(rev);
         return KS_E_NOMEM;
     }
-    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, rev};
+    const bool own = !ctx->by_itself && ctx->client == object->owner && ctx->holder == object->owner;
+    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, rev, own};
     if (object->rev == NULL)
         objects_add(&engine->objects, object);
     objects_set(&engine->objects, object, rev);
@@ -138,7 +140,7 @@ tx_delete(struct ctx *ctx, struct object *object)
     ctx->tx.n_entries += index_need(object->rev);
     KS_TRY(objects_reserve(&ctx->engine->objects, 2 * (ctx->tx.n + 1), ctx->tx.n_entries));
     KS_TRY(add_change(ctx, &change));
-    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, NULL};
+    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, NULL, true};
     objects_remove(&ctx->engine->objects, object);
     ctx->used = NULL;
     ctx->tx.newest = entry;
@@ -240,6 +242,7 @@ int
 tx_finish(struct ctx *ctx)
 {
     struct tx *tx = &ctx->tx;
+    KS_TRY(outbox_collect(ctx));
     struct store_change *changes = ks_arena_array(ctx->arena, tx->n_changes, sizeof(*changes));
     if (changes == NULL)
         return KS_E_NOMEM;

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -19,6 +20,7 @@ enum {
 struct tls_server {
     SSL_CTX *ctx;
     BIO_METHOD *method;
+    bool connects; /* the notifier's: connections are made, not taken */
 };
 
 struct tls_conn {
@@ -282,22 +284,41 @@ set_rules(SSL_CTX *ctx, const struct tls_settings *settings)
     return 0;
 }
 
+/* Who listens shows a client's certificate, and is known by it alone: there is no name to compare. */
+static int
+set_client_rules(SSL_CTX *ctx, const struct tls_settings *settings)
+{
+    const int oldest = strcmp(settings->min_version, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    if (SSL_CTX_set_min_proto_version(ctx, oldest) != 1 ||
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK") != 1 ||
+        SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 || SSL_CTX_set_purpose(ctx, X509_PURPOSE_ANY) != 1)
+        return KS_E_TLS;
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_cert_list(ctx, CERT_LIST_MAX);
+    SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    return 0;
+}
+
 static void
 freep_server(struct tls_server **server)
 {
     net_tls_server_free(*server);
 }
 
-int
-net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
+static int
+new_context(const struct tls_settings *settings, bool connects, struct tls_server **ret, struct ks_diag *diag)
 {
     KS_CLEANUP(freep_server) struct tls_server *server = NULL;
     server = calloc(1, sizeof(*server));
     if (server == NULL)
         return ks_fail(diag, KS_E_NOMEM, "TLS: %s", ks_err_text(KS_E_NOMEM));
     server->method = make_method();
-    server->ctx = SSL_CTX_new(TLS_server_method());
-    if (server->method == NULL || server->ctx == NULL || set_rules(server->ctx, settings) != 0)
+    server->connects = connects;
+    server->ctx = SSL_CTX_new(connects ? TLS_client_method() : TLS_server_method());
+    if (server->method == NULL || server->ctx == NULL ||
+        (connects ? set_client_rules(server->ctx, settings) : set_rules(server->ctx, settings)) != 0)
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the cleanup attribute frees it */
         return fail(diag, "TLS cannot be set up"); /* cppcheck-suppress memleak ; the same */
     KS_TRY(load_certificate(server->ctx, settings->certificate, diag));
@@ -306,6 +327,18 @@ net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret,
     *ret = server;
     server = NULL; /* handed over */
     return 0;
+}
+
+int
+net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
+{
+    return new_context(settings, false, ret, diag);
+}
+
+int
+net_tls_client_new(const struct tls_settings *settings, struct tls_server **ret, struct ks_diag *diag)
+{
+    return new_context(settings, true, ret, diag);
 }
 
 void
@@ -338,7 +371,10 @@ net_tls_conn_new(struct tls_server *server, bool https, struct tls_conn **ret)
     BIO_set_init(bio, 1);
     SSL_set_bio(conn->ssl, bio, bio);
     (void)SSL_set_app_data(conn->ssl, conn);
-    SSL_set_accept_state(conn->ssl);
+    if (server->connects)
+        SSL_set_connect_state(conn->ssl);
+    else
+        SSL_set_accept_state(conn->ssl);
     *ret = conn;
     return 0;
 }

@@ -1,4 +1,5 @@
-/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), unlock.c, sealed.c,
+/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), notices.c (the notifier),
+ * unlock.c, sealed.c,
  * answer.c.
  */
 #pragma once
@@ -54,6 +55,16 @@ struct job {
     uint32_t connection, sequence;
     size_t bytes;
     struct ks_span record; /* of an event of the vault's own */
+    bool is_notice;        /* the response goes to the notifier */
+};
+
+/* The notifier's end, and what is under way: one message at a time. */
+struct notices {
+    int fd; /* -1: none */
+    struct ks_buf in, out;
+    uint64_t id;     /* 0: nothing is under way */
+    bool committing; /* it waits for its record */
+    struct engine_notice to;
 };
 
 struct task_owner {
@@ -77,6 +88,7 @@ struct vault {
     struct prepare_pool *pool;
     struct prepare_task *prepare_task; /* for the next asynchronous request; NULL: none at hand */
     struct channel *channels;
+    struct notices notices;
     struct job *free_jobs;
     size_t n_free_jobs, under_way;         /* jobs at the committer */
     struct commit_job *batch, **batch_end; /* made in this round */
@@ -95,6 +107,17 @@ void vault_finish(struct vault *v, struct job *job); /* a reply is made: commit 
 int vault_record(struct vault *v, const char *event, const char *message) KS_MUST_CHECK;
 /* Records on stable storage when this returns 0. Only while nothing is under way. */
 int vault_commit_records(struct vault *v, const struct ks_span *records, size_t n) KS_MUST_CHECK;
+
+void vault_job_free(struct vault *v, struct job *job);
+
+/* notices.c */
+void notices_attach(struct vault *v, int fd); /* a notifier was started */
+void notices_close(struct vault *v);
+void notices_next(struct vault *v); /* something to send, if there is */
+void notices_send(struct vault *v, const struct job *job, bool committed);
+void notices_done(struct vault *v, enum notice_result result, struct ks_span why);
+void notices_read(struct vault *v);
+void notices_flush(struct vault *v);
 
 /* channel.c */
 int channel_add(struct vault *v, int fd) KS_MUST_CHECK;

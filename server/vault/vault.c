@@ -56,8 +56,8 @@ vault_job(struct vault *v)
     return job;
 }
 
-static void
-free_job(struct vault *v, struct job *job)
+void
+vault_job_free(struct vault *v, struct job *job)
 {
     if (v->n_free_jobs >= FREE_JOBS_MAX) {
         engine_reply_done(&job->reply);
@@ -66,6 +66,7 @@ free_job(struct vault *v, struct job *job)
     }
     engine_reply_reset(&job->reply);
     job->channel = NULL;
+    job->is_notice = false;
     job->bytes = 0;
     job->next_free = v->free_jobs;
     v->free_jobs = job;
@@ -77,7 +78,7 @@ answer(struct vault *v, struct job *job)
 {
     if (job->channel != NULL)
         channel_answer(job->channel, job);
-    free_job(v, job);
+    vault_job_free(v, job);
 }
 
 /* Before an answer of a sealed server leaves, its records are on disk. */
@@ -147,6 +148,8 @@ take_done(struct vault *v)
         }
         if (done->rc == 0)
             engine_committed(v->engine, &job->reply);
+        if (job->is_notice)
+            notices_send(v, job, done->rc == 0);
         answer(v, job);
     }
 }
@@ -188,7 +191,7 @@ vault_record(struct vault *v, const char *event, const char *message)
     int rc = format_event(event, message, job);
     if (rc == 0)
         rc = vault_commit_records(v, &job->record, 1);
-    free_job(v, job);
+    vault_job_free(v, job);
     return rc;
 }
 
@@ -204,7 +207,7 @@ record_sealed(struct vault *v, const char *event, struct ks_diag *diag)
     if (rc == 0)
         rc = sealed_log_add(&v->sealed, (const char *)audit.data, &job->record, 1, ks_clock_us(), diag);
     if (job != NULL)
-        free_job(v, job);
+        vault_job_free(v, job);
     if (rc == 0 || rc == KS_E_LIMIT)
         return 0;
     return diag->code != 0 ? rc : ks_fail(diag, rc, "%s cannot be put on record: %s", event, ks_err_text(rc));
@@ -274,7 +277,7 @@ prepared(struct vault *v, struct prepare_task *task)
         if (engine_async_prepared(v->engine, task->id, task->prepared, &job->reply))
             vault_finish(v, job);
         else
-            free_job(v, job);
+            vault_job_free(v, job);
     }
     prepare_task_free(task);
 }
@@ -293,7 +296,7 @@ tick(struct vault *v, int64_t now_ms)
     if (engine_tick(v->engine, &job->reply))
         vault_finish(v, job);
     else
-        free_job(v, job);
+        vault_job_free(v, job);
     hand_to_pool(v);
 }
 
@@ -314,7 +317,7 @@ reload(struct vault *v)
     if (format_event("reload", "configuration and certificates", job) == 0)
         vault_finish(v, job);
     else
-        free_job(v, job);
+        vault_job_free(v, job);
 }
 
 /* False: the supervisor is gone. */
@@ -328,6 +331,9 @@ take_control(struct vault *v)
     if (type == CONTROL_WORKER && fd >= 0) {
         if (channel_add(v, fd) == 0)
             fd = -1; /* handed over */
+    } else if (type == CONTROL_NOTIFIER && fd >= 0) {
+        notices_attach(v, fd);
+        fd = -1; /* handed over */
     } else if (type == CONTROL_RELOAD) {
         reload(v);
     } else if (type == CONTROL_STOP) {
@@ -339,7 +345,7 @@ take_control(struct vault *v)
 
 /* The loop */
 
-enum { AT_CONTROL, AT_COMMITTER, AT_POOL, AT_CHANNELS };
+enum { AT_CONTROL, AT_COMMITTER, AT_POOL, AT_NOTIFIER, AT_CHANNELS };
 
 static size_t
 fill(struct vault *v, struct pollfd *fds)
@@ -348,6 +354,8 @@ fill(struct vault *v, struct pollfd *fds)
     fds[AT_CONTROL] = (struct pollfd){v->control, POLLIN, 0};
     fds[AT_COMMITTER] = (struct pollfd){v->committer != NULL ? committer_fd(v->committer) : -1, POLLIN, 0};
     fds[AT_POOL] = (struct pollfd){reads ? prepare_fd(v->pool) : -1, POLLIN, 0};
+    fds[AT_NOTIFIER] = (struct pollfd){reads ? v->notices.fd : -1,
+                                       (short)(POLLIN | (v->notices.out.len != 0 ? POLLOUT : 0)), 0};
     size_t n = AT_CHANNELS;
     for (struct channel *c = v->channels; c != NULL && n < AT_CHANNELS + CHANNELS_MAX; c = c->next) {
         const short events = (short)((reads && channel_takes(c) ? POLLIN : 0) | (c->out.len != 0 ? POLLOUT : 0));
@@ -380,7 +388,12 @@ round_of(struct vault *v, const struct pollfd *fds, size_t n)
             if (c->fd >= 0 && fds[i].fd == c->fd && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
                 !v->failing && channel_takes(c))
                 channel_read(c);
+    if (!v->failing && fds[AT_NOTIFIER].fd == v->notices.fd && v->notices.fd >= 0 &&
+        (fds[AT_NOTIFIER].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+        notices_read(v);
+    notices_next(v);
     submit_batch(v);
+    notices_flush(v);
     for (struct channel *c = v->channels; c != NULL; c = c->next)
         if (c->out.len != 0)
             channel_flush(c);
@@ -468,6 +481,8 @@ set_up(struct vault *v, struct ks_diag *diag)
                                          .profile = profile,
                                          .object_memory = (size_t)v->config->limits_object_memory_bytes,
                                          .kmip_3_0 = kmip_3_0(v->config->kmip_version_3_0),
+                                         .listeners = (const char *const *)v->config->server_listeners.v,
+                                         .n_listeners = v->config->server_listeners.n,
                                          .unseal = vault_unseal,
                                          .unseal_arg = v};
     int rc = engine_new(&env, &config, &v->engine);
@@ -515,6 +530,7 @@ tear_down(struct vault *v)
 {
     for (struct channel *c = v->channels; c != NULL; c = c->next)
         channel_close(c);
+    notices_close(v);
     prepare_pool_free(v->pool);
     committer_free(v->committer);
     engine_free(v->engine);
@@ -537,7 +553,7 @@ tear_down(struct vault *v)
 int
 vault_run(const struct vault_settings *settings)
 {
-    struct vault v = {.config = settings->config, .control = settings->control, .sealed = {.fd = -1}};
+    struct vault v = {.config = settings->config, .control = settings->control, .sealed = {.fd = -1}, .notices = {.fd = -1}};
     v.batch_end = &v.batch;
     struct ks_diag diag = {0};
     bool locked = false;
