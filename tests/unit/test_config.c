@@ -91,7 +91,7 @@ test_errors(void **state)
     static const struct {
         const char *text, *says, *also;
     } cases[] = {
-        {"\nserver {\n  lisen = 3\n}\n", "line 3", "known here: listen, listen_https, workers"},
+        {"\nserver {\n  lisen = 3\n}\n", "line 3", "known here: listen, listen_https, listeners, workers"},
         {"colour = 1\n", "line 1", "known here: server, root_key"},
         {"limits { connections = many }", "line 1", "connections"},
         {"limits { connections = 0 }", "limits.connections is 0", "1 to 1000000"},

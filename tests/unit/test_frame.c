@@ -65,7 +65,7 @@ test_damage(void **state)
         {0xff, 0xff, 0xff, 0xff, 2}, /* longer than any body */
         {0, 0x10, 0x10, 0x0d, 2},    /* one byte longer than a body may be */
         {0, 0, 0, 12, 0},            /* no such type */
-        {0, 0, 0, 12, FRAME_UNREADABLE + 1},
+        {0, 0, 0, 12, FRAME_NOTICED + 1},
         {0, 0, 0, 12, 2, 0, 1, 0}, /* bytes that are to be zero */
         {0, 0, 0, 12, 2, 0, 0, 1},
     };
@@ -118,14 +118,30 @@ test_identity(void **state)
     assert_int_equal(identity_decode(ks_buf_span(&buf), &got), KS_E_MALFORMED);
 }
 
+static void
+test_notice(void **unused)
+{
+    (void)unused;
+    KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(4096);
+    struct frame_notice notice = {.address = KS_LIT("192.0.2.7:5699"), .message = KS_LIT("a message")}, got;
+    memset(notice.fingerprint, 0x5a, sizeof(notice.fingerprint));
+    assert_int_equal(frame_notice_encode(&notice, &body), 0);
+    assert_int_equal(frame_notice_decode(ks_buf_span(&body), &got), 0);
+    assert_true(ks_span_equal(got.address, notice.address));
+    assert_true(ks_span_equal(got.message, notice.message));
+    assert_memory_equal(got.fingerprint, notice.fingerprint, sizeof(got.fingerprint));
+    const size_t head = body.len - notice.message.len;
+    for (size_t len = 0; len < head; len++)
+        assert_int_equal(frame_notice_decode(KS_SPAN(body.data, len), &got), KS_E_MALFORMED);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_round_trip_and_every_prefix),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_layout), cmocka_unit_test(test_round_trip_and_every_prefix),
+        cmocka_unit_test(test_damage), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_notice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
