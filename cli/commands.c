@@ -9,6 +9,7 @@ extern const struct cli_command cli_key_archive, cli_key_recover;
 extern const struct cli_command cli_request_list, cli_request_result, cli_request_cancel;
 extern const struct cli_command cli_key_sign, cli_key_verify, cli_key_mac, cli_hash, cli_random;
 extern const struct cli_command cli_client_token_create, cli_client_enroll, cli_client_list, cli_client_revoke;
+extern const struct cli_command cli_client_listen;
 extern const struct cli_command cli_status, cli_unseal, cli_conform, cli_completion;
 
 const struct cli_command *const cli_commands[] = {
@@ -45,6 +46,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_client_enroll,
     &cli_client_list,
     &cli_client_revoke,
+    &cli_client_listen,
     &cli_status,
     &cli_unseal,
     &cli_conform,

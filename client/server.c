@@ -250,3 +250,24 @@ ks_client_revoke_client(struct ks_client *client, const struct ks_call *options,
     void *response = NULL;
     return client_call_one(&call, KMIP_OPERATION_CLIENT_REVOKE, &request, &response, "revoke client", name);
 }
+
+int
+ks_client_listener_set(struct ks_client *client, const struct ks_call *options, const struct ks_listener *listener,
+                       struct ks_error *error)
+{
+    CALL(call, client, options, error);
+    const bool listens = listener->address != NULL;
+    const struct kmip_listener_set_request request = {
+        .listener_address = ks_span_str(listener->address),
+        .has_listener_address = listens,
+        .listener_notify = listener->notify,
+        .has_listener_notify = listens,
+        .listener_put = listener->put,
+        .has_listener_put = listens,
+        .listener_own = listener->own,
+        .has_listener_own = listens,
+    };
+    void *response = NULL;
+    return client_call_one(&call, KMIP_OPERATION_LISTENER_SET, &request, &response, "register listener",
+                           listens ? listener->address : "none");
+}

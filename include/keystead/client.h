@@ -748,6 +748,18 @@ KS_API void ks_client_entries_free(struct ks_client_entries *entries);
 KS_API_MUST_CHECK int ks_client_revoke_client(struct ks_client *client, const struct ks_call *call, const char *name,
                                               struct ks_error *error);
 
+/*
+ * Where this client listens for Notify and Put (docs/kmip.md); address NULL: nowhere any more. An address that the
+ * server's configuration does not allow is refused (KS_E_DENIED).
+ */
+struct ks_listener {
+    const char *address; /* "192.0.2.7:5699" */
+    bool notify, put;    /* what it wants; one at least */
+    bool own;            /* also of what this client does itself */
+};
+KS_API_MUST_CHECK int ks_client_listener_set(struct ks_client *client, const struct ks_call *call,
+                                             const struct ks_listener *listener, struct ks_error *error);
+
 /* ---- Anything else --------------------------------------------------------------------------------------------- */
 
 /*

@@ -269,3 +269,20 @@ def test_the_notifier_comes_back(served):
         ask(sock, create_aes("after"))
     listener.take(PUT)
     listener.close()
+
+
+def test_by_command(served):
+    instance, port = served
+    listener = Listener(instance, port)
+    address = "127.0.0.1:%d" % port
+    assert json.loads(instance.run("client", "listen", address, "--put", "--own", "--json").stdout) == {
+        "listener": address, "listens": True}
+    instance.run("key", "create", "by-command")
+    listener.take(PUT)
+    assert "nothing" in instance.run("client", "listen").stdout
+    instance.run("key", "create", "by-command-2")
+    wait_for_record(instance, "sent, and answered")
+    assert listener.got.empty()
+    listener.close()
+    done = instance.run("client", "listen", "192.0.2.1:1", "--put", check=False)
+    assert done.returncode != 0 and "listeners" in done.stderr
