@@ -5,10 +5,10 @@
 
 enum control_type {
     /* supervisor -> vault */
-    CONTROL_WORKER = 'w', /* the vault's end of a new net worker's socket pair comes along */
+    CONTROL_WORKER = 'w',   /* the vault's end of a new net worker's socket pair comes along */
     CONTROL_NOTIFIER = 'n', /* the vault's end of the notifier's socket pair comes along */
-    CONTROL_RELOAD = 'h', /* SIGHUP: read the configuration again, and put it on record */
-    CONTROL_STOP = 's',   /* the net workers are gone: finish, put it on record, end */
+    CONTROL_RELOAD = 'h',   /* SIGHUP: read the configuration again, and put it on record */
+    CONTROL_STOP = 's',     /* the net workers are gone: finish, put it on record, end */
     /* vault -> supervisor */
     CONTROL_READY = 'r',
     CONTROL_SEALED = 'e', /* ready, but sealed */

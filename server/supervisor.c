@@ -52,7 +52,7 @@ struct process {
 
 /* One, where there are addresses to send to. */
 struct notifier_process {
-    pid_t pid; /* 0: none */
+    pid_t pid;                                   /* 0: none */
     int64_t started_ms, restart_ms, back_off_ms; /* restart_ms: 0 none */
 };
 

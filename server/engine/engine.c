@@ -121,7 +121,7 @@ load_system(void *arg, struct ks_span key, struct ks_span value)
     KS_TRY(clients_load(&l->engine->clients, l->engine->keyring, key, value, l->diag));
     KS_TRY(rules_load(l->engine, key, value, l->diag));
     KS_TRY(outbox_load(l->engine, key, value, l->diag)); /* after "client/", too: "listener/", "notice/" */
-    return async_load(l->engine, key, value, l->diag); /* "client/" comes before "request/" */
+    return async_load(l->engine, key, value, l->diag);   /* "client/" comes before "request/" */
 }
 
 static int

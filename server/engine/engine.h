@@ -39,9 +39,9 @@ struct engine_env {
 enum engine_kmip_3_0 { ENGINE_3_0_UNANNOUNCED, ENGINE_3_0_OFF, ENGINE_3_0_ON };
 
 struct engine_config {
-    struct ks_span node;         /* name of this server */
-    size_t max_response;         /* bytes; 0: 1 MiB */
-    int64_t default_lease_s;     /* Lease Time of new objects; 0: 3600 */
+    struct ks_span node;          /* name of this server */
+    size_t max_response;          /* bytes; 0: 1 MiB */
+    int64_t default_lease_s;      /* Lease Time of new objects; 0: 3600 */
     const char *const *listeners; /* addresses that clients may listen at (Listener Set); borrowed */
     size_t n_listeners;
     bool refuse_past_activation; /* else an Activation Date in the past makes a new object Active at once (KMIP) */

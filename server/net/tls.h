@@ -32,8 +32,8 @@ struct tls_settings {
 /* KS_E_TLS: diag says which of the files is unusable and why. */
 int net_tls_server_new(const struct tls_settings *settings, struct tls_server **ret,
                        struct ks_diag *diag) KS_MUST_CHECK;
-/* The other side of it, with the server's certificate: connections that the notifier makes. The peer shows a certificate
- * of the authority, of whatever purpose; whose it is has to be looked at (net_tls_identity). */
+/* The other side of it, with the server's certificate: connections that the notifier makes. The peer shows a
+ * certificate of the authority, of whatever purpose; whose it is has to be looked at (net_tls_identity). */
 int net_tls_client_new(const struct tls_settings *settings, struct tls_server **ret,
                        struct ks_diag *diag) KS_MUST_CHECK;
 void net_tls_server_free(struct tls_server *server);

@@ -1,6 +1,5 @@
-/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), notices.c (the notifier),
- * unlock.c, sealed.c,
- * answer.c.
+/* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), notices.c (the
+ * notifier), unlock.c, sealed.c, answer.c.
  */
 #pragma once
 

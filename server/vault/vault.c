@@ -354,8 +354,8 @@ fill(struct vault *v, struct pollfd *fds)
     fds[AT_CONTROL] = (struct pollfd){v->control, POLLIN, 0};
     fds[AT_COMMITTER] = (struct pollfd){v->committer != NULL ? committer_fd(v->committer) : -1, POLLIN, 0};
     fds[AT_POOL] = (struct pollfd){reads ? prepare_fd(v->pool) : -1, POLLIN, 0};
-    fds[AT_NOTIFIER] = (struct pollfd){reads ? v->notices.fd : -1,
-                                       (short)(POLLIN | (v->notices.out.len != 0 ? POLLOUT : 0)), 0};
+    fds[AT_NOTIFIER] =
+        (struct pollfd){reads ? v->notices.fd : -1, (short)(POLLIN | (v->notices.out.len != 0 ? POLLOUT : 0)), 0};
     size_t n = AT_CHANNELS;
     for (struct channel *c = v->channels; c != NULL && n < AT_CHANNELS + CHANNELS_MAX; c = c->next) {
         const short events = (short)((reads && channel_takes(c) ? POLLIN : 0) | (c->out.len != 0 ? POLLOUT : 0));
@@ -553,7 +553,8 @@ tear_down(struct vault *v)
 int
 vault_run(const struct vault_settings *settings)
 {
-    struct vault v = {.config = settings->config, .control = settings->control, .sealed = {.fd = -1}, .notices = {.fd = -1}};
+    struct vault v = {
+        .config = settings->config, .control = settings->control, .sealed = {.fd = -1}, .notices = {.fd = -1}};
     v.batch_end = &v.batch;
     struct ks_diag diag = {0};
     bool locked = false;

@@ -19,7 +19,7 @@ from ttlv import (BOOL, Refused, ask, attribute, batch_item, create_aes, enum, h
                   request, struct_, tag, text)
 
 LISTENER_SET = 0x80000007
-LISTENER_ADDRESS, LISTENER_NOTIFY, LISTENER_PUT, LISTENER_OWN = 0x540022, 0x540023, 0x540024, 0x540025
+LISTENER_ADDRESS, LISTENER_NOTIFY, LISTENER_PUT, LISTENER_OWN = 0x540028, 0x540029, 0x54002A, 0x54002B
 NOTIFY, PUT, ADD_ATTRIBUTE, MODIFY_ATTRIBUTE, DESTROY, REGISTER = 0x1B, 0x1C, 13, 14, 20, 3
 PUT_FUNCTION = 0x420070
 BOUND = 30  # seconds within which a message has to come
