@@ -248,14 +248,21 @@ struct walk {
     uint64_t seek;
     struct audit_line found;
     bool first_only;
+    /* open_last */
+    uint64_t good; /* bytes of lines that continue the chain */
 };
+
+enum { HOLE = 2 };
 
 static int
 follow_line(void *arg, struct ks_span line, size_t number)
 {
     struct walk *w = arg;
     const char *why;
+    if (memchr(line.data, 0, line.len) != NULL)
+        return HOLE;
     const int rc = audit_chain_follow(&w->log->next, line, &why);
+    w->good += line.len + 1;
     if (rc != 0)
         return ks_fail(w->diag, rc, "%s/%s:%zu: after record %llu: this line %s", w->log->path, w->name, number,
                        (unsigned long long)w->log->next.head.seq, why);
@@ -315,6 +322,10 @@ drop_zeroes(struct audit_log *log, struct ks_diag *diag)
     return 0;
 }
 
+/*
+ * A crash of the machine can also leave later blocks and not earlier ones. Such a hole has zeroes, which no record has:
+ * the log ends before it, and what is behind it never was on stable storage as a whole.
+ */
 static int
 open_last(struct audit_log *log, const struct audit_files *files, struct ks_diag *diag)
 {
@@ -331,9 +342,15 @@ open_last(struct audit_log *log, const struct audit_files *files, struct ks_diag
     KS_TRY(drop_zeroes(log, diag));
     struct walk w = {.log = log, .name = name, .diag = diag};
     size_t rest;
-    KS_TRY(audit_file_walk(log->dir, name, 0, follow_line, &w, &log->len, &rest, diag));
+    const int rc = audit_file_walk(log->dir, name, 0, follow_line, &w, &log->len, &rest, diag);
+    if (rc != 0 && rc != HOLE)
+        return rc;
     log->head = log->next.head;
-    if (rest > 0) {
+    if (rc == HOLE) {
+        /* Cut by the next write: if the store has seen what is missing, nothing is touched. */
+        log->len = w.good;
+        log->dirty = true;
+    } else if (rest > 0) {
         KS_TRY(cut(log, diag));
         if (fdatasync(log->fd) != 0)
             return fail_write(log, errno, "sync", diag);

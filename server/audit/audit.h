@@ -44,9 +44,10 @@ struct audit_log;
 
 /*
  * Opens the log for appending and checks that its end is whole: the last file is verified, a torn last line (never
- * acknowledged) is cut off. `tail` is the lines of the last group that the store remembers: those that the files lack
- * are appended, and KS_E_CORRUPT is returned if they do not follow. Creates the folder and its first file if there is
- * none and `create`. KS_E_BUSY: another process writes this log. The committer does this (committer_new).
+ * acknowledged) is cut off, and so, with the next write, is what a crash of the machine left with a hole in it. `tail`
+ * is the lines of the last group that the store remembers: those that the files lack are appended, and KS_E_CORRUPT is
+ * returned if they do not follow. Creates the folder and its first file if there is none and `create`. KS_E_BUSY:
+ * another process writes this log. The committer does this (committer_new).
  */
 int audit_log_open(const char *dir, bool create, struct ks_span tail, struct audit_log **ret,
                    struct ks_diag *diag) KS_MUST_CHECK;

@@ -100,7 +100,9 @@ audit_file_walk(int dir, const char *name, uint64_t from, audit_line_fn *line, v
     size_t number = 0;
     uint64_t whole = 0;
     for (;;) {
-        if (ks_buf_reserve(&buf, READ_SIZE) != 0)
+        if (ks_buf_reserve(&buf, READ_SIZE) != 0 && buf.err == KS_E_LIMIT)
+            KS_TRY(line(arg, ks_buf_span(&buf), number + 1));
+        if (buf.err != 0)
             return ks_fail(diag, buf.err == KS_E_LIMIT ? KS_E_CORRUPT : buf.err, "%s:%zu: longer than any record", name,
                            number + 1);
         const ssize_t n = pread(fd, buf.data + buf.len, READ_SIZE, (off_t)(from + whole + buf.len));

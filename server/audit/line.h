@@ -55,7 +55,8 @@ int audit_files_open(const char *path, struct audit_files *ret, struct ks_diag *
 
 /*
  * Every whole line of a file from byte `from` on, without its end, with its number from 1; line() returning other than
- * 0 ends it with that code. *ret_whole: bytes of whole lines; *ret_rest: bytes behind them, a line without end.
+ * 0 ends it with that code; what is longer than any record is handed out so far as it was read, and is KS_E_CORRUPT if
+ * that returns 0. *ret_whole: bytes of whole lines; *ret_rest: bytes behind them, a line without end.
  */
 typedef int audit_line_fn(void *arg, struct ks_span line, size_t number);
 int audit_file_walk(int dir, const char *name, uint64_t from, audit_line_fn *line, void *arg, uint64_t *ret_whole,

@@ -230,6 +230,72 @@ a_torn_end_is_cut_off(void **state)
     }
 }
 
+/*
+ * Without a sync in between, a power failure can leave later blocks of a file and not earlier ones: a hole reads as
+ * zeroes. Nobody was promised what is behind it; the next start goes on before it.
+ */
+static void
+a_hole_and_what_is_behind_it_are_cut_off(void **state)
+{
+    (void)state;
+    SCRATCH(s);
+    struct audit_log *log = open_log(&s, KS_SPAN_NONE);
+    append(log, 2);
+    struct stat st;
+    assert_int_equal(stat(s.file, &st), 0);
+    const size_t good = (size_t)st.st_size;
+    append(log, 20);
+    audit_log_close(log);
+    BUF whole = KS_BUF(1 << 20), holed = KS_BUF(4 << 20);
+    assert_int_equal(ks_file_read(s.file, &whole, NULL), 0);
+    const size_t third = (size_t)((const uint8_t *)memchr(whole.data + good, '\n', whole.len - good) - whole.data) + 1;
+    static const uint8_t zeroes[3 << 20]; /* longer than any record */
+    const size_t lengths[] = {1, 100, 1000, sizeof(zeroes)};
+    for (size_t at = good; at < third + 3; at += 31)
+        for (size_t i = 0; i < KS_ARRAY_LEN(lengths); i++) {
+            const size_t behind = at + (lengths[i] < 2000 ? lengths[i] : 2000);
+            ks_buf_reset(&holed);
+            ks_buf_add(&holed, whole.data, at);
+            ks_buf_add(&holed, zeroes, lengths[i]);
+            assert_int_equal(ks_buf_add(&holed, whole.data + behind, whole.len - behind), 0);
+            assert_int_equal(ks_file_write(s.file, ks_buf_span(&holed), 0600, NULL), 0);
+            log = open_log(&s, KS_SPAN_NONE);
+            struct audit_head head;
+            audit_log_head(log, &head);
+            assert_int_equal(head.seq, at < third ? 2 : 3);
+            append(log, 1);
+            audit_log_close(log);
+            assert_int_equal(verified(&s).records, head.seq + 1);
+        }
+}
+
+/* What the store has seen was there: that zeroes stand in its place is no power failure, and nothing is touched. */
+static void
+a_hole_in_what_was_vouched_for_is_refused(void **state)
+{
+    (void)state;
+    SCRATCH(s);
+    struct audit_log *log = open_log(&s, KS_SPAN_NONE);
+    append(log, 6);
+    BUF tail = KS_BUF(1 << 20), before = KS_BUF(1 << 20), after = KS_BUF(1 << 20);
+    prepare(log, 2, &tail);
+    assert_int_equal(audit_log_write(log, ks_buf_span(&tail), NULL), 0);
+    audit_log_close(log);
+    assert_int_equal(ks_file_read(s.file, &before, NULL), 0);
+    /* In the tail: the store brings it back. */
+    memset(before.data + before.len - tail.len + 5, 0, 9);
+    assert_int_equal(ks_file_write(s.file, ks_buf_span(&before), 0600, NULL), 0);
+    audit_log_close(open_log(&s, ks_buf_span(&tail)));
+    assert_int_equal(verified(&s).records, 8);
+    memset(before.data + before.len / 3, 0, 9);
+    assert_int_equal(ks_file_write(s.file, ks_buf_span(&before), 0600, NULL), 0);
+    struct ks_diag diag = {0};
+    assert_int_equal(audit_log_open(s.audit, true, ks_buf_span(&tail), &log, &diag), KS_E_CORRUPT);
+    assert_contains(ks_diag_text(&diag), "but the store has seen records up to 6");
+    assert_int_equal(ks_file_read(s.file, &after, NULL), 0);
+    assert_true(ks_span_equal(ks_buf_span(&before), ks_buf_span(&after)));
+}
+
 static void
 a_damaged_end_is_refused(void **state)
 {
@@ -330,6 +396,8 @@ main(void)
         cmocka_unit_test(the_chain_runs_on_across_files_and_starts),
         cmocka_unit_test(abandoned_records_leave_no_trace),
         cmocka_unit_test(a_torn_end_is_cut_off),
+        cmocka_unit_test(a_hole_and_what_is_behind_it_are_cut_off),
+        cmocka_unit_test(a_hole_in_what_was_vouched_for_is_refused),
         cmocka_unit_test(a_damaged_end_is_refused),
         cmocka_unit_test(the_tail_is_replayed),
         cmocka_unit_test(a_folder_is_needed),
