@@ -153,8 +153,7 @@ exchange_https(struct carry *carry, struct conn *conn, const char *host, enum co
                struct ks_span request, const struct client_wait *wait, struct ks_buf *ret, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_buf_done)
-    struct ks_buf body = KS_BUF(BODY_MAX),
-                  out = KS_BUF(BODY_MAX + HEAD_MAX), in = KS_BUF(BODY_MAX);
+    struct ks_buf body = KS_BUF(BODY_MAX), out = KS_BUF(BODY_MAX + HEAD_MAX), in = KS_BUF(BODY_MAX);
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(256 << 20);
     struct ks_error error = {0};
     bool all_sent;

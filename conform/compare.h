@@ -39,6 +39,7 @@ struct memory {
 int memory_request(struct memory *m, const struct tree *request) KS_MUST_CHECK;
 int memory_answer(struct memory *m, const struct tree *answer) KS_MUST_CHECK;
 const struct kmip_item *memory_find(const struct memory *m, struct ks_span var); /* NULL: no value */
+int memory_keep(struct memory *m, const struct binding *b) KS_MUST_CHECK;        /* copies it */
 int memory_bind(struct memory *m, struct ks_span var, const struct kmip_item *value) KS_MUST_CHECK;
 /* The value that came last under a tag in any answer; NULL: none. */
 const struct kmip_item *memory_last(const struct memory *m, uint32_t tag);
