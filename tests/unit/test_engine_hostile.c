@@ -142,6 +142,22 @@ undone_means_nothing_was_handed_out(void **unused)
     talk_close(&t);
 }
 
+/* Of such keys the long ones are not made at all: one of 8192 bits would stop the server for a minute. */
+static void
+the_longest_key_pairs_are_made_beforehand_only(void **state)
+{
+    (void)state;
+    struct talk t;
+    talk_open(&t);
+    struct kmip_create_key_pair_request r = {.common_attributes = {.present = true}};
+    put_number(&t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA);
+    put_number(&t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 8192);
+    put_number(&t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK,
+               KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN | KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY);
+    talk_refused(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &r, KMIP_RESULT_REASON_SERVER_LIMIT_EXCEEDED);
+    talk_close(&t);
+}
+
 /* RSA keys take long: those that were not made beforehand must not keep the others waiting for minutes. */
 static void
 a_batch_makes_few_rsa_keys(void **unused)
@@ -545,6 +561,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_longest_key_pairs_are_made_beforehand_only),
         cmocka_unit_test(what_was_stored_can_be_loaded),
         cmocka_unit_test(a_wrapped_key_is_not_used_as_it_is),
         cmocka_unit_test(undone_means_nothing_was_handed_out),

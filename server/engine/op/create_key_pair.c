@@ -61,6 +61,9 @@ take_prepared(struct ctx *ctx, const struct ks_keypair_params *params)
     return NULL;
 }
 
+/* In the engine's thread, while all wait: about a second. 8192 bits take a minute. */
+enum { RSA_HERE_MOST = 4096 };
+
 int
 pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_pkey **ret)
 {
@@ -85,6 +88,12 @@ pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
         return engine_fail(ctx, COND_SERVER_LIMIT,
                            "a request makes %d RSA key pairs at most, one where a template says which; send another",
                            PREPARED_MOST);
+    if (ctx->who != NULL && params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && params.bits > RSA_HERE_MOST)
+        return engine_fail(
+            ctx, COND_SERVER_LIMIT,
+            "an RSA key pair of more than %d bits is made only for a request that itself has the length, "
+            "or the Unique Identifier of the private key that is replaced",
+            RSA_HERE_MOST);
     const int rc = ks_keygen_pair(&params, ret, &diag);
     if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
         return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
