@@ -29,7 +29,7 @@ const struct cli_command cli_key_mac = {
     .min_args = 1,
     .max_args = 1,
     .connects = true,
-    .summary = "make a message authentication code with a key that stays on the server",
+    .summary = "make a MAC with a key that stays on the server",
     .details = KEY_HINT " The key needs the usage mac-generate, and mac-verify for `keystead key verify`.",
     .examples = "  keystead key mac invoices --in invoice.pdf\n"
                 "  keystead key mac invoices --cmac --in invoice.pdf --out invoice.mac\n",
