@@ -1,7 +1,8 @@
 /*
  * A net worker: the process that faces the network. It accepts connections, does TLS, finds where requests end, and
  * passes them with the peer's identity to the vault as frames (server/frame.h). It understands of KMIP the first eight
- * bytes of a message; over HTTPS (conn_http.c) it also turns JSON and XML into TTLV, and answers back. It holds no key but the TLS server's own, and no file.
+ * bytes of a message; over HTTPS (conn_http.c) it also turns JSON and XML into TTLV, and answers back. It holds no key
+ * but the TLS server's own, and no file.
  *
  * Set-up and running are two steps so that the sandbox stands between them:
  *
