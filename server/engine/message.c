@@ -110,6 +110,27 @@ close_record(struct ctx *ctx, struct record *record, const char *status)
     record->event.message = ks_span_str(ctx->message);
 }
 
+/* Whether the rights behind the ticket that is shown, if one is, reach the operation. */
+static int
+check_rights(struct ctx *ctx, uint32_t operation, const struct engine_op *row)
+{
+    const struct ticket *ticket = ctx->ticket;
+    if (ticket == NULL ||
+        (ticket_allows(ticket, operation) && !(ticket->delegated && (row->flags & OP_IN_PERSON) != 0)))
+        return 0;
+    return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s",
+                       kmip_operation_find(operation)->name);
+}
+
+/* After an operation: what it took of the ticket's Usage Limits is taken off. */
+static int
+take_use(struct ctx *ctx, uint32_t operation)
+{
+    if (ctx->ticket != NULL && !ticket_use(ctx->ticket, operation, ctx->used, ctx->used_bytes))
+        return engine_fail(ctx, COND_USAGE_LIMIT, "the Usage Limits of the ticket are used up; log in anew");
+    return 0;
+}
+
 int
 engine_run(struct ctx *ctx, uint32_t operation, const void *request, void **ret_response)
 {
@@ -120,9 +141,18 @@ engine_run(struct ctx *ctx, uint32_t operation, const void *request, void **ret_
     if (!policy_may(ctx->client, row->right, NULL))
         return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s; ask an administrator",
                            kmip_operation_find(operation)->name);
+    KS_TRY(check_rights(ctx, operation, row));
     ctx->op = kmip_operation_find(operation);
-    const int rc = row->run(ctx, request, ret_response);
+    ctx->used = NULL;
+    ctx->used_bytes = 0;
+    if (ctx->client != NULL)
+        ctx->client->doing = operation;
+    int rc = row->run(ctx, request, ret_response);
     ctx->op = asked;
+    if (rc == 0)
+        rc = take_use(ctx, operation);
+    if (ctx->client != NULL && asked != NULL)
+        ctx->client->doing = asked->value;
     return rc;
 }
 
@@ -161,9 +191,7 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
         return engine_fail(ctx, COND_BAD_TICKET, "the ticket is unknown, has ended, or is not this client's; log in");
     if (ctx->used_ticket)
         return engine_fail(ctx, COND_USAGE_LIMIT, "the ticket was good for a number of requests, which were made");
-    if (ctx->ticket != NULL &&
-        (!ticket_allows(ctx->ticket, item->operation) || (ctx->ticket->delegated && (row->flags & OP_IN_PERSON) != 0)))
-        return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s", op->name);
+    KS_TRY(check_rights(ctx, item->operation, row));
     if (item->payload_error != 0 || item->payload == NULL) {
         const struct ks_span what = item->payload_message;
         const int rc = engine_fail(ctx, COND_BAD_MESSAGE, "%s: %.*s", op->name, what.len < 400 ? (int)what.len : 400,
@@ -216,9 +244,7 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
     if (later)
         return async_accept(ctx, item);
     KS_TRY(row->run(ctx, item->payload, ret_payload));
-    if (ctx->ticket != NULL && !ticket_use(ctx->ticket, item->operation, ctx->used, ctx->used_bytes))
-        return engine_fail(ctx, COND_USAGE_LIMIT, "the Usage Limits of the ticket are used up; log in anew");
-    return 0;
+    return item->operation == KMIP_OPERATION_PKCS_11 ? 0 : take_use(ctx, item->operation); /* each call took its own */
 }
 
 /* What Poll hands out: the answer that was kept, under the identifier of the item that asked. */

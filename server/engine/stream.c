@@ -84,6 +84,14 @@ stream_part(struct ctx *ctx, const struct part_fields *f, enum part *ret)
     return 0;
 }
 
+/* A stream goes on with the rights that it was begun with: with the same ticket, or without one. */
+static const uint8_t *
+ticket_of(const struct ctx *ctx)
+{
+    static const uint8_t none[32];
+    return ctx->ticket != NULL ? ctx->ticket->digest : none;
+}
+
 /* Correlation values are not guessed, but compared as if they were. */
 static struct stream *
 find(struct ctx *ctx, struct ks_span value)
@@ -93,7 +101,10 @@ find(struct ctx *ctx, struct ks_span value)
     for (struct stream *s = ctx->engine->streams.first; s != NULL; s = s->next)
         if (value.len == STREAM_VALUE && ks_equal_secret(s->value, value.data, STREAM_VALUE))
             found = s;
-    return found != NULL && found->client == ctx->client && found->operation == ctx->op->value ? found : NULL;
+    return found != NULL && found->client == ctx->client && found->operation == ctx->op->value &&
+                   memcmp(found->ticket, ticket_of(ctx), sizeof(found->ticket)) == 0
+               ? found
+               : NULL;
 }
 
 int
@@ -194,6 +205,7 @@ stream_open(struct ctx *ctx, const struct object *key, struct stream **ret)
     if (s == NULL)
         return KS_E_NOMEM;
     s->client = ctx->client;
+    memcpy(s->ticket, ticket_of(ctx), sizeof(s->ticket));
     s->operation = ctx->op->value;
     if (key != NULL)
         memcpy(s->uid, key->uid, sizeof(s->uid));

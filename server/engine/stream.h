@@ -39,6 +39,7 @@ struct stream {
     struct stream *next;
     uint8_t value[STREAM_VALUE];
     const struct client *client;
+    uint8_t ticket[32]; /* digest of the one that it was begun with; zeros: none */
     uint32_t operation;
     char uid[37];     /* of the key; empty: none */
     char address[64]; /* of the connection that it was begun over; empty: too long */

@@ -45,15 +45,22 @@ tickets_add(struct tickets *tickets, struct ticket *ticket)
 }
 
 void
-tickets_remove(struct tickets *tickets, struct ticket *ticket)
+tickets_take(struct tickets *tickets, struct ticket *ticket)
 {
     for (struct ticket **at = &tickets->first; *at != NULL; at = &(*at)->next)
         if (*at == ticket) {
             *at = ticket->next;
+            ticket->next = NULL;
             tickets->n--;
-            ticket_free(ticket);
             return;
         }
+}
+
+void
+tickets_remove(struct tickets *tickets, struct ticket *ticket)
+{
+    tickets_take(tickets, ticket);
+    ticket_free(ticket);
 }
 
 void

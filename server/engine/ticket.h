@@ -67,7 +67,8 @@ void ticket_free(struct ticket *ticket);
 /* The ticket with that value (any type of length); NULL. */
 struct ticket *tickets_find(const struct tickets *tickets, struct ks_span value);
 void tickets_add(struct tickets *tickets, struct ticket *ticket);
-void tickets_remove(struct tickets *tickets, struct ticket *ticket);
+void tickets_take(struct tickets *tickets, struct ticket *ticket);   /* out of the list; it is the caller's again */
+void tickets_remove(struct tickets *tickets, struct ticket *ticket); /* and frees it */
 size_t tickets_of(const struct tickets *tickets, const char *maker);
 
 /* Whether the operation may be asked for with it at all. */

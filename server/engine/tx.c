@@ -116,9 +116,20 @@ tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct r
     return 0;
 }
 
+/* Whatever led to the object, links for instance: what a ticket does not reach stays as it is. */
+static int
+check_reach(struct ctx *ctx, const struct object *object)
+{
+    if (policy_ticket_allows(ctx->client, object))
+        return 0;
+    return engine_fail(ctx, COND_NOT_DELEGATED,
+                       "this would change another object too, and the rights of the ticket do not reach that");
+}
+
 int
 tx_put(struct ctx *ctx, struct object *object, struct rev *draft, bool touch)
 {
+    KS_TRY(check_reach(ctx, object));
     draft->version = object->rev->version + 1;
     if (touch)
         core_set(&draft->core, CORE_LAST_CHANGE_DATE, ctx->now);
@@ -134,6 +145,7 @@ tx_delete(struct ctx *ctx, struct object *object)
 {
     struct tx_entry *entry = CTX_NEW(ctx, struct tx_entry);
     struct store_change change = {.table = STORE_OBJECT, .is_delete = true};
+    KS_TRY(check_reach(ctx, object));
     if (entry == NULL)
         return KS_E_NOMEM;
     KS_TRY(ks_arena_span(ctx->arena, object_uid(object), &change.key));

@@ -446,6 +446,118 @@ what_was_put_off_is_not_delegated(void **unused)
     talk_close(&t);
 }
 
+static void
+undoing_a_batch_undoes_tickets(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    t.option = KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
+    const struct kmip_login_request login = {0};
+    const struct kmip_get_request unknown = {.unique_identifier = uid("00000000-0000-7000-8000-000000000000")};
+    /* One that was made is gone: as many as there may be can be made over and over. */
+    for (size_t i = 0; i < 70; i++) {
+        const struct talk_item items[] = {{KMIP_OPERATION_LOGIN, &login}, {KMIP_OPERATION_GET, &unknown}};
+        const struct kmip_response_message *m = talk_batch(&t, items, 2);
+        assert_int_equal(m->batch_item[0]->result_status, KMIP_RESULT_STATUS_OPERATION_UNDONE);
+        assert_null(m->batch_item[0]->payload);
+    }
+    /* One that was ended is there again, whether it is another or the one that is shown. */
+    const struct ks_span value = log_in(&t, 0, 0);
+    struct kmip_ticket ticket = {.ticket_type = KMIP_TICKET_TYPE_LOGIN, .ticket_value = value};
+    const struct kmip_logout_request logout = {.ticket = &ticket};
+    const struct talk_item ends[] = {{KMIP_OPERATION_LOGOUT, &logout}, {KMIP_OPERATION_GET, &unknown}};
+    for (unsigned shown = 0; shown < 2; shown++) {
+        t.authentication = NULL;
+        if (shown == 1)
+            present(&t, value);
+        const struct kmip_response_message *m = talk_batch(&t, ends, 2);
+        assert_int_equal(m->batch_item[0]->result_status, KMIP_RESULT_STATUS_OPERATION_UNDONE);
+        assert_int_equal(m->batch_item[1]->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+        present(&t, value);
+        talk_do(&t, KMIP_OPERATION_PING, &ping);
+    }
+    t.authentication = NULL;
+    log_out(&t, value);
+    present(&t, value);
+    talk_refused(&t, KMIP_OPERATION_PING, &ping, KMIP_RESULT_REASON_INVALID_TICKET);
+    talk_close(&t);
+}
+
+static void
+a_stream_goes_on_with_the_ticket_that_began_it(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    struct kmip_cryptographic_parameters p = {.hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256,
+                                              .has_hashing_algorithm = true};
+    const struct kmip_hash_request first = {.cryptographic_parameters = &p,
+                                            .data = KS_LIT("a"),
+                                            .has_data = true,
+                                            .init_indicator = true,
+                                            .has_init_indicator = true};
+    struct kmip_right all = {0};
+    struct kmip_right *list[] = {&all};
+    const struct ks_span one = delegate(&t, list, 1), two = delegate(&t, list, 1);
+    present(&t, one);
+    const struct kmip_hash_response *begun = talk_do(&t, KMIP_OPERATION_HASH, &first);
+    const struct kmip_hash_request next = {.cryptographic_parameters = &p,
+                                           .data = KS_LIT("b"),
+                                           .has_data = true,
+                                           .correlation_value = copy_of(&t, begun->correlation_value),
+                                           .has_correlation_value = true};
+    t.authentication = NULL;
+    assert_int_equal(talk_ask(&t, KMIP_OPERATION_HASH, &next)->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    present(&t, two);
+    assert_int_equal(talk_ask(&t, KMIP_OPERATION_HASH, &next)->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    present(&t, one);
+    talk_do(&t, KMIP_OPERATION_HASH, &next);
+    talk_close(&t);
+}
+
+static void
+placeholders_and_wrapping_keep_to_the_rights(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    const char *in = make_key(&t, "in", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    const char *out = make_key(&t, "out", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    struct kmip_uid only[] = {uid(in)};
+    struct kmip_objects objects = {.unique_identifier = only, .n_unique_identifier = 1};
+    uint32_t may[] = {KMIP_OPERATION_LOCATE};
+    struct kmip_operations operations = {.operation = may, .n_operation = 1};
+    /* May look for everything, and do anything with one. */
+    struct kmip_right look = {.operations = &operations}, use = {.objects = &objects};
+    struct kmip_right *list[] = {&look, &use};
+    present(&t, delegate(&t, list, 2));
+    struct kmip_locate_request locate = {.attributes = {.present = true}};
+    put_name(&t, &locate.attributes, "out");
+    const struct kmip_get_request get = {0};
+    const struct kmip_destroy_request destroy = {0};
+    const struct kmip_locate_response *found = talk_do(&t, KMIP_OPERATION_LOCATE, &locate);
+    assert_int_equal(found->n_unique_identifier, 1);
+    const struct talk_item gets[] = {{KMIP_OPERATION_LOCATE, &locate}, {KMIP_OPERATION_GET, &get}};
+    const struct talk_item destroys[] = {{KMIP_OPERATION_LOCATE, &locate}, {KMIP_OPERATION_DESTROY, &destroy}};
+    const struct kmip_response_message *m = talk_batch(&t, gets, 2);
+    assert_int_equal(m->batch_item[1]->result_reason, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    m = talk_batch(&t, destroys, 2);
+    assert_int_equal(m->batch_item[1]->result_reason, KMIP_RESULT_REASON_NOT_AUTHORIZED);
+    /* Nor is the key of another a key to wrap with. */
+    struct kmip_encryption_key_information with = {.unique_identifier = uid(out)};
+    struct kmip_key_wrapping_specification wrap = {.wrapping_method = KMIP_WRAPPING_METHOD_ENCRYPT,
+                                                   .encryption_key_information = &with};
+    const struct kmip_get_request wrapped = {.unique_identifier = uid(in), .key_wrapping_specification = &wrap};
+    assert_int_equal(talk_ask(&t, KMIP_OPERATION_GET, &wrapped)->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    t.authentication = NULL;
+    assert_int_equal(state_of(&t, out), KMIP_STATE_PRE_ACTIVE);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -461,6 +573,9 @@ main(void)
         cmocka_unit_test(usage_limits_count),
         cmocka_unit_test(other_credentials),
         cmocka_unit_test(what_was_put_off_is_not_delegated),
+        cmocka_unit_test(undoing_a_batch_undoes_tickets),
+        cmocka_unit_test(a_stream_goes_on_with_the_ticket_that_began_it),
+        cmocka_unit_test(placeholders_and_wrapping_keep_to_the_rights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,13 @@ take_rights(struct ctx *ctx, const struct kmip_rights *from, struct ticket *tick
     return 0;
 }
 
-/* Rooms for one more, its value, and into the list: the ticket is the list's from then on. */
+static void
+undo_login(struct engine *engine, void *ticket)
+{
+    tickets_remove(&engine->tickets, ticket);
+}
+
+/* Room for one more, its value, and into the list: the ticket is the list's from then on. */
 static int
 hand_out(struct ctx *ctx, struct ticket **ticket, struct kmip_ticket **ret)
 {
@@ -126,6 +132,7 @@ hand_out(struct ctx *ctx, struct ticket **ticket, struct kmip_ticket **ret)
     KS_TRY(engine_random(ctx->engine, value, TICKET_BYTES));
     KS_TRY(ks_sha256(&bytes, 1, (*ticket)->digest));
     memcpy((*ticket)->certificate, ctx->client->fingerprint, sizeof((*ticket)->certificate));
+    KS_TRY(tx_hook(ctx, undo_login, NULL, *ticket));
     tickets_add(tickets, *ticket);
     *ticket = NULL;
     *out = (struct kmip_ticket){.ticket_type = KMIP_TICKET_TYPE_LOGIN, .ticket_value = bytes};
@@ -180,9 +187,40 @@ op_delegated_login(struct ctx *ctx, const void *request, void **ret_response)
     return 0;
 }
 
+/* A ticket that was taken out is kept until nothing can be undone any more. */
+struct ended {
+    struct ctx *ctx;
+    struct ticket *ticket;
+    int64_t expires;
+};
+
+static void
+undo_logout(struct engine *engine, void *arg)
+{
+    const struct ended *e = arg;
+    tickets_add(&engine->tickets, e->ticket);
+}
+
+static void
+done_logout(struct engine *engine, void *arg)
+{
+    const struct ended *e = arg;
+    (void)engine;
+    ticket_free(e->ticket);
+}
+
+static void
+undo_own_logout(struct engine *engine, void *arg)
+{
+    const struct ended *e = arg;
+    (void)engine;
+    e->ticket->expires = e->expires;
+    e->ctx->bad_ticket = false;
+}
+
 /*
  * Whoever could show the ticket can end it: to know it is enough, since ending it takes rights from nobody but its
- * holders. An item that is undone later does not bring it back.
+ * holders.
  */
 int
 op_logout(struct ctx *ctx, const void *request, void **ret_response)
@@ -194,9 +232,15 @@ op_logout(struct ctx *ctx, const void *request, void **ret_response)
     if (ticket == NULL || ticket->expires <= ctx->now ||
         (!ticket->delegated && strcmp(ticket->maker, ctx->client->name) != 0))
         return engine_fail(ctx, COND_BAD_TICKET, "the ticket is unknown, has ended, or is not this client's");
+    struct ended *ended = CTX_NEW(ctx, struct ended);
+    if (ended == NULL)
+        return KS_E_NOMEM;
+    *ended = (struct ended){ctx, ticket, ticket->expires};
     if (ticket != ctx->ticket) {
-        tickets_remove(tickets, ticket);
+        KS_TRY(tx_hook(ctx, undo_logout, done_logout, ended));
+        tickets_take(tickets, ticket);
     } else {
+        KS_TRY(tx_hook(ctx, undo_own_logout, NULL, ended));
         ticket->expires = ctx->now; /* what follows in the batch is refused; the next request sweeps it away */
         ctx->bad_ticket = true;
     }

@@ -36,7 +36,8 @@ find_subject(struct ctx *ctx, const struct kmip_re_certify_request *r, const str
                                               "the key of certificate %s is of a kind that is not certified", old->uid);
     struct object *public =
         attr_linked(old->rev, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &uid) ? objects_find(&ctx->engine->objects, uid) : NULL;
-    if (public != NULL && public->owner == old->owner && object_type(public) == KMIP_OBJECT_TYPE_PUBLIC_KEY)
+    if (public != NULL && public->owner == old->owner && policy_may(ctx->client, RIGHT_SEE, public) &&
+        object_type(public) == KMIP_OBJECT_TYPE_PUBLIC_KEY)
         wish->public = public;
     if (r->has_certificate_request)
         return wish_request(ctx, r->has_certificate_request_type, r->certificate_request_type, r->certificate_request,

@@ -96,7 +96,8 @@ find_anchors(struct ctx *ctx, struct ks_span **ret, size_t *ret_n)
             KS_TRY(engine_unreadable(ctx, object_uid(o)));
             continue;
         }
-        if (is_revoked(o) || core_has(&o->rev->core, CORE_ARCHIVE_DATE) || !is_self_issued(o))
+        if (!policy_may(ctx->client, RIGHT_SEE, o) || is_revoked(o) || core_has(&o->rev->core, CORE_ARCHIVE_DATE) ||
+            !is_self_issued(o))
             continue;
         KS_TRY(material_open(ctx, o, &material));
         anchors[n++] = material.bytes;
