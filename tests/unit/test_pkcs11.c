@@ -678,6 +678,59 @@ test_random(void **state)
     assert_int_not_equal(c->code, 0);
 }
 
+/* The request's ticket: of a Delegated Login with one right, for those operations and so many uses. */
+static void
+present_ticket(struct talk *t, uint32_t *may, size_t n, int64_t uses)
+{
+    struct kmip_operations operations = {.operation = may, .n_operation = n};
+    struct kmip_usage_limits limits = {.usage_limits_total = uses, .usage_limits_unit = KMIP_USAGE_LIMITS_UNIT_OBJECT};
+    struct kmip_right right = {.operations = &operations, .usage_limits = &limits};
+    struct kmip_right *list[] = {&right};
+    struct kmip_rights rights = {.right = list, .n_right = 1};
+    const struct kmip_delegated_login_request r = {.rights = &rights};
+    t->authentication = NULL;
+    const struct kmip_delegated_login_response *got = talk_do(t, KMIP_OPERATION_DELEGATED_LOGIN, &r);
+    const struct kmip_ticket_credential shown = {.ticket = got->ticket};
+    t->authentication = ks_arena_alloc(&t->arena, sizeof(*t->authentication));
+    t->authentication->credential = ks_arena_alloc(&t->arena, sizeof(void *));
+    t->authentication->credential[0] = ks_arena_alloc(&t->arena, sizeof(struct kmip_credential));
+    t->authentication->n_credential = 1;
+    struct kmip_credential *c = t->authentication->credential[0];
+    c->credential_type = KMIP_CREDENTIAL_TYPE_TICKET;
+    assert_int_equal(
+        kmip_item_encode(&kmip_schema_ticket_credential, KMIP_V2_1, &shown, &t->arena, &c->credential_value), 0);
+}
+
+/* What a ticket does not reach by KMIP it does not reach this way either, and uses are counted. */
+static void
+test_tickets(void **state)
+{
+    struct state *s = *state;
+    struct call *c = &s->c;
+    uint32_t calls[] = {KMIP_OPERATION_PKCS_11, KMIP_OPERATION_RNG_RETRIEVE};
+    present_ticket(&s->talk, calls, 1, 10);
+    u64(c, s->session);
+    u32(c, 20);
+    GIVES(c, C_GENERATERANDOM, ACTION_PROHIBITED);
+    u64(c, s->session);
+    u64(c, 0x1080);
+    u8(c, 0);
+    u32(c, 1);
+    number_attr(c, 0x161, 32);
+    GIVES(c, C_GENERATEKEY, ACTION_PROHIBITED);
+    present_ticket(&s->talk, calls, 2, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        u64(c, s->session);
+        u32(c, 20);
+        call_gives(c, KMIP_PKCS_11_FUNCTION_C_GENERATERANDOM,
+                   i < 2 ? KMIP_PKCS_11_RETURN_CODE_OK : KMIP_PKCS_11_RETURN_CODE_ACTION_PROHIBITED);
+    }
+    s->talk.authentication = NULL;
+    u64(c, s->session);
+    u32(c, 20);
+    GIVES(c, C_GENERATERANDOM, OK);
+}
+
 int
 main(void)
 {
@@ -696,6 +749,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_parts_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pairs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tickets, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
