@@ -57,11 +57,18 @@ clients_find(const struct clients *clients, struct ks_span name)
     return NULL;
 }
 
+static bool
+has_fingerprint(const struct client *c, const uint8_t fingerprint[32])
+{
+    return memcmp(c->fingerprint, fingerprint, 32) == 0 ||
+           (c->renewing && memcmp(c->next_fingerprint, fingerprint, 32) == 0);
+}
+
 static size_t
 slot_of(const struct clients *clients, const uint8_t fingerprint[32])
 {
     size_t i = ks_be32(fingerprint) & (clients->n_slots - 1);
-    while (clients->by_fingerprint[i] != NULL && memcmp(clients->by_fingerprint[i]->fingerprint, fingerprint, 32) != 0)
+    while (clients->by_fingerprint[i] != NULL && !has_fingerprint(clients->by_fingerprint[i], fingerprint))
         i = (i + 1) & (clients->n_slots - 1);
     return i;
 }
@@ -72,19 +79,23 @@ clients_by_fingerprint(const struct clients *clients, const uint8_t fingerprint[
     return clients->n_slots != 0 ? clients->by_fingerprint[slot_of(clients, fingerprint)] : NULL;
 }
 
-/* The table anew, half empty at least. A fingerprint that a client had before is not in it. */
+/* The table anew, half empty at least: two certificates of each client may be in it. A fingerprint that a client had
+ * before is not in it. */
 static void
 fill_slots(struct clients *clients)
 {
     memset(clients->by_fingerprint, 0, clients->n_slots * sizeof(struct client *));
-    for (struct client *c = clients->first; c != NULL; c = c->next)
+    for (struct client *c = clients->first; c != NULL; c = c->next) {
         clients->by_fingerprint[slot_of(clients, c->fingerprint)] = c;
+        if (c->renewing)
+            clients->by_fingerprint[slot_of(clients, c->next_fingerprint)] = c;
+    }
 }
 
 int
 clients_index(struct clients *clients)
 {
-    if (2 * (clients->n + 1) <= clients->n_slots)
+    if (4 * (clients->n + 1) <= clients->n_slots)
         return 0;
     struct client **slots = calloc(clients->n_slots * 2, sizeof(struct client *));
     if (slots == NULL)
@@ -136,6 +147,18 @@ role_find(struct ks_span name, enum identity_role *ret)
     return false;
 }
 
+static void
+take_facts(struct client *c, const struct engine_client *from)
+{
+    c->role = from->role;
+    memcpy(c->fingerprint, from->fingerprint, sizeof(c->fingerprint));
+    c->not_after = from->not_after;
+    c->leniency = from->leniency;
+    c->renewing = from->renewing;
+    memcpy(c->next_fingerprint, from->next_fingerprint, sizeof(c->next_fingerprint));
+    c->next_not_after = from->next_not_after;
+}
+
 int
 clients_put(struct clients *clients, const struct engine_client *from, bool revoked)
 {
@@ -154,13 +177,79 @@ clients_put(struct clients *clients, const struct engine_client *from, bool revo
         clients->last = &c->next;
         clients->n++;
     }
-    c->role = from->role;
-    memcpy(c->fingerprint, from->fingerprint, sizeof(c->fingerprint));
-    c->not_after = from->not_after;
     c->revoked = revoked;
-    c->leniency = from->leniency;
+    take_facts(c, from);
     fill_slots(clients);
     return 0;
+}
+
+struct engine_client
+client_facts(const struct client *client)
+{
+    struct engine_client facts = {.name = ks_span_str(client->name),
+                                  .role = client->role,
+                                  .not_after = client->not_after,
+                                  .leniency = client->leniency,
+                                  .renewing = client->renewing,
+                                  .next_not_after = client->next_not_after};
+    memcpy(facts.fingerprint, client->fingerprint, sizeof(facts.fingerprint));
+    memcpy(facts.next_fingerprint, client->next_fingerprint, sizeof(facts.next_fingerprint));
+    return facts;
+}
+
+struct changed {
+    struct client *client;
+    struct engine_client before;
+};
+
+static void
+undo_change(struct engine *engine, void *arg)
+{
+    const struct changed *c = arg;
+    take_facts(c->client, &c->before);
+    fill_slots(&engine->clients);
+}
+
+int
+client_change(struct ctx *ctx, struct client *client, const struct engine_client *to)
+{
+    struct store_change row;
+    struct changed *changed = CTX_NEW(ctx, struct changed);
+    if (changed == NULL)
+        return KS_E_NOMEM;
+    *changed = (struct changed){client, client_facts(client)};
+    KS_TRY(client_row(ctx->engine->keyring, ctx->arena, to, client->revoked, &row));
+    KS_TRY(tx_row(ctx, &row));
+    KS_TRY(tx_hook(ctx, undo_change, NULL, changed));
+    take_facts(client, to);
+    fill_slots(&ctx->engine->clients);
+    return 0;
+}
+
+int
+client_renewed(struct ctx *ctx)
+{
+    struct client *client = ctx->client;
+    if (client == NULL || memcmp(client->fingerprint, ctx->who->fingerprint, sizeof(client->fingerprint)) == 0)
+        return 0;
+    if (client->revoked || client->next_not_after <= ctx->now) {
+        ctx->client = NULL;
+        return 0;
+    }
+    struct engine_client facts = client_facts(client);
+    struct record *record = tx_record(ctx);
+    if (record == NULL)
+        return KS_E_NOMEM;
+    memcpy(facts.fingerprint, client->next_fingerprint, sizeof(facts.fingerprint));
+    facts.not_after = client->next_not_after;
+    facts.renewing = false;
+    record->event.event = KS_LIT("certificate-renewed");
+    record->event.who = ctx->who;
+    record->event.client = ks_span_str(client->name);
+    record->event.role = role_name(client->role);
+    record->event.status = "success";
+    record->event.message = KS_LIT("the certificate that it replaces is not accepted any more");
+    return client_change(ctx, client, &facts);
 }
 
 /* Rows */
@@ -250,7 +339,15 @@ client_row(struct keyring *keyring, struct ks_arena *arena, const struct engine_
     ks_buf_add(&plain, client->fingerprint, sizeof(client->fingerprint));
     ks_buf_add_be64(&plain, (uint64_t)client->not_after);
     KS_TRY(ks_buf_add_u8(&plain, revoked));
-    KS_TRY(put_leniency(arena, &plain, client->leniency));
+    if (!client->renewing) {
+        KS_TRY(put_leniency(arena, &plain, client->leniency));
+    } else {
+        struct ks_span list;
+        KS_TRY(leniency_list(arena, client->leniency, &list));
+        put_span(&plain, list);
+        ks_buf_add(&plain, client->next_fingerprint, sizeof(client->next_fingerprint));
+        KS_TRY(ks_buf_add_be64(&plain, (uint64_t)client->next_not_after));
+    }
     return make_row(keyring, arena, "client/", client->name, ks_buf_span(&plain), ret);
 }
 
@@ -331,6 +428,13 @@ load_client(struct clients *clients, struct ks_span plain)
     if (c.err != 0)
         return c.err;
     KS_TRY(get_leniency(&c, &client.leniency));
+    client.renewing = ks_cursor_left(&c) != 0;
+    if (client.renewing) {
+        const struct ks_span next = ks_cursor_take(&c, sizeof(client.next_fingerprint));
+        client.next_not_after = (int64_t)ks_cursor_be64(&c);
+        KS_TRY(c.err);
+        memcpy(client.next_fingerprint, next.data, sizeof(client.next_fingerprint));
+    }
     memcpy(client.fingerprint, fingerprint.data, sizeof(client.fingerprint));
     return clients_put(clients, &client, revoked);
 }

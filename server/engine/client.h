@@ -5,6 +5,8 @@
 #include "server/engine/object.h"
 #include "server/engine/ticket.h"
 
+struct ctx;
+
 struct client {
     struct client *next; /* in the order in which they came */
     char *name;          /* unique */
@@ -12,6 +14,9 @@ struct client {
     uint8_t fingerprint[32];
     int64_t not_after;
     bool revoked;
+    bool renewing; /* there is a certificate that takes the place of this one when it is first used */
+    uint8_t next_fingerprint[32];
+    int64_t next_not_after;
     uint32_t leniency;          /* leniency.h */
     struct object_list objects; /* that it owns */
     struct listener *listener;  /* outbox_list.h; NULL: none */
@@ -54,6 +59,12 @@ bool role_find(struct ks_span name, enum identity_role *ret);
 
 /* Adds, or replaces what is known under the name (a client that enrols again). */
 int clients_put(struct clients *clients, const struct engine_client *client, bool revoked) KS_MUST_CHECK;
+/* The client as it is, for its row; the name is borrowed. */
+struct engine_client client_facts(const struct client *client);
+/* Makes the client that is known under the name what `to` says (its row is the caller's matter), last in a request. */
+int client_change(struct ctx *ctx, struct client *client, const struct engine_client *to) KS_MUST_CHECK;
+/* Who asks with a new certificate has done with the old one: on record, and for good. */
+int client_renewed(struct ctx *ctx) KS_MUST_CHECK;
 /* Room for one more, so that clients_put cannot fail for want of slots. */
 int clients_index(struct clients *clients) KS_MUST_CHECK;
 

@@ -166,6 +166,10 @@ struct engine_client {
     uint8_t fingerprint[32];
     int64_t not_after;
     uint32_t leniency; /* leniency.h; 0: none */
+    /* The certificate that takes the place of this one when it is first used (Re-Provision). */
+    bool renewing;
+    uint8_t next_fingerprint[32];
+    int64_t next_not_after;
 };
 /* A job (changes sealed under keyring) that registers a client, or stores the CA certificate and key (PKCS#8 DER). */
 int engine_bootstrap(struct keyring *keyring, const struct engine_client *admin, struct ks_span ca_cert_der,

@@ -601,11 +601,13 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     set_correlation(&ctx);
     if (who->authenticated && !engine_sealed(engine))
         ctx.client = clients_by_fingerprint(&engine->clients, who->fingerprint);
+    int rc = engine_settle(&ctx, false);
+    if (rc == 0)
+        rc = client_renewed(&ctx);
     /* A connection may have outlived what let it in. */
     if (ctx.client != NULL && (ctx.client->revoked || ctx.client->not_after <= ctx.now))
         ctx.client = NULL;
     ctx.holder = ctx.client;
-    int rc = engine_settle(&ctx, false);
     const struct tx settled = ctx.tx;
     if (rc == 0)
         rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "crypto/cert.h"
+#include "server/engine/certificate.h"
 #include "server/engine/leniency.h"
 #include "server/engine/op/op.h"
 
@@ -141,8 +142,9 @@ find_token(struct ctx *ctx, struct ks_span text, struct token ***ret)
                        "the enrolment token is unknown, used or expired; ask the administrator for another");
 }
 
+/* A certificate for the client of that name, and the authority's own, in the arena. */
 static int
-issue(struct ctx *ctx, const struct token *token, struct ks_span request, struct kmip_enroll_response *response)
+issue(struct ctx *ctx, const char *name, struct ks_span request, struct ks_span *ret, struct ks_span *ret_ca)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(1 << 20);
     KS_CLEANUP(ks_buf_done) struct ks_buf issued = KS_BUF(1 << 16);
@@ -157,7 +159,7 @@ issue(struct ctx *ctx, const struct token *token, struct ks_span request, struct
     KS_TRY(open_ca(ctx, &plain, &cert, &key));
     KS_TRY(ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_PKCS_8, true, 0, 0, key, &ca_key, NULL));
     const struct ks_cert_spec spec = {
-        .common_name = token->client,
+        .common_name = name,
         .not_before = ctx->now - 300, /* the other machine's clock may be behind */
         .not_after = ctx->now + ctx->engine->config.certificate_s,
         .client_auth = true,
@@ -165,8 +167,8 @@ issue(struct ctx *ctx, const struct token *token, struct ks_span request, struct
     rc = ks_cert_issue(cert, ca_key, subject, &spec, &issued, &diag);
     if (rc != 0)
         return rc == KS_E_NOMEM ? rc : engine_fail(ctx, COND_CRYPTOGRAPHY, "the certificate can not be issued");
-    KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&issued), &response->issued_certificate));
-    return ks_arena_span(ctx->arena, cert, &response->ca_certificate);
+    KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&issued), ret));
+    return ks_arena_span(ctx->arena, cert, ret_ca);
 }
 
 int
@@ -185,7 +187,8 @@ op_enroll(struct ctx *ctx, const void *request, void **ret_response)
     about_client(ctx, ks_span_str(token->client));
     if (clients->n >= CLIENT_MOST)
         return engine_fail(ctx, COND_SERVER_LIMIT, "there are %d clients already", CLIENT_MOST);
-    KS_TRY(issue(ctx, token, r->certificate_signing_request, response));
+    KS_TRY(issue(ctx, token->client, r->certificate_signing_request, &response->issued_certificate,
+                 &response->ca_certificate));
     KS_TRY(ks_arena_span(ctx->arena, ks_span_str(token->client), &client.name));
     client.role = token->role;
     client.leniency = token->leniency;
@@ -198,6 +201,59 @@ op_enroll(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(clients_put(clients, &client, false));
     tokens_remove(clients, at);
     response->client_name = client.name;
+    *ret_response = response;
+    return 0;
+}
+
+/* The request, a structure in 2.x, as the DER of a PKCS#10. */
+static int
+request_of(struct ctx *ctx, struct kmip_item *item, struct ks_span *ret)
+{
+    KS_PKEY *key = NULL;
+    void *value;
+    if (item->type == KMIP_TYPE_BYTE_STRING)
+        return certificate_request_der(ctx, KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10, item->s, ret, &key);
+    const int rc = kmip_item_decode(&kmip_schema_certificate_request, ctx->version, item, ctx->arena, &value, NULL);
+    if (rc != 0)
+        return rc == KS_E_NOMEM ? rc : engine_fail(ctx, COND_BAD_FIELD, "the Certificate Request is none");
+    const struct kmip_certificate_request *r = value;
+    return certificate_request_der(ctx, r->certificate_request_type, r->certificate_request_value, ret, &key);
+}
+
+/*
+ * Re-Provision (KMIP 2.1: 6.1.48). The same client: name, role and all it owns. Until the new certificate is used for
+ * the first time the old one is good, since the answer may get lost; asking again replaces one that was not used.
+ */
+int
+op_re_provision(struct ctx *ctx, const void *request, void **ret_response)
+{
+    const struct kmip_re_provision_request *r = request;
+    struct client *client = ctx->client;
+    struct engine_client facts = client_facts(client);
+    struct ks_span wanted, issued, ca;
+    struct rev draft = {0};
+    struct object *object;
+    OP_RESPONSE(ctx, kmip_re_provision_response, response);
+    if (r->certificate != NULL)
+        return engine_fail(
+            ctx, COND_NO_SUCH_FEATURE,
+            "clients have certificates of this server's own authority alone: send a certificate request");
+    if (r->certificate_request == NULL)
+        return engine_fail(ctx, COND_NO_SUCH_FEATURE,
+                           "the server makes no keys for clients to log in with: send a certificate request");
+    KS_TRY(request_of(ctx, r->certificate_request, &wanted));
+    KS_TRY(issue(ctx, client->name, wanted, &issued, &ca));
+    facts.renewing = true;
+    facts.next_not_after = ctx->now + ctx->engine->config.certificate_s;
+    KS_TRY(ks_cert_fingerprint(issued, facts.next_fingerprint));
+    core_set(&draft.core, CORE_OBJECT_TYPE, KMIP_OBJECT_TYPE_CERTIFICATE);
+    KS_TRY(certificate_put(ctx, issued, &draft));
+    core_set(&draft.core, CORE_ACTIVATION_DATE, ctx->now);
+    core_set(&draft.core, CORE_DEACTIVATION_DATE, facts.next_not_after);
+    core_set(&draft.core, CORE_ORIGINAL_CREATION_DATE, ctx->now);
+    KS_TRY(op_new_object(ctx, client, &draft, false, &object));
+    KS_TRY(client_change(ctx, client, &facts));
+    response->unique_identifier = uid_of(object);
     *ret_response = response;
     return 0;
 }
@@ -252,11 +308,7 @@ op_client_revoke(struct ctx *ctx, const void *request, void **ret_response)
         return engine_fail(ctx, COND_UNKNOWN_OBJECT, "there is no client of that name");
     if (client->role == IDENTITY_ADMIN && other_admins(clients, client) == 0)
         return engine_fail(ctx, COND_NOT_PERMITTED, "the last administrator can not be revoked; enroll another first");
-    struct engine_client row = {.name = ks_span_str(client->name),
-                                .role = client->role,
-                                .not_after = client->not_after,
-                                .leniency = client->leniency};
-    memcpy(row.fingerprint, client->fingerprint, sizeof(row.fingerprint));
+    struct engine_client row = client_facts(client);
     KS_TRY(client_row(ctx->engine->keyring, ctx->arena, &row, true, &change));
     KS_TRY(tx_row(ctx, &change));
     client->revoked = true;
