@@ -196,6 +196,22 @@ ks_enroll_token_free(struct ks_enroll_token *token)
     client_result_free(token);
 }
 
+int
+ks_client_re_provision(struct ks_client *client, const struct ks_call *options, struct ks_bytes request,
+                       char ret_uid[KS_UID_SIZE], struct ks_error *error)
+{
+    CALL(call, client, options, error);
+    const struct kmip_certificate_request csr = {.certificate_request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10,
+                                                 .certificate_request_value = client_span(request)};
+    struct kmip_re_provision_request asked = {0};
+    struct kmip_re_provision_response *response = NULL;
+    KS_TRY(client_report(&call, kmip_item_encode(&kmip_schema_certificate_request, KMIP_V2_1, &csr, &call.arena,
+                                                 &asked.certificate_request)));
+    KS_TRY(
+        client_call_one(&call, KMIP_OPERATION_RE_PROVISION, &asked, (void **)&response, "renew the certificate", NULL));
+    return client_new_uid(&call, &response->unique_identifier, ret_uid);
+}
+
 static int
 take_entry(void *result, const struct kmip_client_entry *from, struct ks_client_entry *ret)
 {

@@ -459,6 +459,33 @@ def test_enrolment(instance, name, tmp_path):
     fails(instance, "not found", "client", "revoke", "nobody-" + name, "--yes")
 
 
+def test_a_client_renews_its_certificate(instance, name, tmp_path):
+    folder = tmp_path / "client"
+    enroll(instance, name, folder)
+    config = ["--config", folder / "client.conf"]
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    uid = json.loads(run("key", "create", name, "--json", *config).stdout)["identifier"]
+    done = json.loads(run("client", "renew", "--json", *config).stdout)
+    assert done == {"certificate": str(folder / "client.pem")}
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
+        "client.key": 0o600, "client.pem": 0o644, "ca.pem": 0o644, "client.conf": 0o644}
+    for file in ("client.key", "client.pem"):
+        assert (folder / file).read_bytes() != (old / file).read_bytes()
+    for file in ("client.conf", "ca.pem"):
+        assert (folder / file).read_bytes() == (old / file).read_bytes()
+    # The old one is good until the new one is used; then it is not.
+    run("key", "show", uid, "--config", old / "client.conf")
+    run("key", "show", uid, *config)
+    assert run("key", "show", uid, "--config", old / "client.conf", check=False).returncode == EXIT["denied"]
+    run("key", "show", uid, *config)
+    # Where the files are not those of an enrolment nothing is asked for, and nothing left behind.
+    (folder / "client.pem").rename(folder / "mine.pem")
+    (folder / "client.conf").write_text((folder / "client.conf").read_text().replace("client.pem", "mine.pem"))
+    done = run("client", "renew", *config, check=False)
+    assert done.returncode == EXIT["not found"] and not (folder / "client.key.new").exists()
+
+
 def test_an_administrator_can_be_enrolled(instance, name, tmp_path):
     enroll(instance, name, tmp_path / "a", "--role", "admin", "--valid", "15m")
     assert name in run("client", "list", "--config", tmp_path / "a" / "client.conf").stdout
@@ -662,7 +689,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 33
+    assert len(commands()) == 34
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
