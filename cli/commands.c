@@ -1,7 +1,8 @@
 /* All commands that are tables. One a line. */
 #include "cli/cli.h"
 
-/* clang-format off: in columns, every new command would touch them all */
+/* In columns, every new command would touch them all. */
+/* clang-format off */
 extern const struct cli_command
     cli_key_create,
     cli_key_register,
