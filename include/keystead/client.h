@@ -730,8 +730,8 @@ KS_API_MUST_CHECK int ks_client_enroll(const struct ks_enroll *params, const str
 KS_API void ks_enroll_result_free(struct ks_enroll_result *result);
 
 /*
- * Re-Provision (2.1: 6.1.48): a new certificate for this client itself, by a request (PKCS#10, DER) for a new key. It is
- * there to Get under ret_uid. The old one is good until the new one is first used. Needs 2.0.
+ * Re-Provision (2.1: 6.1.48): a new certificate for this client itself, by a request (PKCS#10, DER) for a new key. It
+ * is there to Get under ret_uid. The old one is good until the new one is first used. Needs 2.0.
  */
 KS_API_MUST_CHECK int ks_client_re_provision(struct ks_client *client, const struct ks_call *call,
                                              struct ks_bytes request, char ret_uid[KS_UID_SIZE],
