@@ -73,7 +73,7 @@ const struct cli_command cli_key_decrypt = {
     .max_args = 1,
     .connects = true,
     .summary = "decrypt what `keystead key encrypt` wrote",
-    .details = "KEY is needed only where another key than the one named in the data is to be used. --out appears "
+    .details = "KEY is needed only where another key than the one named in the data is to be used. --out appears\n"
                "only when all of it was decrypted; standard output may have got a part before an error.",
     .examples = "  keystead key decrypt --in invoice.enc --out invoice.pdf\n"
                 "  keystead key decrypt --in note.enc --aad customer-17\n",

@@ -68,9 +68,9 @@ const struct cli_command cli_key_encrypt = {
     .max_args = 1,
     .connects = true,
     .summary = "encrypt data with a key that stays on the server",
-    .details =
-        KEY_HINT " The result names the key and is what `keystead key decrypt` reads: a line of JSON; of more "
-                 "than 512 KiB a line of JSON and binary segments, each authenticated with its place in the file.",
+    .details = KEY_HINT
+    " The result names the key and is what\n`keystead key decrypt` reads: a line of JSON; of more than 512 KiB "
+    "a line of JSON and\nbinary segments, each authenticated with its place in the file.",
     .examples = "  keystead key encrypt invoices --in invoice.pdf --out invoice.enc\n"
                 "  echo secret | keystead key encrypt invoices --aad customer-17\n",
     .options = options,
