@@ -82,10 +82,8 @@ const struct cli_command cli_key_derive = {
     .summary = "make a new key from one that is there",
     .details = KEY_HINT " It has to be usable for derive-key. The server derives, and neither key leaves it. The same\n"
                         "key, method and data give the same key again.",
-    .examples = "  keystead key create root --usage derive-key\n"
-                "  keystead key derive root tenant-1 --data 'tenant 1'\n"
-                "  keystead key derive root mac-1 --method nist800-108-c --data 'mac 1' --algorithm hmac-sha256 \\\n"
-                "      --usage mac-generate,mac-verify\n",
+    .examples = "  keystead key derive root tenant-1 --data 'tenant 1'\n"
+                "  keystead key derive root mac-1 --method nist800-108-c --data 'mac 1' --algorithm hmac-sha256\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),
     .run = run,
