@@ -293,8 +293,9 @@ run_all(struct cli *cli, struct carry *carry, const struct paths *paths)
     struct tally *tally = calloc(1, sizeof(*tally));
     KS_CLEANUP(json_done) struct json json = JSON;
     struct conform_run run = {.exchange = &carry->base, .provenance = {KS_BUF(64 << 20), KS_BUF(64 << 20)}};
-    int rc = tally != NULL ? cli_number(cli, "date-tolerance", 0, 86400, 30, &run.tolerance)
-                           : cli_fail(cli, KS_E_NOMEM, "out of memory");
+    if (tally == NULL)
+        return cli_fail(cli, KS_E_NOMEM, "out of memory");
+    int rc = cli_number(cli, "date-tolerance", 0, 86400, 30, &run.tolerance);
     run.started = ks_clock_us() / 1000000;
     json_open(&json, NULL, '{');
     json_text(&json, "server", cli->args[0]);

@@ -34,8 +34,10 @@ ask(struct client_call *call, uint32_t operation, const struct ks_crypto *params
                            .request = request,
                            .once = params->init || params->final || params->correlation.len > 0};
     KS_TRY(client_call_batch(call, &op, 1, verb, params->uid));
-    if (op.code != 0)
-        return client_refuse(call, &op, verb, params->uid);
+    if (op.code != 0 || op.response == NULL) {
+        const int rc = client_refuse(call, &op, verb, params->uid);
+        return rc != 0 ? rc : KS_E_INTERNAL;
+    }
     *ret_response = op.response;
     return 0;
 }
@@ -71,7 +73,7 @@ ks_client_sign(struct ks_client *client, const struct ks_call *options, const st
     CALL(call, client, options, error);
     struct kmip_cryptographic_parameters crypto = {0};
     struct kmip_sign_request request = {.unique_identifier = client_uid(params->uid)};
-    const void *answer;
+    const void *answer = NULL;
     COMMON(request, params, crypto);
     DIGESTED(request, params);
     KS_TRY(ask(&call, KMIP_OPERATION_SIGN, params, &request, &answer, "sign with"));
@@ -88,7 +90,7 @@ ks_client_signature_verify(struct ks_client *client, const struct ks_call *optio
     struct kmip_signature_verify_request request = {.unique_identifier = client_uid(params->uid),
                                                     .has_signature_data = params->claim.len > 0,
                                                     .signature_data = client_span(params->claim)};
-    const void *answer;
+    const void *answer = NULL;
     COMMON(request, params, crypto);
     DIGESTED(request, params);
     KS_TRY(ask(&call, KMIP_OPERATION_SIGNATURE_VERIFY, params, &request, &answer, "verify a signature with"));
@@ -106,7 +108,7 @@ ks_client_mac(struct ks_client *client, const struct ks_call *options, const str
     CALL(call, client, options, error);
     struct kmip_cryptographic_parameters crypto = {0};
     struct kmip_mac_request request = {.unique_identifier = client_uid(params->uid)};
-    const void *answer;
+    const void *answer = NULL;
     COMMON(request, params, crypto);
     KS_TRY(ask(&call, KMIP_OPERATION_MAC, params, &request, &answer, "make a MAC with"));
     const struct kmip_mac_response *r = answer;
@@ -122,7 +124,7 @@ ks_client_mac_verify(struct ks_client *client, const struct ks_call *options, co
     struct kmip_mac_verify_request request = {.unique_identifier = client_uid(params->uid),
                                               .has_mac_data = params->claim.len > 0,
                                               .mac_data = client_span(params->claim)};
-    const void *answer;
+    const void *answer = NULL;
     COMMON(request, params, crypto);
     KS_TRY(ask(&call, KMIP_OPERATION_MAC_VERIFY, params, &request, &answer, "verify a MAC with"));
     const struct kmip_mac_verify_response *r = answer;
@@ -139,7 +141,7 @@ ks_client_hash(struct ks_client *client, const struct ks_call *options, const st
     CALL(call, client, options, error);
     struct kmip_cryptographic_parameters crypto = {0};
     struct kmip_hash_request request = {.cryptographic_parameters = &crypto};
-    const void *answer;
+    const void *answer = NULL;
     COMMON(request, params, crypto);
     KS_TRY(ask(&call, KMIP_OPERATION_HASH, params, &request, &answer, "hash"));
     const struct kmip_hash_response *r = answer;

@@ -54,6 +54,8 @@ connect_client(struct carry *carry, size_t i, bool https, const struct client_wa
 {
     struct ks_error error = {0};
     const struct ks_client_config *const config = carry->config[i] != NULL ? carry->config[i] : carry->config[0];
+    if (config == NULL)
+        return ks_fail(diag, KS_E_CONFIG, "there is no server to talk to");
     struct client_address to = config->servers[0];
     if (carry->open[i] != NULL && carry->open[i]->https == https && tls_is_fresh(carry->open[i]->conn->tls))
         return 0;

@@ -232,7 +232,7 @@ conform_case_load(const char *path, struct conform_case **ret, struct ks_diag *d
     if (c == NULL)
         return ks_fail(diag, KS_E_NOMEM, "out of memory");
     c->arena = KS_ARENA(CASE_MEMORY);
-    KS_TRY(ks_file_read(path, &raw, diag));
+    KS_TRY(ks_file_read(path, &raw, diag)); /* NOLINT(clang-analyzer-unix.Malloc): cleaned up */
     KS_TRY(as_utf8(ks_buf_span(&raw), &text));
     const char *const slash = strrchr(path, '/');
     snprintf(c->name, sizeof(c->name), "%s", slash != NULL ? slash + 1 : path);

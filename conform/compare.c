@@ -455,11 +455,15 @@ static void
 compare_structure(struct comparison *c, const struct tree *expected, const struct tree *actual)
 {
     const bool other_digest = c->other_digest;
-    if (tree_label(expected) == KMIP_TAG_DIGEST)
-        for (const struct tree *e = expected, *a = actual; e != NULL && a != NULL;
-             e = tree_child(e, KMIP_TAG_ATTRIBUTE_VALUE), a = tree_child(a, KMIP_TAG_ATTRIBUTE_VALUE))
+    if (tree_label(expected) == KMIP_TAG_DIGEST) {
+        const struct tree *e = expected, *a = actual;
+        do {
             c->other_digest =
                 !same_child(e, a, KMIP_TAG_HASHING_ALGORITHM) || !same_child(e, a, KMIP_TAG_KEY_FORMAT_TYPE);
+            e = tree_child(e, KMIP_TAG_ATTRIBUTE_VALUE);
+            a = tree_child(a, KMIP_TAG_ATTRIBUTE_VALUE);
+        } while (e != NULL && a != NULL);
+    }
     compare_children(c, expected, actual);
     c->other_digest = other_digest;
 }

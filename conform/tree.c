@@ -195,11 +195,11 @@ build(struct builder *b, const struct kmip_event *event, struct tree *parent, st
             break;
         if (t->n == room) {
             const size_t more = room != 0 ? 2 * room : 4;
-            struct tree **grown = ks_arena_array(b->arena, more, sizeof(*grown));
+            struct tree **grown = ks_arena_array(b->arena, more, sizeof(struct tree *));
             if (grown == NULL)
                 return ks_fail(b->diag, KS_E_NOMEM, "out of memory");
             if (t->n != 0)
-                memcpy(grown, t->child, t->n * sizeof(*grown));
+                memcpy(grown, t->child, t->n * sizeof(struct tree *));
             t->child = grown;
             room = more;
         }
@@ -228,13 +228,13 @@ tree_read(enum kmip_encoding encoding, struct ks_span bytes, struct ks_arena *ar
     return 0;
 }
 
-const struct tree *
+struct tree *
 tree_next(const struct tree *root, const struct tree *t)
 {
     if (t->n != 0)
         return t->child[0];
     while (t != root) {
-        const struct tree *const parent = t->parent;
+        struct tree *const parent = t->parent;
         for (size_t i = 0; i + 1 < parent->n; i++)
             if (parent->child[i] == t)
                 return parent->child[i + 1];
@@ -260,7 +260,7 @@ tree_read_case(struct ks_span xml, struct ks_arena *arena, struct tree **ret, st
     while (t != NULL && next_tag(&s, &tag)) {
         if (attribute(tag, "value", &value) && tree_var(value, &t->var, &t->offset))
             KS_TRY(ks_arena_span(arena, t->var, &t->var));
-        t = (struct tree *)(uintptr_t)tree_next(root, t); /* the tree is ours, and not const */
+        t = tree_next(root, t);
     }
     if (t != NULL)
         return ks_fail(diag, KS_E_MALFORMED, "the message ends early");

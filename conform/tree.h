@@ -62,7 +62,7 @@ tree_has_text(const struct tree *t)
 bool tree_same_value(const struct kmip_item *a, const struct kmip_item *b);
 
 /* The next item in document order below root, `t` being the last one; NULL: there is none. */
-const struct tree *tree_next(const struct tree *root, const struct tree *t);
+struct tree *tree_next(const struct tree *root, const struct tree *t);
 
 /*
  * The tag that says what an item is: its own, or, of a 1.x Attribute, that of the attribute it holds (Attribute itself

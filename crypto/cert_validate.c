@@ -6,9 +6,6 @@
 
 enum { DEPTH_MOST = 32 };
 
-KS_OSSL_CLEANUP(X509_STORE, X509_STORE_free)
-KS_OSSL_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free)
-
 static inline void
 certs_freep(STACK_OF(X509) * *certs)
 {

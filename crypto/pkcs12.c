@@ -6,8 +6,6 @@
 
 enum { PASSWORD_MOST = 1024, CONTAINER_MOST = 1 << 20 };
 
-KS_OSSL_CLEANUP(PKCS12, PKCS12_free)
-
 static inline void
 certs_freep(STACK_OF(X509) * *certs)
 {

@@ -1,14 +1,18 @@
 /* Inside crypto/ only: certificates of libcrypto. */
 #pragma once
 
+#include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "crypto/cert.h"
 #include "crypto/pkey.h"
 
+KS_OSSL_CLEANUP(PKCS12, PKCS12_free)
 KS_OSSL_CLEANUP(X509, X509_free)
 KS_OSSL_CLEANUP(X509_REQ, X509_REQ_free)
+KS_OSSL_CLEANUP(X509_STORE, X509_STORE_free)
+KS_OSSL_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free)
 KS_OSSL_CLEANUP(GENERAL_NAMES, GENERAL_NAMES_free)
 
 /* Parts of making certificates (cert_make.c). */

@@ -408,7 +408,8 @@ kmip_attr_applies(const struct kmip_attr_rule *rule, enum kmip_version version, 
 {
     if (version < rule->since || version > rule->until || object_type >= 32)
         return false;
-    const uint32_t old = version < KMIP_V2_0 ? attr_objects_1[tag_slot(rule->tag)] : 0;
+    const size_t slot = tag_slot(rule->tag);
+    const uint32_t old = version < KMIP_V2_0 && slot < N_SLOTS ? attr_objects_1[slot] : 0;
     return ((old != 0 ? old : rule->objects) >> object_type & 1) != 0;
 }
 

@@ -611,7 +611,7 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     const struct tx settled = ctx.tx;
     if (rc == 0)
         rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);
-    if (ctx.ticket != NULL)
+    if (ctx.ticket != NULL && ctx.client != NULL)
         ctx.client->ticket = NULL;
     if (rc != 0) {
         /* Not even a refusal fits into memory: nothing counts but what was due anyway. */

@@ -66,7 +66,7 @@ add_deleted(struct ctx *ctx, const struct object *object, const struct kmip_attr
 }
 
 static int
-make_notify(struct ctx *ctx, const struct notice *notice, struct object *object, const void **ret)
+make_notify(struct ctx *ctx, const struct notice *notice, struct object *object, void **ret)
 {
     struct kmip_notify_request *r = CTX_NEW(ctx, struct kmip_notify_request);
     struct kmip_attr_refs refs;
@@ -89,7 +89,7 @@ make_notify(struct ctx *ctx, const struct notice *notice, struct object *object,
 }
 
 static int
-make_put(struct ctx *ctx, struct object *object, const void **ret)
+make_put(struct ctx *ctx, struct object *object, void **ret)
 {
     static const struct kmip_get_request as_it_is = {0};
     const bool readable = get_is_readable(object, &as_it_is);
@@ -113,14 +113,14 @@ make_put(struct ctx *ctx, struct object *object, const void **ret)
 }
 
 static int
-encode(struct ctx *ctx, const struct notice *notice, const void *payload)
+encode(struct ctx *ctx, const struct notice *notice, void *payload)
 {
     const struct kmip_version_number v = kmip_version_number(ctx->version);
     struct kmip_protocol_version version = {.protocol_version_major = v.major, .protocol_version_minor = v.minor};
     struct kmip_request_header header = {.protocol_version = &version, .batch_count = 1};
     struct kmip_request_batch_item item = {
         .operation = notice->put ? KMIP_OPERATION_PUT : KMIP_OPERATION_NOTIFY,
-        .payload = (void *)(uintptr_t)payload /* the encoder changes nothing */,
+        .payload = payload,
     };
     struct kmip_request_batch_item *items[] = {&item};
     const struct kmip_request_message message = {.request_header = &header, .batch_item = items, .n_batch_item = 1};
@@ -131,7 +131,7 @@ encode(struct ctx *ctx, const struct notice *notice, const void *payload)
 static int
 make(struct ctx *ctx, const struct notice *notice)
 {
-    const void *payload = NULL;
+    void *payload = NULL;
     const struct kmip_uid uid = uid_text(KS_SPAN(notice->uid, sizeof(notice->uid) - 1));
     struct object *object;
     KS_TRY(engine_object(ctx, &uid, &object));

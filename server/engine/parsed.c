@@ -47,15 +47,19 @@ parsed_forget(struct parsed *parsed)
 void
 parsed_expire(struct parsed_keys *keys, int64_t now)
 {
-    while (keys->oldest != NULL && keys->oldest->used + PARSED_IDLE_S <= now)
-        parsed_forget(keys->oldest);
+    for (struct parsed *p = keys->oldest, *newer; p != NULL && p->used + PARSED_IDLE_S <= now; p = newer) {
+        newer = p->newer;
+        parsed_forget(p);
+    }
 }
 
 void
 parsed_clear(struct parsed_keys *keys)
 {
-    while (keys->oldest != NULL)
-        parsed_forget(keys->oldest);
+    for (struct parsed *p = keys->oldest, *newer; p != NULL; p = newer) {
+        newer = p->newer;
+        parsed_forget(p);
+    }
 }
 
 /* A rev that is looked at in passing lies in memory that is used again without rev_free: its key is not kept. */
@@ -73,8 +77,10 @@ keep(struct ctx *ctx, struct rev *rev, const struct ks_pkey *key)
         free(p);
         return;
     }
-    while (keys->n >= PARSED_MOST)
-        parsed_forget(keys->oldest);
+    for (struct parsed *old = keys->oldest, *newer; keys->n >= PARSED_MOST && old != NULL; old = newer) {
+        newer = old->newer;
+        parsed_forget(old);
+    }
     link_newest(p);
     rev->parsed = p;
 }

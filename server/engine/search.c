@@ -96,7 +96,7 @@ arrange(struct gathered *g, bool oldest)
     size_t kept = 0;
     if (g->n < 2)
         return;
-    qsort(g->v, g->n, sizeof(*g->v), oldest ? oldest_first : newest_first);
+    qsort(g->v, g->n, sizeof(struct object *), oldest ? oldest_first : newest_first);
     for (size_t i = 0; i < g->n; i++)
         if (kept == 0 || g->v[kept - 1] != g->v[i])
             g->v[kept++] = g->v[i];

@@ -25,7 +25,7 @@ notices_attach(struct vault *v, int fd)
 {
     lose(v);
     v->notices.fd = fd;
-    v->notices.in = KS_BUF(2 * IN_MAX);
+    v->notices.in = KS_BUF((size_t)2 * IN_MAX);
     v->notices.out = KS_BUF(FRAME_HEADER_LEN + (size_t)FRAME_BODY_MAX);
 }
 
@@ -82,12 +82,12 @@ notices_send(struct vault *v, const struct job *job, bool committed)
     struct notices *n = &v->notices;
     KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(FRAME_BODY_MAX);
     struct frame_notice notice = {.address = ks_span_str(n->to.address), .message = ks_buf_span(&job->reply.response)};
-    memcpy(notice.fingerprint, n->to.fingerprint, sizeof(notice.fingerprint));
     n->committing = false;
     if (!committed) {
         n->id = 0;
         return;
     }
+    memcpy(notice.fingerprint, n->to.fingerprint, sizeof(notice.fingerprint));
     int rc = n->fd >= 0 ? frame_notice_encode(&notice, &body) : KS_E_CLOSED;
     if (rc == 0)
         rc = frame_add(&n->out, &(struct frame){.type = FRAME_NOTICE,

@@ -325,7 +325,7 @@ derived_length(struct ctx *ctx, const struct core *core, bool secret, size_t *re
     if (!core_has(core, CORE_LENGTH) || (!secret && !core_has(core, CORE_ALGORITHM)))
         return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic %s",
                            core_has(core, CORE_LENGTH) ? "Algorithm" : "Length");
-    if (bits <= 0 || bits > DERIVED_MOST * 8 || bits % 8 != 0)
+    if (bits <= 0 || bits > (int64_t)DERIVED_MOST * 8 || bits % 8 != 0)
         return engine_fail(ctx, COND_AGAINST_POLICY, "%lld bits can not be derived: 8 to %d, in steps of 8",
                            (long long)bits, DERIVED_MOST * 8);
     *ret = (size_t)bits / 8;

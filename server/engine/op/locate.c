@@ -31,7 +31,7 @@ static int
 make_filters(struct ctx *ctx, const struct kmip_attrs *attrs, struct query *q)
 {
     q->filters = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(*q->filters));
-    q->exact = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(*q->exact));
+    q->exact = ks_arena_array(ctx->arena, attrs->n + 1, sizeof(const struct kmip_attr *));
     if (q->filters == NULL || q->exact == NULL)
         return KS_E_NOMEM;
     for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next) {
