@@ -53,9 +53,7 @@ tree_is_leaf(const struct tree *t)
 static inline bool
 tree_has_text(const struct tree *t)
 {
-    return t->item.type == KMIP_TYPE_TEXT_STRING || t->item.type == KMIP_TYPE_BYTE_STRING ||
-           t->item.type == KMIP_TYPE_BIG_INTEGER || t->item.type == KMIP_TYPE_IDENTIFIER ||
-           t->item.type == KMIP_TYPE_REFERENCE || t->item.type == KMIP_TYPE_NAME_REFERENCE;
+    return kmip_item_has_span(&t->item);
 }
 
 /* Whether two leaves have the same type and value. */

@@ -32,6 +32,22 @@ kmip_item_child(const struct kmip_item *parent, uint32_t tag)
     return NULL;
 }
 
+bool
+kmip_item_has_span(const struct kmip_item *item)
+{
+    switch (item->type) {
+    case KMIP_TYPE_BIG_INTEGER:
+    case KMIP_TYPE_TEXT_STRING:
+    case KMIP_TYPE_BYTE_STRING:
+    case KMIP_TYPE_IDENTIFIER:
+    case KMIP_TYPE_REFERENCE:
+    case KMIP_TYPE_NAME_REFERENCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 struct kmip_item *
 kmip_item_copy(struct ks_arena *arena, const struct kmip_item *from)
 {

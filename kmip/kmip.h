@@ -151,6 +151,7 @@ struct kmip_item *kmip_item_copy(struct ks_arena *arena, const struct kmip_item 
 void kmip_item_append(struct kmip_item *parent, struct kmip_item *child);
 struct kmip_item *kmip_item_child(const struct kmip_item *parent, uint32_t tag); /* the first one, or NULL */
 bool kmip_item_equal(const struct kmip_item *a, const struct kmip_item *b);
+bool kmip_item_has_span(const struct kmip_item *item); /* whether its value is `s` */
 /* One item as TTLV, and back (for storing attribute values). */
 int kmip_item_to_ttlv(const struct kmip_item *item, struct ks_buf *ret) KS_MUST_CHECK;
 int kmip_item_from_ttlv(struct ks_span bytes, const struct kmip_limits *limits, struct ks_arena *arena,

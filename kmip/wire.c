@@ -257,28 +257,12 @@ item_begin(struct kmip_writer *base, uint32_t tag)
     return 0;
 }
 
-static bool
-has_span(uint8_t type)
-{
-    switch (type) {
-    case KMIP_TYPE_BIG_INTEGER:
-    case KMIP_TYPE_TEXT_STRING:
-    case KMIP_TYPE_BYTE_STRING:
-    case KMIP_TYPE_IDENTIFIER:
-    case KMIP_TYPE_REFERENCE:
-    case KMIP_TYPE_NAME_REFERENCE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int
 item_leaf(struct kmip_writer *base, const struct kmip_item *item)
 {
     struct kmip_item_writer *w = (struct kmip_item_writer *)base;
     struct kmip_item copy = *item;
-    if (w->copies && has_span(item->type) && ks_arena_span(w->arena, item->s, &copy.s) != 0)
+    if (w->copies && kmip_item_has_span(item) && ks_arena_span(w->arena, item->s, &copy.s) != 0)
         return ks_fail(base->diag, KS_E_NOMEM, "the message needs more memory than it may have");
     return add_item(w, &copy);
 }

@@ -1,7 +1,7 @@
 """The published OASIS cases, run by a runner that is not ours, against the real server on an empty store.
 
 Every case passes strictly but those in exceptions.toml, each with its reason, and each of those fails: a reason that no
-longer holds is to go. The runner and the cases are not part of this repository; without them this is skipped.
+longer holds is to go. `keystead conform` comes to the same verdicts. The runner and the cases are not part of this repository; without them this is skipped.
 """
 
 import fnmatch
@@ -14,7 +14,7 @@ import tomllib
 
 import pytest
 
-from instance import Instance, free_port
+from instance import KEYSTEAD, Instance, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = pathlib.Path(os.environ.get("KEYSTEAD_SHARED", ROOT.parent / "shared"))
@@ -69,3 +69,24 @@ def test_every_exception_is_one(results):
     idle = [row["cases"] for row in EXCEPTIONS
             if not any(case["strict"] != "PASS" and fnmatch.fnmatchcase(case["name"], row["cases"]) for case in cases)]
     assert not idle, "these pass: %s" % idle
+
+
+def test_our_own_runner_agrees(results, tmp_path):
+    """keystead conform comes to the same verdicts, on an empty server too."""
+    profile, cases = results
+    if profile != "compat":
+        pytest.skip("once is enough")
+    https = free_port()
+    server = Instance(tmp_path / "instance", "--https", "127.0.0.1:%d" % https, "--profile", profile).start()
+    try:
+        done = subprocess.run(
+            [KEYSTEAD, "conform", "127.0.0.1:%d" % server.port, "--cases", str(SHARED / "kmip-cases"),
+             "--https-port", str(https), "--ca", str(server.dir / "ca.pem"), "--cert", str(server.dir / "admin.pem"),
+             "--key", str(server.dir / "admin.key"), "--json"], capture_output=True, text=True, timeout=900)
+    finally:
+        server.stop()
+    ours = {(case["version"], case["name"]): case["verdict"] for case in json.loads(done.stdout)["cases"]}
+    theirs = {(case["version"], case["name"]): case["strict"] for case in cases}
+    assert set(theirs) == set(ours)
+    differ = ["%s %s: %s, here %s" % (*key, theirs[key], ours[key]) for key in sorted(ours) if theirs[key] != ours[key]]
+    assert not differ, "\n".join(differ)
