@@ -17,6 +17,28 @@ ks_hex_add(struct ks_buf *buf, const void *data, size_t len)
     return 0;
 }
 
+size_t
+ks_dec_text(uint64_t value, char text[KS_DEC_TEXT_LEN])
+{
+    char turned[KS_DEC_TEXT_LEN];
+    size_t n = 0;
+    do
+        turned[n++] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    for (size_t i = 0; i < n; i++)
+        text[i] = turned[n - 1 - i];
+    return n;
+}
+
+int
+ks_dec_add(struct ks_buf *buf, int64_t value)
+{
+    char text[KS_DEC_TEXT_LEN];
+    if (value < 0)
+        ks_buf_add_u8(buf, '-');
+    return ks_buf_add(buf, text, ks_dec_text(value < 0 ? -(uint64_t)value : (uint64_t)value, text));
+}
+
 static int
 hex_value(uint8_t c)
 {
@@ -219,10 +241,25 @@ json_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* Whether all eight bytes are plain, looked at as one word: nearly all text is, and every audit record has much of it.
+ */
+static bool
+json_plain8(const uint8_t *p)
+{
+    const uint64_t low = 0x0101010101010101U, high = 0x8080808080808080U;
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    const uint64_t quote = v ^ low * '"', backslash = v ^ low * '\\', del = v ^ low * 0x7f;
+    /* A borrow can only blame a byte wrongly, above one that is not plain; it never excuses one. */
+    return (((v - low * 0x20) | (quote - low) | (backslash - low) | (del - low) | v) & high) == 0;
+}
+
 int
 ks_json_add_string(struct ks_buf *buf, struct ks_span text)
 {
     size_t plain = 0; /* bytes that need neither an escape nor a look at their neighbours: most strings are of these */
+    while (text.len - plain >= 8 && json_plain8(text.data + plain))
+        plain += 8;
     while (plain < text.len && json_plain(text.data[plain]))
         plain++;
     KS_TRY(ks_buf_reserve(buf, plain + 2));

@@ -11,6 +11,11 @@
 /* Appends lower-case hexadecimal digits. */
 int ks_hex_add(struct ks_buf *buf, const void *data, size_t len);
 
+/* Decimal digits, without a printf: what stands in every audit record and every answer. Returns their number. */
+enum { KS_DEC_TEXT_LEN = 20 };
+size_t ks_dec_text(uint64_t value, char text[KS_DEC_TEXT_LEN]);
+int ks_dec_add(struct ks_buf *buf, int64_t value);
+
 /* Appends the bytes that an even number of hexadecimal digits names; white space is skipped. KS_E_MALFORMED. */
 int ks_hex_decode(struct ks_span text, struct ks_buf *ret) KS_MUST_CHECK;
 

@@ -48,7 +48,7 @@ static void
 add_int(struct ks_buf *buf, struct ks_span name, int value)
 {
     ks_buf_add_span(buf, name);
-    ks_buf_addf(buf, "%d", value);
+    ks_dec_add(buf, value);
 }
 
 static void

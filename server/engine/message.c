@@ -6,8 +6,6 @@
  */
 #include "server/engine/message.h"
 
-#include <stdio.h>
-
 #include "base/text.h"
 #include "server/engine/async.h"
 #include "server/engine/leniency.h"
@@ -543,11 +541,13 @@ engine_ctx_init(struct ctx *ctx, struct engine *engine, const struct identity *w
 static void
 set_correlation(struct ctx *ctx)
 {
-    char text[40];
-    const int n = snprintf(text, sizeof(text), "%08x-%llu", (unsigned)ctx->engine->boot,
-                           (unsigned long long)++ctx->engine->n_requests);
-    if (n > 0)
-        ctx->correlation = KS_SPAN(ks_arena_dup(ctx->arena, text, (size_t)n), (size_t)n);
+    enum { BOOT_LEN = 9 }; /* eight hexadecimal digits and a dash */
+    char text[BOOT_LEN + KS_DEC_TEXT_LEN];
+    for (int i = 0; i < BOOT_LEN - 1; i++)
+        text[i] = "0123456789abcdef"[ctx->engine->boot >> (28 - 4 * i) & 15];
+    text[BOOT_LEN - 1] = '-';
+    const size_t n = BOOT_LEN + ks_dec_text(++ctx->engine->n_requests, text + BOOT_LEN);
+    ctx->correlation = KS_SPAN(ks_arena_dup(ctx->arena, text, n), n);
     if (ctx->correlation.data == NULL)
         ctx->correlation = KS_SPAN_NONE;
 }

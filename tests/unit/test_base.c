@@ -101,6 +101,19 @@ numbers_and_dates_are_whole_strings(void **state)
     assert_int_equal(ks_time_parse(KS_LIT("2026-02-28T00:00:00"), &v), KS_E_MALFORMED);
     assert_int_equal(ks_time_format_us(-1, text), 0);
     assert_string_equal(text, "1969-12-31T23:59:59.999999Z");
+
+    KS_CLEANUP(ks_buf_done) struct ks_buf digits = KS_BUF(200);
+    const int64_t numbers[] = {0, 7, 10, -1, 1234567890, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char expected[32];
+        snprintf(expected, sizeof(expected), "%lld", (long long)numbers[i]);
+        ks_buf_reset(&digits);
+        assert_int_equal(ks_dec_add(&digits, numbers[i]), 0);
+        assert_string_equal(ks_buf_cstr(&digits), expected);
+    }
+    char most[KS_DEC_TEXT_LEN];
+    assert_int_equal(ks_dec_text(UINT64_MAX, most), 20);
+    assert_memory_equal(most, "18446744073709551615", 20);
 }
 
 static void
@@ -110,6 +123,25 @@ json_strings_cannot_break_out(void **state)
     KS_CLEANUP(ks_buf_done) struct ks_buf buf = KS_BUF(200);
     assert_int_equal(ks_json_add_string(&buf, KS_LIT("a\"\\\n\xff")), 0);
     assert_string_equal(ks_buf_cstr(&buf), "\"a\\\"\\\\\\u000a\\u00ff\"");
+
+    /* Every byte at every place of a text that is looked at eight bytes at a time. */
+    for (int c = 0; c < 0x80; c++) {
+        for (size_t at = 0; at < 19; at++) {
+            uint8_t given[19];
+            char one[8] = {(char)c, '\0'}, expected[64];
+            memset(given, 'a', sizeof(given));
+            given[at] = (uint8_t)c;
+            if (c == '"' || c == '\\')
+                snprintf(one, sizeof(one), "\\%c", c);
+            else if (c < 0x20 || c == 0x7f)
+                snprintf(one, sizeof(one), "\\u%04x", (unsigned)c);
+            snprintf(expected, sizeof(expected), "\"%.*s%s%.*s\"", (int)at, "aaaaaaaaaaaaaaaaaaa", one, (int)(18 - at),
+                     "aaaaaaaaaaaaaaaaaaa");
+            ks_buf_reset(&buf);
+            assert_int_equal(ks_json_add_string(&buf, KS_SPAN(given, sizeof(given))), 0);
+            assert_string_equal(ks_buf_cstr(&buf), expected);
+        }
+    }
 }
 
 static void
