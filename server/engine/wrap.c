@@ -55,7 +55,7 @@ wrap_input(struct ctx *ctx, const struct object *object, const struct kmip_key_w
     struct kmip_item *value;
     struct kmip_attrs attributes;
     const struct kmip_attrs *with = NULL;
-    if (raw && how->attribute_refs.n != 0)
+    if (raw && how->has_encoding_option && how->attribute_refs.n != 0)
         return engine_fail(ctx, COND_ENCODING, "attributes can be wrapped with a key only under TTLV Encoding");
     if (raw && material->kind != MATERIAL_BYTES)
         return engine_fail(ctx, COND_ENCODING, "a key in a transparent format can be wrapped only under TTLV Encoding");
@@ -109,6 +109,19 @@ wrap_bytes(struct ctx *ctx, const struct wrapping *w, struct ks_span input, stru
     return 0;
 }
 
+/*
+ * Whether the bare bytes of the key are wrapped. By the text an absent Encoding Option means TTLV Encoding; where the
+ * specification of 1.1 and 1.2 also names attributes, the published case (TC-142) has the bare key, and cases win.
+ */
+static bool
+wraps_bare(const struct ctx *ctx, const struct kmip_key_wrapping_specification *how, const struct material *material)
+{
+    if (how->has_encoding_option)
+        return how->encoding_option == KMIP_ENCODING_OPTION_NO_ENCODING;
+    return how->attribute_refs.n != 0 && material->kind == MATERIAL_BYTES &&
+           (ctx->version == KMIP_V1_1 || ctx->version == KMIP_V1_2);
+}
+
 int
 wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_key_wrapping_specification *how,
                const struct material *material, struct kmip_key_block *block)
@@ -116,7 +129,7 @@ wrap_key_block(struct ctx *ctx, const struct object *object, const struct kmip_k
     struct wrapping w;
     struct ks_span input, out;
     struct material wrapped = {MATERIAL_WRAPPED, KS_SPAN_NONE};
-    const bool raw = how->has_encoding_option && how->encoding_option == KMIP_ENCODING_OPTION_NO_ENCODING;
+    const bool raw = wraps_bare(ctx, how, material);
     KS_TRY(find_keys(ctx, how->wrapping_method, how->encryption_key_information, how->mac_signature_key_information,
                      false, &w));
     if (w.encrypt.object == object || w.mac.object == object)

@@ -74,6 +74,41 @@ a_wrapped_key_is_unwrapped_by_the_other_side(void **unused)
     talk_close(&t);
 }
 
+/* Attributes are named and no Encoding Option: 1.1 and 1.2 wrap the bare key (TC-142), others the Key Value with them.
+ */
+static void
+an_absent_encoding_option_is_what_the_version_says(void **unused)
+{
+    (void)unused;
+    static const uint8_t kek_bytes[16] = {1, 2, 3}, key[16] = {0xaa, 0xbb};
+    struct kmip_attr_ref mask = {.tag = KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, .index = -1};
+    struct talk t;
+    struct wrapping w;
+    talk_open(&t);
+    const char *kek = register_key(&t, "kek", WRAP, KS_SPAN(kek_bytes, 16));
+    const char *id = register_key(&t, "dek", MASK, KS_SPAN(key, 16));
+    activate_key(&t, kek);
+    for (enum kmip_version version = KMIP_V1_1; version <= KMIP_V2_1; version++) {
+        t.version = version;
+        (void)wrapped_get(&w, id, kek, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, 0);
+        w.specification.attribute_refs = (struct kmip_attr_refs){.v = &mask, .n = 1};
+        const struct kmip_get_response *r = talk_do(&t, KMIP_OPERATION_GET, &w.get);
+        const struct kmip_key_block *block = r->object.symmetric_key->key_block;
+        KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(4096);
+        assert_int_equal(ks_keyunwrap(KS_KEYWRAP_RFC3394, KS_SPAN(kek_bytes, 16), block->key_value->s, &out, NULL), 0);
+        assert_false(block->key_wrapping_data->has_encoding_option);
+        if (version == KMIP_V1_1 || version == KMIP_V1_2) {
+            assert_true(ks_span_equal(ks_buf_span(&out), KS_SPAN(key, 16)));
+            continue;
+        }
+        struct kmip_item *value;
+        assert_int_equal(kmip_item_from_ttlv(ks_buf_span(&out), &kmip_limits_default, &t.arena, &value, NULL), 0);
+        assert_int_equal(value->tag, KMIP_TAG_KEY_VALUE);
+        assert_non_null(value->first->next); /* the attribute behind the Key Material */
+    }
+    talk_close(&t);
+}
+
 static void
 wrapping_keys_have_reasons_of_their_own(void **unused)
 {
@@ -376,6 +411,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrapped_key_is_unwrapped_by_the_other_side),
+        cmocka_unit_test(an_absent_encoding_option_is_what_the_version_says),
         cmocka_unit_test(wrapping_keys_have_reasons_of_their_own),
         cmocka_unit_test(a_sensitive_key_leaves_wrapped_alone),
         cmocka_unit_test(pairs_belong_together_in_every_format),
