@@ -535,9 +535,13 @@ run_message(struct ctx *ctx, const struct async_request *request, struct kept *k
     memcpy(kept->placeholder, ctx->placeholder, sizeof(ctx->placeholder));
     *ret_failed = ctx->failed;
     ks_buf_reset(response);
-    const struct tx tx = ctx->tx;
+    const struct ctx inner = *ctx;
     *ctx = outer;
-    ctx->tx = tx;
+    ctx->tx = inner.tx;
+    ctx->prepared = inner.prepared;
+    ctx->prepared_own = inner.prepared_own;
+    ctx->wants = inner.wants;
+    ctx->once = inner.once;
     return rc;
 }
 
@@ -552,8 +556,14 @@ run(struct ctx *ctx, struct async_request *request)
     rc = rc != 0 ? rc : run_message(ctx, request, kept, &failed);
     rc = rc != 0 ? rc : to_stage(ctx, request, failed ? ASYNC_FAILED : ASYNC_COMPLETED, kept);
     rc = rc != 0 ? rc : failed ? stop_rest(ctx, &was) : hand_on(ctx, &was, kept);
-    if (rc != 0)
-        tx_rollback(ctx, &mark); /* it stays as it was, and its turn comes again */
+    if (rc == 0)
+        return 0;
+    /* It stays as it was, and its turn comes again. */
+    tx_rollback(ctx, &mark);
+    if (ctx->wants)
+        tx_forget_records(ctx, &mark);
+    else
+        tx_undone_records(ctx, &mark);
     return rc;
 }
 
@@ -562,6 +572,16 @@ static bool
 is_elsewhere(const struct engine *engine, const struct async_request *r)
 {
     return r->slow && engine->config.prepares;
+}
+
+/* It turned out to need what takes long: that is made elsewhere first (engine_async_slow). */
+static void
+leave_to_others(struct ctx *ctx, struct async_request *r)
+{
+    if (!ctx->wants)
+        return;
+    r->slow = true;
+    prepared_drop(ctx);
 }
 
 /* What is before it in its batch, and then itself. slow: also those whose keys have to be made here and now. */
@@ -575,8 +595,11 @@ hurry_one(struct ctx *ctx, struct ks_span id, bool slow)
             return;
         if (ctx->engine->env.now_us(ctx->engine->env.arg) - ctx->now_us > ctx->engine->config.batch_us)
             return;
-        if (run(ctx, r) != 0)
+        if (run(ctx, r) != 0) {
+            if (!slow)
+                leave_to_others(ctx, r);
             return;
+        }
         wanted = async_find(ctx, id);
     }
 }
@@ -664,8 +687,11 @@ async_settle(struct ctx *ctx)
         if (r == NULL || ctx->arena->used > (8 << 20) ||
             engine->env.now_us(engine->env.arg) - ctx->now_us > engine->config.batch_us / 50)
             return 0;
-        if (run(ctx, r) != 0)
+        ctx->once = false;
+        const int rc = run(ctx, r);
+        if (rc != 0 && !ctx->wants)
             return 0; /* what came before it counts */
+        leave_to_others(ctx, r);
     }
     return 0;
 }
@@ -738,6 +764,10 @@ engine_async_prepared(struct engine *engine, const uint8_t id[ENGINE_ASYNC_ID], 
         if (run(&ctx, r) != 0 || tx_finish(&ctx) != 0) {
             tx_abandon(&ctx);
             engine_reply_reset(reply);
+            if (ctx.wants) {
+                async->is_preparing = true;
+                reply->wanted = prepared_again(&ctx);
+            }
             return false;
         }
         return reply->job.n_changes != 0;

@@ -32,13 +32,14 @@ check_ticket(struct ctx *ctx, const struct kmip_ticket *shown)
         ctx->bad_ticket = true;
         return 0;
     }
-    if (ticket->counted && ticket->requests_left == 0 && ticket->delegated) {
+    const bool counts = ticket->counted && (ctx->prepared == NULL || !ctx->prepared->again);
+    if (counts && ticket->requests_left == 0 && ticket->delegated) {
         ctx->used_ticket = true; /* as the published cases have it: each item says so, of a Login the message does */
         return 0;
     }
-    if (ticket->counted && ticket->requests_left == 0)
+    if (counts && ticket->requests_left == 0)
         return engine_fail(ctx, COND_USAGE_LIMIT, "the ticket was good for a number of requests, which were made");
-    if (ticket->counted)
+    if (counts)
         ticket->requests_left--;
     ctx->ticket = ticket;
     ctx->client = maker;

@@ -16,6 +16,7 @@
 #include "server/engine/parsed.h"
 #include "server/engine/pkcs11/state.h"
 #include "server/engine/policy.h"
+#include "server/engine/prepared.h"
 #include "server/engine/state.h"
 #include "server/engine/stream.h"
 
@@ -48,6 +49,7 @@ struct engine {
     struct rules rules;
     struct outbox outbox;
     struct pkcs11 pkcs11;
+    struct rotation rotation;
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;
@@ -112,6 +114,9 @@ struct ctx {
     int64_t now_us, now; /* microseconds and seconds */
     struct tx tx;
     struct engine_prepared *prepared;
+    bool prepared_own; /* the list was made while handling the request: nobody else knows it yet */
+    bool wants;        /* something in the list is to be done first: all is taken back */
+    bool once;         /* something that was done can not be taken back and done again (prepared.h) */
     const struct kmip_request_header *header;
 
     /* of the batch */
@@ -218,6 +223,12 @@ int tx_row(struct ctx *ctx, const struct store_change *change) KS_MUST_CHECK;
 int tx_hook(struct ctx *ctx, void (*undo)(struct engine *, void *), void (*done)(struct engine *, void *),
             void *arg) KS_MUST_CHECK;
 struct record *tx_record(struct ctx *ctx);
+/* The first record since the mark. */
+struct record *tx_records_since(const struct ctx *ctx, const struct tx *mark);
+/* What tx_rollback took back never was: its records go too. */
+void tx_forget_records(struct ctx *ctx, const struct tx *mark);
+/* What tx_rollback took back was done: its records say that it was undone. */
+void tx_undone_records(struct ctx *ctx, const struct tx *mark);
 /* Takes back what was done since the mark (a tx as it was). Records stay. */
 void tx_rollback(struct ctx *ctx, const struct tx *mark);
 /* Formats the records, fills the reply's job, and frees what was replaced or taken back: after the answer is encoded.

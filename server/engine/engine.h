@@ -59,6 +59,8 @@ struct engine_config {
     void *unseal_arg;
 };
 
+struct engine_prepared;
+
 /* A reply and everything that must be durable before it leaves. Reusable: engine_reply_reset wipes it. */
 struct engine_reply {
     struct ks_buf response; /* TTLV; empty: drop the connection without an answer */
@@ -66,6 +68,8 @@ struct engine_reply {
     struct commit_job job;  /* changes and audit records, owned by the reply's arena and buffers */
     struct ks_arena arena;
     struct ks_buf audit; /* text of the records */
+    /* Not NULL: there is no reply yet, and nothing to commit. See engine_prepare_more. */
+    struct engine_prepared *wanted;
 };
 int engine_reply_init(struct engine_reply *reply) KS_MUST_CHECK;
 void engine_reply_reset(struct engine_reply *reply);
@@ -101,37 +105,35 @@ void engine_refuse(struct engine *engine, const struct identity *who, struct ks_
 void engine_committed(struct engine *engine, const struct engine_reply *reply);
 
 /*
- * Requests that take long (RSA key generation) are prepared outside the engine's thread: if engine_is_slow says so, run
- * engine_prepare in another thread and hand its result to engine_handle_prepared. Neither touches the engine's state.
+ * Work that takes long (RSA key pairs, PBKDF2) is done outside of the engine's thread where config.prepares is set.
+ * What the request itself describes (engine_is_slow) is best made before it is handled: engine_prepare, in another
+ * thread. What shows only when it is handled leaves reply->wanted behind: then run engine_prepare_more on it in another
+ * thread, and hand the same request and the list to engine_handle_prepared, as often as it takes. The list is the one
+ * that was handed in, or a new one where none was; either way it is the caller's to free. Neither touches the engine's
+ * state.
  */
-struct engine_prepared;
 bool engine_is_slow(struct ks_span request);
 struct engine_prepared *engine_prepare(struct ks_span request); /* NULL: nothing could be prepared; handle it anyway */
-/*
- * Re-key Key Pair names a pair, and only the engine knows how long its keys are: engine_wanted looks, in the engine's
- * thread, and engine_prepare_wanted makes such keys beside those that the request itself describes.
- */
-enum { ENGINE_WANTED_MOST = 16 };
-struct engine_wanted {
-    size_t n;
-    uint32_t bits[ENGINE_WANTED_MOST]; /* of RSA keys */
-};
-void engine_wanted(struct engine *engine, struct ks_span request, struct engine_wanted *ret);
-struct engine_prepared *engine_prepare_wanted(struct ks_span request, const struct engine_wanted *wanted);
+void engine_prepare_more(struct engine_prepared *prepared);
 void engine_prepared_free(struct engine_prepared *prepared);
 void engine_handle_prepared(struct engine *engine, const struct identity *who, struct ks_span request,
                             struct engine_prepared *prepared, struct engine_reply *reply);
 
 /*
- * Asynchronous requests that need a slow key are not carried out by the tick where config.prepares is set: when
+ * Asynchronous requests that need slow work are not carried out by the tick where config.prepares is set: when
  * engine_async_slow says that there is one (appended to ret_request), run engine_prepare in another thread and hand the
  * result, which may be NULL, to engine_async_prepared with the same id. One at a time. engine_async_prepared: true if
- * reply holds a job to commit.
+ * reply holds a job to commit; false and reply->wanted: more is to be prepared, as above.
  */
 enum { ENGINE_ASYNC_ID = 16 };
 bool engine_async_slow(struct engine *engine, struct ks_buf *ret_request, uint8_t ret_id[ENGINE_ASYNC_ID]);
 bool engine_async_prepared(struct engine *engine, const uint8_t id[ENGINE_ASYNC_ID], struct engine_prepared *prepared,
                            struct engine_reply *reply);
+
+/* Key pairs that the rotation by the clock needs (NULL: none): run engine_prepare_more on them in another thread, and
+ * give them back. A tick then uses them. */
+struct engine_prepared *engine_rotation_wanted(struct engine *engine);
+void engine_rotation_prepared(struct engine *engine, struct engine_prepared *prepared);
 
 /*
  * Notify and Put, which the server sends (server/engine/outbox.h). engine_notice: what is to be sent next, or can not

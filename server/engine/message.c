@@ -242,6 +242,7 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
     if (later)
         return async_accept(ctx, item);
     KS_TRY(row->run(ctx, item->payload, ret_payload));
+    ctx->once = ctx->once || ctx->ticket != NULL || item->operation == KMIP_OPERATION_PKCS_11;
     return item->operation == KMIP_OPERATION_PKCS_11 ? 0 : take_use(ctx, item->operation); /* each call took its own */
 }
 
@@ -310,16 +311,6 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ret->has_result_message = true;
 }
 
-/* The first record behind the mark. */
-static struct record *
-records_since(const struct ctx *ctx, const struct tx *mark)
-{
-    struct record *r = ctx->tx.first_record;
-    for (size_t i = 0; i < mark->n_records && r != NULL; i++)
-        r = r->next;
-    return r;
-}
-
 /* The items before a failed one, when the batch asked for Undo: nothing of them counts. */
 static void
 undo_batch(struct ctx *ctx, const struct tx *mark, struct kmip_response_batch_item **items, size_t n)
@@ -332,12 +323,7 @@ undo_batch(struct ctx *ctx, const struct tx *mark, struct kmip_response_batch_it
         if (row != NULL && (row->flags & OP_HANDS_OUT) != 0)
             items[i]->payload = NULL;
     }
-    for (struct record *r = records_since(ctx, mark); r != NULL; r = r->next)
-        if (r->event.batch_item >= 0 && r->event.status != NULL && r->event.reason == NULL) {
-            r->event.status = "undone";
-            r->event.state_after = NULL;
-            r->event.form = NULL;
-        }
+    tx_undone_records(ctx, mark);
 }
 
 static int
@@ -359,6 +345,8 @@ run_batch(struct ctx *ctx, const struct kmip_request_message *request, struct km
         response->batch_item[i] = item;
         response->n_batch_item = i + 1;
         one_item(ctx, i, request->batch_item[i], item);
+        if (ctx->wants)
+            return KS_E_BUSY;
         if (item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
             item->result_status == KMIP_RESULT_STATUS_OPERATION_PENDING ||
             option == KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE)
@@ -458,7 +446,7 @@ too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *
         item->result_message = KS_SPAN_NONE;
         item->has_result_message = false;
     }
-    for (struct record *r = records_since(ctx, mark); r != NULL; r = r->next)
+    for (struct record *r = tx_records_since(ctx, mark); r != NULL; r = r->next)
         if (r->event.batch_item >= 0 && r->event.reason == NULL) {
             close_record(ctx, r, "failed");
             r->event.state_after = NULL;
@@ -515,6 +503,8 @@ message_handle(struct ctx *ctx, struct ks_span bytes)
     /* What was put off is not to be narrowed by a ticket, nor to be refused for one that is none. */
     if (ctx->ticket == NULL && !ctx->bad_ticket && !ctx->used_ticket)
         async_hurry(ctx, request);
+    if (ctx->wants)
+        return KS_E_BUSY;
     const struct tx mark = ctx->tx;
     KS_TRY(make_response(ctx, &response));
     KS_TRY(run_batch(ctx, request, response));
@@ -613,6 +603,13 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
         rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);
     if (ctx.ticket != NULL && ctx.client != NULL)
         ctx.client->ticket = NULL;
+    if (ctx.wants) {
+        tx_abandon(&ctx);
+        engine_reply_reset(reply);
+        reply->wanted = prepared_again(&ctx);
+        return;
+    }
+    prepared_drop(&ctx);
     if (rc != 0) {
         /* Not even a refusal fits into memory: nothing counts but what was due anyway. */
         tx_rollback(&ctx, &settled);

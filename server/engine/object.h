@@ -115,7 +115,7 @@ struct object {
     uint64_t seal;   /* of the row as it is committed or about to be */
     uint64_t order;  /* grows with each object made */
     int64_t due;     /* when its next transition falls due; STATE_NEVER */
-    int64_t queued;  /* the last time that was put into the heap for it; STATE_NEVER: none */
+    size_t place;    /* in the heap, from 1; 0: it is not there */
     uint32_t hash;
     uint32_t entries; /* in the index; the first */
     uint32_t pending; /* changes that are not committed yet */
@@ -171,7 +171,7 @@ struct objects {
     struct attr_index index;
     struct ks_siphash_key *key; /* of by_uid */
     uint64_t order;
-    struct due *due; /* a heap; may hold times that no longer count */
+    struct due *due; /* a heap */
     size_t n_due, cap_due;
 
     /* The cache */
@@ -232,3 +232,5 @@ struct object *objects_named(struct objects *objects, const struct client *owner
 struct object *objects_due(struct objects *objects, int64_t now);
 /* Puts it back there. */
 void objects_stay_due(struct objects *objects, struct object *object);
+/* What could not be done is due again at that time; not remembered over a restart. */
+void objects_postpone(struct objects *objects, struct object *object, int64_t until);

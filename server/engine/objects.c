@@ -88,14 +88,21 @@ objects_fixed_bytes(const struct objects *objects)
            objects->cap_due * sizeof(struct due) + index_bytes(&objects->index);
 }
 
-/* The heap */
+/* The heap: an object is in it once at most, and knows where. */
+
+static void
+due_set(struct objects *objects, size_t i, struct due due)
+{
+    objects->due[i] = due;
+    due.object->place = i + 1;
+}
 
 static void
 due_swap(struct objects *objects, size_t a, size_t b)
 {
     const struct due t = objects->due[a];
-    objects->due[a] = objects->due[b];
-    objects->due[b] = t;
+    due_set(objects, a, objects->due[b]);
+    due_set(objects, b, t);
 }
 
 static void
@@ -120,33 +127,25 @@ due_down(struct objects *objects, size_t i)
     }
 }
 
-/* Entries that no longer count are dropped: at most one is left for each object. */
 static void
-due_compact(struct objects *objects)
+due_take(struct objects *objects, struct object *object)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < objects->n_due; i++)
-        objects->due[i].object->queued = STATE_NEVER;
-    for (size_t i = 0; i < objects->n_due; i++) {
-        const struct due d = objects->due[i];
-        if (d.object->queued == d.at || d.object->due != d.at)
-            continue;
-        d.object->queued = d.at;
-        objects->due[n++] = d;
-    }
-    objects->n_due = n;
-    for (size_t i = n / 2 + 1; i-- > 0;)
-        if (i < n)
-            due_down(objects, i);
+    if (object->place == 0)
+        return;
+    const size_t i = object->place - 1;
+    const struct due last = objects->due[--objects->n_due];
+    object->place = 0;
+    if (last.object == object)
+        return;
+    due_set(objects, i, last);
+    due_up(objects, i);
+    due_down(objects, last.object->place - 1);
 }
 
 static int
 reserve_due(struct objects *objects, size_t room)
 {
     if (objects->cap_due - objects->n_due >= room)
-        return 0;
-    due_compact(objects);
-    if (objects->cap_due - objects->n_due >= room && objects->n_due < objects->cap_due / 2)
         return 0;
     size_t cap = objects->cap_due != 0 ? objects->cap_due * 2 : FIRST_DUE;
     while (cap - objects->n_due < room)
@@ -168,13 +167,16 @@ objects_reserve(struct objects *objects, size_t room, size_t entries)
     return reserve_due(objects, room);
 }
 
+/* Where the object belongs, after its due time was set. */
 static void
 put_due(struct objects *objects, struct object *object)
 {
-    if (object->due == STATE_NEVER || object->due == object->queued || objects->n_due >= objects->cap_due)
+    if (object->place != 0 && objects->due[object->place - 1].at == object->due)
         return;
-    object->queued = object->due;
-    objects->due[objects->n_due] = (struct due){object->due, object};
+    due_take(objects, object);
+    if (object->due == STATE_NEVER || objects->n_due >= objects->cap_due)
+        return;
+    due_set(objects, objects->n_due, (struct due){object->due, object});
     due_up(objects, objects->n_due++);
 }
 
@@ -184,19 +186,21 @@ objects_stay_due(struct objects *objects, struct object *object)
     put_due(objects, object);
 }
 
+void
+objects_postpone(struct objects *objects, struct object *object, int64_t until)
+{
+    object->due = until;
+    put_due(objects, object);
+}
+
 struct object *
 objects_due(struct objects *objects, int64_t now)
 {
-    while (objects->n_due != 0 && objects->due[0].at <= now) {
-        const struct due d = objects->due[0];
-        objects->due[0] = objects->due[--objects->n_due];
-        due_down(objects, 0);
-        if (d.object->queued == d.at)
-            d.object->queued = STATE_NEVER;
-        if (d.object->due <= now)
-            return d.object;
-    }
-    return NULL;
+    if (objects->n_due == 0 || objects->due[0].at > now)
+        return NULL;
+    struct object *object = objects->due[0].object;
+    due_take(objects, object);
+    return object;
 }
 
 /* Lists */
@@ -234,7 +238,8 @@ objects_add(struct objects *objects, struct object *object)
 {
     if (!hash_uid(objects, object_uid(object), &object->hash))
         object->hash = 0; /* not to be found: libcrypto no longer works, and nothing else does */
-    object->due = object->queued = STATE_NEVER;
+    object->due = STATE_NEVER;
+    object->place = 0;
     object->entries = INDEX_NONE;
     object->order = ++objects->order;
     struct object **bucket = &objects->by_uid[object->hash & (objects->n_buckets - 1)];
@@ -248,15 +253,6 @@ void
 objects_remove(struct objects *objects, struct object *object)
 {
     objects_set(objects, object, NULL);
-    size_t n = 0;
-    for (size_t i = 0; i < objects->n_due; i++)
-        if (objects->due[i].object != object)
-            objects->due[n++] = objects->due[i];
-    if (n != objects->n_due) {
-        objects->n_due = n;
-        for (size_t i = n; i-- > 0;)
-            due_down(objects, i);
-    }
     struct object **at = &objects->by_uid[object->hash & (objects->n_buckets - 1)];
     while (*at != object)
         at = &(*at)->hash_next;
@@ -281,12 +277,12 @@ objects_set(struct objects *objects, struct object *object, struct rev *rev)
     objects_set_rev(objects, object, rev);
     index_set(&objects->index, object, object->owner, rev, &object->entries);
     object->due = rev != NULL ? state_next_due(&rev->core) : STATE_NEVER;
+    put_due(objects, object);
     if (rev == NULL)
         return;
     object->seal = rev->seal;
     object->type = (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE);
     object->storage = storage_of(&rev->core);
-    put_due(objects, object);
 }
 
 static bool

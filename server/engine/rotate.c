@@ -2,7 +2,11 @@
 
 #include "server/engine/op/op.h"
 
-enum { RETRY_S = 3600 };
+enum {
+    RETRY_S = 3600,
+    FAILED_S = 60, /* when not even that can be stored */
+    SOON_S = 1,    /* when its key pair is being made */
+};
 
 /* The operation by which objects of a type are replaced, done with the Offset alone. */
 static int
@@ -50,17 +54,40 @@ takes_long(const struct object *object)
            core_get(&object->rev->core, CORE_ALGORITHM) == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
 }
 
-int
-rotate_object(struct ctx *ctx, struct object *object)
+/* What failed, on record; and not again before an hour is over. */
+static int
+put_off(struct ctx *ctx, struct object *object, struct record *record, int rc, const struct tx *mark)
 {
+    tx_rollback(ctx, mark);
+    if (ctx->failed) {
+        record->event.reason = kmip_enum_xml_name(KMIP_TAG_RESULT_REASON, ctx->reason);
+        record->event.message = ks_span_str(ctx->message);
+    } else {
+        record->event.message = ks_span_str(ks_err_text(rc)); /* no refusal: memory, say */
+    }
+    ctx->failed = false;
+    const int later = try_later(ctx, object);
+    if (later != 0)
+        tx_rollback(ctx, mark);
+    return later;
+}
+
+int
+rotate_object(struct ctx *ctx, struct object *object, int64_t *ret_wait)
+{
+    *ret_wait = SOON_S;
+    if (takes_long(object) && ctx->engine->config.prepares &&
+        !rotation_has(ctx->engine, (uint32_t)core_get(&object->rev->core, CORE_LENGTH)))
+        return KS_E_BUSY;
     if (takes_long(object) && ctx->n_slow != 0)
         return KS_E_BUSY;
+    *ret_wait = FAILED_S;
     const struct tx mark = ctx->tx;
     struct client *const client = ctx->client;
     const enum kmip_version version = ctx->version;
     struct record *record = tx_record(ctx);
     if (record == NULL)
-        return KS_E_NOMEM;
+        return KS_E_BUSY;
     record->event.event = KS_LIT("rotation");
     record->event.role = "system";
     record->event.client = ks_span_str(object->owner->name);
@@ -68,19 +95,11 @@ rotate_object(struct ctx *ctx, struct object *object)
     ctx->client = object->owner;
     ctx->version = KMIP_V2_1;
     ctx->failed = false;
-    int rc = replace(ctx, object);
+    const int rc = replace(ctx, object);
     ctx->record = NULL;
     ctx->op = NULL;
     ctx->client = client;
     ctx->version = version;
     record->event.status = rc == 0 ? "success" : "failed";
-    if (rc == 0)
-        return 0;
-    if (!ctx->failed) /* no refusal: memory, say */
-        return rc;
-    record->event.reason = kmip_enum_xml_name(KMIP_TAG_RESULT_REASON, ctx->reason);
-    record->event.message = ks_span_str(ctx->message);
-    ctx->failed = false;
-    tx_rollback(ctx, &mark);
-    return try_later(ctx, object);
+    return rc == 0 || put_off(ctx, object, record, rc, &mark) == 0 ? 0 : KS_E_BUSY;
 }

@@ -6,6 +6,7 @@
 /*
  * Replaces an object whose Rotate Interval is over, as its owner would by Re-key, Re-key Key Pair or Re-certify with
  * the Rotate Offset, and puts it on record. One that can not be replaced is on record as failed and tried again in an
- * hour. KS_E_BUSY: not in this call, it takes long and so did another.
+ * hour. KS_E_BUSY, and nothing else: not in this call, but in ret_wait seconds: its key pair is being made, or not even
+ * the failure could be stored.
  */
-int rotate_object(struct ctx *ctx, struct object *object) KS_MUST_CHECK;
+int rotate_object(struct ctx *ctx, struct object *object, int64_t *ret_wait) KS_MUST_CHECK;

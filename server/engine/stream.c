@@ -231,6 +231,7 @@ stream_touch(struct ctx *ctx, struct stream *s)
     s->used_s = ctx->now;
     s->request = ctx->engine->n_requests;
     s->touch = ++ctx->tx.touches;
+    ctx->once = true;
 }
 
 int

@@ -20,6 +20,16 @@ unreadable(struct ctx *ctx, const struct object *object)
     return 0;
 }
 
+/* What can not be rotated now keeps nothing else from its turn. */
+static int
+rotate_or_wait(struct ctx *ctx, struct object *object)
+{
+    int64_t wait;
+    if (rotate_object(ctx, object, &wait) != 0)
+        objects_postpone(&ctx->engine->objects, object, ctx->now + wait);
+    return 0;
+}
+
 static int
 settle_one(struct ctx *ctx, struct object *object, bool rotate)
 {
@@ -30,7 +40,7 @@ settle_one(struct ctx *ctx, struct object *object, bool rotate)
     KS_TRY(rc);
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
     if (!state_settle(&draft.core, ctx->now))
-        return rotate ? rotate_object(ctx, object) : KS_E_BUSY;
+        return rotate ? rotate_or_wait(ctx, object) : KS_E_BUSY;
     struct record *record = tx_record(ctx);
     if (record == NULL)
         return KS_E_NOMEM;
@@ -91,8 +101,11 @@ engine_tick(struct engine *engine, struct engine_reply *reply)
     streams_expire(engine, ctx.now);
     parsed_expire(&engine->parsed, ctx.now);
     objects_trim(&engine->objects);
-    if (engine_settle(&ctx, true) != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 ||
-        tx_finish(&ctx) != 0) {
+    rotation_expire(&engine->rotation, ctx.now);
+    ctx.prepared = engine->rotation.ready;
+    const int settled = engine_settle(&ctx, true);
+    ctx.prepared = NULL;
+    if (settled != 0 || clients_expire(&ctx) != 0 || async_settle(&ctx) != 0 || tx_finish(&ctx) != 0) {
         tx_abandon(&ctx);
         engine_reply_reset(reply);
         return false;

@@ -207,6 +207,39 @@ tx_record(struct ctx *ctx)
     return record;
 }
 
+struct record *
+tx_records_since(const struct ctx *ctx, const struct tx *mark)
+{
+    struct record *r = ctx->tx.first_record;
+    for (size_t i = 0; i < mark->n_records && r != NULL; i++)
+        r = r->next;
+    return r;
+}
+
+void
+tx_forget_records(struct ctx *ctx, const struct tx *mark)
+{
+    struct tx *tx = &ctx->tx;
+    if (tx->n_records <= mark->n_records)
+        return;
+    tx->n_records = mark->n_records;
+    tx->last_record = &tx->first_record;
+    for (size_t i = 0; i < tx->n_records; i++)
+        tx->last_record = &(*tx->last_record)->next;
+    *tx->last_record = NULL;
+}
+
+void
+tx_undone_records(struct ctx *ctx, const struct tx *mark)
+{
+    for (struct record *r = tx_records_since(ctx, mark); r != NULL; r = r->next)
+        if (r->event.batch_item >= 0 && r->event.status != NULL && r->event.reason == NULL) {
+            r->event.status = "undone";
+            r->event.state_after = NULL;
+            r->event.form = NULL;
+        }
+}
+
 static int
 finish_records(struct ctx *ctx)
 {

@@ -83,24 +83,26 @@ open_peer(struct channel *c, const struct frame *frame)
 
 /* Requests */
 
+/* wanted: NULL, or what is to be done; then it belongs to the task. */
 static int
 hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request,
-             const struct engine_wanted *wanted)
+             struct engine_prepared *wanted)
 {
     struct prepare_task *task = calloc(1, sizeof(*task));
     struct task_owner *owner = calloc(1, sizeof(*owner));
     if (task == NULL || owner == NULL) {
+        engine_prepared_free(wanted);
         free(task);
         free(owner);
         return KS_E_NOMEM;
     }
+    task->prepared = wanted;
     task->request = KS_BUF(FRAME_BODY_MAX);
     if (ks_buf_add_span(&task->request, request) != 0) {
         prepare_task_free(task);
         free(owner);
         return KS_E_NOMEM;
     }
-    task->wanted = *wanted;
     *owner = (struct task_owner){c, p, sequence, task->request.cap};
     task->owner = owner;
     c->bytes += owner->bytes;
@@ -110,10 +112,13 @@ hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_spa
     return 0;
 }
 
-/* why: the request could not be read, and this is what is wrong with it; NULL: it is one. */
+/*
+ * why: the request could not be read, and this is what is wrong with it; NULL: it is one. ret_wanted: what has to be
+ * done before there is an answer; NULL: there is.
+ */
 static int
 handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request, struct engine_prepared *prepared,
-       const struct ks_span *why)
+       const struct ks_span *why, struct engine_prepared **ret_wanted)
 {
     struct vault *v = c->vault;
     struct job *job = vault_job(v);
@@ -122,13 +127,19 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
     job->channel = c;
     job->connection = p->id;
     job->sequence = sequence;
-    c->under_way++;
+    *ret_wanted = NULL;
     if (why != NULL)
         engine_refuse(v->engine, &p->who, *why, &job->reply);
     else if (prepared != NULL)
         engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
     else
         engine_handle(v->engine, &p->who, request, &job->reply);
+    if (job->reply.wanted != NULL) {
+        *ret_wanted = job->reply.wanted;
+        vault_job_free(v, job);
+        return 0;
+    }
+    c->under_way++;
     job->bytes = job->reply.response.cap + job->reply.audit.cap + job->reply.arena.used;
     c->bytes += job->bytes;
     p->dropped = p->dropped || job->reply.drop || job->reply.response.len == 0;
@@ -154,12 +165,11 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
         c->bytes += w->bytes;
         return rc;
     }
-    struct engine_wanted wanted = {.n = 0};
-    if (c->vault->state == VAULT_OPEN)
-        engine_wanted(c->vault->engine, body, &wanted);
-    if (c->vault->state == VAULT_OPEN && (wanted.n != 0 || engine_is_slow(body)))
-        return hand_to_pool(c, p, sequence, body, &wanted);
-    return handle(c, p, sequence, body, NULL, NULL);
+    struct engine_prepared *wanted;
+    if (c->vault->state == VAULT_OPEN && engine_is_slow(body))
+        return hand_to_pool(c, p, sequence, body, NULL);
+    KS_TRY(handle(c, p, sequence, body, NULL, NULL, &wanted));
+    return wanted != NULL ? hand_to_pool(c, p, sequence, body, wanted) : 0;
 }
 
 /* HTTP carries one request at a time: nothing of the same peer is under way, or its worker is not one of ours. */
@@ -168,7 +178,8 @@ unreadable(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span 
 {
     if (p->busy || why.len > FRAME_WHY_MAX)
         return KS_E_MALFORMED;
-    return p->dropped ? 0 : handle(c, p, sequence, KS_SPAN_NONE, NULL, &why);
+    struct engine_prepared *wanted; /* never: nothing is carried out */
+    return p->dropped ? 0 : handle(c, p, sequence, KS_SPAN_NONE, NULL, &why, &wanted);
 }
 
 void
@@ -178,7 +189,13 @@ channel_prepared(struct vault *v, struct prepare_task *task)
     struct channel *c = owner->channel;
     struct peer *p = owner->peer;
     /* The connection may be gone: what it asked for is still done and put on record. */
-    int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared, NULL);
+    struct engine_prepared *wanted = NULL;
+    int rc = handle(c, p, owner->sequence, ks_buf_span(&task->request), task->prepared, NULL, &wanted);
+    if (wanted != NULL) { /* the batch came further, and there is more to be done; the same list, or the first */
+        task->prepared = wanted;
+        prepare_submit(v->pool, task);
+        return;
+    }
     c->under_way--;
     c->bytes -= owner->bytes;
     free(owner);
@@ -196,7 +213,6 @@ channel_prepared(struct vault *v, struct prepare_task *task)
     }
     if (rc != 0)
         channel_close(c);
-    (void)v;
 }
 
 /* Frames */

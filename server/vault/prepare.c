@@ -45,7 +45,10 @@ run(void *arg)
             pool->todo_end = &pool->todo;
         (void)pthread_mutex_unlock(&pool->lock);
         task->next = NULL;
-        task->prepared = engine_prepare_wanted(ks_buf_span(&task->request), &task->wanted);
+        if (task->prepared != NULL)
+            engine_prepare_more(task->prepared);
+        else
+            task->prepared = engine_prepare(ks_buf_span(&task->request));
         (void)pthread_mutex_lock(&pool->lock);
         *pool->done_end = task;
         pool->done_end = &task->next;

@@ -10,10 +10,11 @@ struct prepare_pool;
 
 struct prepare_task {
     struct prepare_task *next;
-    struct ks_buf request;            /* TTLV; belongs to the task */
-    struct engine_wanted wanted;      /* keys beside those that the request describes */
-    struct engine_prepared *prepared; /* result; NULL: handle the request without */
-    void *owner;                      /* NULL: an asynchronous request, by `id` */
+    struct ks_buf request; /* TTLV; belongs to the task */
+    struct engine_prepared
+        *prepared; /* what is to be done, NULL: what the request describes; and the result, NULL: none */
+    void *owner;   /* NULL: an asynchronous request, by `id`, or the rotation's */
+    bool rotation;
     uint8_t id[ENGINE_ASYNC_ID];
 };
 

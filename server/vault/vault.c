@@ -252,10 +252,29 @@ try_again(struct vault *v, int64_t now_ms)
     ks_log_notice("storage takes writes again: serving");
 }
 
+/* Keys for the rotation by the clock. Without the memory for a task they are asked for again. */
+static void
+rotation_to_pool(struct vault *v)
+{
+    struct engine_prepared *wanted = engine_rotation_wanted(v->engine);
+    if (wanted == NULL)
+        return;
+    struct prepare_task *task = calloc(1, sizeof(*task));
+    if (task == NULL) {
+        engine_rotation_prepared(v->engine, NULL);
+        engine_prepared_free(wanted);
+        return;
+    }
+    task->rotation = true;
+    task->prepared = wanted;
+    prepare_submit(v->pool, task);
+}
+
 /* An asynchronous request that needs a key which takes long: the key is made in the pool. */
 static void
 hand_to_pool(struct vault *v)
 {
+    rotation_to_pool(v);
     struct prepare_task *task = v->prepare_task;
     if (task == NULL)
         task = calloc(1, sizeof(*task));
@@ -272,12 +291,24 @@ hand_to_pool(struct vault *v)
 static void
 prepared(struct vault *v, struct prepare_task *task)
 {
-    struct job *job = v->state == VAULT_OPEN ? vault_job(v) : NULL;
+    if (task->rotation) {
+        engine_rotation_prepared(v->engine, task->prepared);
+        task->prepared = NULL;
+    }
+    struct job *job = v->state == VAULT_OPEN && !task->rotation ? vault_job(v) : NULL;
+    struct engine_prepared *wanted = NULL;
     if (job != NULL) {
-        if (engine_async_prepared(v->engine, task->id, task->prepared, &job->reply))
+        const bool work = engine_async_prepared(v->engine, task->id, task->prepared, &job->reply);
+        wanted = job->reply.wanted;
+        if (work)
             vault_finish(v, job);
         else
             vault_job_free(v, job);
+    }
+    if (wanted != NULL) {
+        task->prepared = wanted;
+        prepare_submit(v->pool, task);
+        return;
     }
     prepare_task_free(task);
 }

@@ -133,6 +133,13 @@ struct ks_span
 rig_ask(struct rig *rig, const struct identity *who, struct ks_span request)
 {
     engine_handle(rig->engine, who, request, &rig->reply);
+    struct engine_prepared *prepared = NULL;
+    for (; rig->reply.wanted != NULL; rig->n_prepared++) { /* with config.prepares */
+        prepared = rig->reply.wanted;
+        engine_prepare_more(prepared);
+        engine_handle_prepared(rig->engine, who, request, prepared, &rig->reply);
+    }
+    engine_prepared_free(prepared);
     commit(rig);
     return ks_buf_span(&rig->reply.response);
 }

@@ -23,6 +23,7 @@ struct rig {
     bool real_time;
     bool predictable; /* random numbers count: the same requests get the same identifiers */
     uint64_t drawn;
+    size_t n_prepared; /* how often the engine wanted work to be done elsewhere */
     struct ks_buf ca;
     struct engine_config config;
 };

@@ -386,8 +386,8 @@ prepared_keys_are_used_once(void **unused)
     assert_non_null(prepared);
     assert_int_equal(prepared->n, 2);
     engine_handle_prepared(t.rig.engine, t.who, ks_buf_span(&request), prepared, &t.rig.reply);
-    assert_null(prepared->v[0].key);
-    assert_null(prepared->v[1].key);
+    assert_true(prepared->v[0].taken);
+    assert_true(prepared->v[1].taken);
     engine_prepared_free(prepared);
     struct kmip_response_message *r;
     assert_int_equal(kmip_response_decode(ks_buf_span(&t.rig.reply.response), &kmip_limits_default, &t.arena, &r, NULL),

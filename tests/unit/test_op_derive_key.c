@@ -452,11 +452,39 @@ a_secret_is_no_less_secret_for_being_encrypted(void **unused)
     talk_close(&t);
 }
 
+/* Many iterations are made outside of the engine's thread; few are not worth it. */
+static void
+many_iterations_are_made_elsewhere(void **unused)
+{
+    (void)unused;
+    const struct engine_config config = {.node = KS_LIT("test"), .prepares = true};
+    struct talk t;
+    struct wanted w;
+    talk_open_with(&t, &config);
+    const char *base = base_object(&t, SECRET, 0, DERIVE, KS_LIT("Password"));
+    want(&t, &w, KMIP_DERIVATION_METHOD_PBKDF2, base, NULL, SECRET, 512);
+    w.parameters.salt = KS_LIT("NaCl");
+    w.parameters.has_salt = true;
+    w.parameters.iteration_count = 1000;
+    w.parameters.has_iteration_count = true;
+    with_hash(&w, KMIP_HASHING_ALGORITHM_SHA_256);
+    derive(&t, &w);
+    assert_int_equal(t.rig.n_prepared, 0);
+    w.parameters.iteration_count = 80000;
+    expect(
+        &t, derive(&t, &w), /* RFC 7914, section 11 */
+        "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56a1d425a1225833549adb841b51c9b3176a272bdebba1"
+        "d078478f62b397f33c8d");
+    assert_int_equal(t.rig.n_prepared, 1);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passwords),
+        cmocka_unit_test(many_iterations_are_made_elsewhere),
         cmocka_unit_test(hashes_and_macs),
         cmocka_unit_test(ciphers),
         cmocka_unit_test(counters_and_feedback),

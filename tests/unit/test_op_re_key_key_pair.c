@@ -1,5 +1,7 @@
 /* Re-key Key Pair: names, links and dates of both halves; what is no pair; Offset. */
 #include "engine_talk.h"
+#include "server/engine/ctx.h"
+#include "server/engine/prepared.h"
 
 #include "server/engine/prepared.h"
 
@@ -134,42 +136,85 @@ what_is_no_pair_is_refused(void **unused)
     talk_close(&t);
 }
 
-/* RSA keys are made beside the engine's thread, for which the engine says how long they are. */
+/* The answer of the engine to a request that it was handed with what it had asked for. */
+static const struct kmip_response_message *
+answer_of(struct talk *t)
+{
+    struct kmip_response_message *r;
+    assert_null(t->rig.reply.wanted);
+    rig_commit(&t->rig);
+    assert_int_equal(
+        kmip_response_decode(ks_buf_span(&t->rig.reply.response), &kmip_limits_default, &t->arena, &r, NULL), 0);
+    return r;
+}
+
+static void
+encode(const struct talk_item *from, size_t n, struct ks_buf *ret)
+{
+    struct kmip_protocol_version version = {.protocol_version_major = 2, .protocol_version_minor = 1};
+    struct kmip_request_header header = {.protocol_version = &version, .batch_count = (int32_t)n};
+    struct kmip_request_batch_item items[4] = {0}, *at[4];
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (struct kmip_request_batch_item){.operation = from[i].operation};
+        memcpy(&items[i].payload, &from[i].payload, sizeof(void *));
+        items[i].has_unique_batch_item_id = n > 1;
+        items[i].unique_batch_item_id = KS_SPAN((const uint8_t *)"abcd" + i, 1);
+        at[i] = &items[i];
+    }
+    const struct kmip_request_message message = {.request_header = &header, .batch_item = at, .n_batch_item = n};
+    ks_buf_reset(ret);
+    assert_int_equal(kmip_request_encode(&message, ret, NULL), 0);
+}
+
+/* RSA keys are made beside the engine's thread: it says what it wants, and has changed nothing until it is there. */
 static void
 rsa_keys_are_made_beforehand(void **unused)
 {
     (void)unused;
     struct talk t;
-    struct engine_wanted wanted;
+    const struct engine_config config = {.node = KS_LIT("test"), .prepares = true};
     struct kmip_create_key_pair_request make = {.common_attributes = {.present = true}};
-    talk_open(&t);
+    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(65536);
+    talk_open_with(&t, &config);
     put_number(&t, &make.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA);
     put_number(&t, &make.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 2048);
-    const struct kmip_create_key_pair_response *made = talk_do(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &make);
-    struct kmip_re_key_key_pair_request r = {.private_key_unique_identifier = made->private_key_unique_identifier};
-    struct kmip_protocol_version version = {.protocol_version_major = 2, .protocol_version_minor = 1};
-    struct kmip_request_header header = {.protocol_version = &version, .batch_count = 1};
-    struct kmip_request_batch_item item = {.operation = KMIP_OPERATION_RE_KEY_KEY_PAIR, .payload = &r};
-    struct kmip_request_batch_item *items[] = {&item};
-    const struct kmip_request_message message = {.request_header = &header, .batch_item = items, .n_batch_item = 1};
-    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(65536);
-    assert_int_equal(kmip_request_encode(&message, &request, NULL), 0);
-    assert_false(engine_is_slow(ks_buf_span(&request)));
-    engine_wanted(t.rig.engine, ks_buf_span(&request), &wanted);
-    assert_int_equal(wanted.n, 1);
-    assert_int_equal(wanted.bits[0], 2048);
-    struct engine_prepared *prepared = engine_prepare_wanted(ks_buf_span(&request), &wanted);
+    const struct kmip_re_key_key_pair_request again = {.private_key_unique_identifier = {.type = 0}};
+    const struct talk_item items[] = {{KMIP_OPERATION_CREATE_KEY_PAIR, &make},
+                                      {KMIP_OPERATION_RE_KEY_KEY_PAIR, &again}}; /* by the ID Placeholder */
+    encode(items, 2, &request);
+    const size_t before = t.rig.engine->objects.all.n;
+    engine_handle(t.rig.engine, t.who, ks_buf_span(&request), &t.rig.reply);
+    struct engine_prepared *prepared = t.rig.reply.wanted;
     assert_non_null(prepared);
-    engine_handle_prepared(t.rig.engine, t.who, ks_buf_span(&request), prepared, &t.rig.reply);
+    assert_int_equal(t.rig.reply.job.n_changes, 0);
+    assert_int_equal(t.rig.reply.job.n_records, 0);
     assert_int_equal(prepared->n, 1);
-    assert_null(prepared->v[0].key); /* taken */
+    assert_int_equal(prepared->v[0].bits, 2048);
+    engine_prepare_more(prepared);
+    engine_handle_prepared(t.rig.engine, t.who, ks_buf_span(&request), prepared, &t.rig.reply);
+    /* The first item was done, and the second wants a key as well: all is taken back once more. */
+    assert_ptr_equal(t.rig.reply.wanted, prepared);
+    assert_int_equal(prepared->n, 2);
+    assert_int_equal(t.rig.engine->objects.all.n, before);
+    engine_prepare_more(prepared);
+    engine_handle_prepared(t.rig.engine, t.who, ks_buf_span(&request), prepared, &t.rig.reply);
+    const struct kmip_response_message *r = answer_of(&t);
+    assert_int_equal(r->n_batch_item, 2);
+    assert_int_equal(r->batch_item[0]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(r->batch_item[1]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    assert_int_equal(t.rig.engine->objects.all.n, before + 4);
     engine_prepared_free(prepared);
     /* Of elliptic curves, and of what is not there, nothing has to be made. */
-    r.private_key_unique_identifier = uid(make_pair(&t).private);
-    ks_buf_reset(&request);
-    assert_int_equal(kmip_request_encode(&message, &request, NULL), 0);
-    engine_wanted(t.rig.engine, ks_buf_span(&request), &wanted);
-    assert_int_equal(wanted.n, 0);
+    const struct kmip_re_key_key_pair_request r2 = {.private_key_unique_identifier = uid(make_pair(&t).private)};
+    const struct talk_item one[] = {{KMIP_OPERATION_RE_KEY_KEY_PAIR, &r2}};
+    encode(one, 1, &request);
+    engine_handle(t.rig.engine, t.who, ks_buf_span(&request), &t.rig.reply);
+    assert_int_equal(answer_of(&t)->batch_item[0]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+    const struct kmip_re_key_key_pair_request none = {.private_key_unique_identifier = uid("nobody")};
+    const struct talk_item two[] = {{KMIP_OPERATION_RE_KEY_KEY_PAIR, &none}};
+    encode(two, 1, &request);
+    engine_handle(t.rig.engine, t.who, ks_buf_span(&request), &t.rig.reply);
+    assert_int_equal(answer_of(&t)->batch_item[0]->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
     talk_close(&t);
 }
 

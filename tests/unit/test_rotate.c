@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "server/engine/ctx.h"
+
 enum { MASK = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT, DAY = 86400 };
 
 static void
@@ -198,6 +200,77 @@ what_can_not_be_rotated(void **unused)
     talk_close(&t);
 }
 
+/* An RSA pair is made outside of the engine's thread, and what is due besides does not wait for it. */
+static void
+rsa_pairs_are_made_beforehand(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    const struct engine_config config = {.node = KS_LIT("test"), .prepares = true};
+    talk_open_with(&t, &config);
+    struct kmip_create_key_pair_request r = {.common_attributes = {.present = true}};
+    put_number(&t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA);
+    put_number(&t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 2048);
+    put_rotation(&t, &r.common_attributes, DAY);
+    put_name(&t, &r.private_attributes, "private");
+    talk_do(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &r);
+    assert_int_equal(t.rig.n_prepared, 1);
+    rotating_key(&t, "ledger", DAY);
+    assert_null(engine_rotation_wanted(t.rig.engine));
+    assert_true(tick(&t, DAY));
+    assert_int_equal(attribute(&t, named(&t, "ledger"), KMIP_TAG_ROTATE_GENERATION)->i32, 1);
+    assert_null(attribute(&t, named(&t, "private"), KMIP_TAG_ROTATE_GENERATION));
+    struct engine_prepared *wanted = engine_rotation_wanted(t.rig.engine);
+    assert_non_null(wanted);
+    assert_false(tick(&t, 1)); /* it is being made */
+    assert_null(engine_rotation_wanted(t.rig.engine));
+    engine_prepare_more(wanted);
+    engine_rotation_prepared(t.rig.engine, wanted);
+    assert_true(tick(&t, 1));
+    assert_int_equal(attribute(&t, named(&t, "private"), KMIP_TAG_ROTATE_GENERATION)->i32, 1);
+    assert_null(engine_rotation_wanted(t.rig.engine));
+    talk_close(&t);
+}
+
+static int
+no_random(void *arg, void *ret, size_t len)
+{
+    (void)arg;
+    (void)ret;
+    (void)len;
+    return KS_E_CRYPTO;
+}
+
+/* A rotation that fails without being refused is on record, waits for its next turn, and holds nothing else up. */
+static void
+a_failure_is_no_refusal(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    rotating_key(&t, "ledger", DAY);
+    struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
+    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
+    put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, MASK);
+    put_number(&t, &r.attributes, KMIP_TAG_ACTIVATION_DATE, RIG_START_S + DAY + 1);
+    const struct kmip_create_response *made = talk_do(&t, KMIP_OPERATION_CREATE, &r);
+    const char *dated = uid_string(&t, &made->unique_identifier);
+    int (*const random)(void *, void *, size_t) = t.rig.engine->env.random;
+    t.rig.engine->env.random = no_random;
+    assert_true(tick(&t, DAY + 1));
+    assert_non_null(strstr(records(&t), "\"rotation\""));
+    assert_non_null(strstr(records(&t), "\"failed\""));
+    assert_non_null(strstr(records(&t), "\"state-change\""));
+    assert_false(tick(&t, 1));
+    t.rig.engine->env.random = random;
+    assert_int_equal(state_of(&t, dated), KMIP_STATE_ACTIVE);
+    assert_false(tick(&t, 1));
+    assert_true(tick(&t, 3600));
+    assert_int_equal(attribute(&t, named(&t, "ledger"), KMIP_TAG_ROTATE_GENERATION)->i32, 1);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -207,6 +280,8 @@ main(void)
         cmocka_unit_test(the_offset_and_many_at_once),
         cmocka_unit_test(pairs_go_together),
         cmocka_unit_test(what_can_not_be_rotated),
+        cmocka_unit_test(rsa_pairs_are_made_beforehand),
+        cmocka_unit_test(a_failure_is_no_refusal),
     };
     return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);
 }

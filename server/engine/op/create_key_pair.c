@@ -44,25 +44,16 @@ curve_of(const struct rev *draft)
     return profile_facts(draft).curve;
 }
 
-/* A key that was made beforehand, if it is what is wanted. */
-static struct ks_pkey *
-take_prepared(struct ctx *ctx, const struct ks_keypair_params *params)
-{
-    if (ctx->prepared == NULL || params->algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
-        return NULL;
-    for (size_t i = 0; i < ctx->prepared->n; i++) {
-        struct prepared_key *p = &ctx->prepared->v[i];
-        if (p->key != NULL && p->bits == params->bits) {
-            struct ks_pkey *key = p->key;
-            p->key = NULL;
-            return key;
-        }
-    }
-    return NULL;
-}
-
 /* In the engine's thread, while all wait: about a second. 8192 bits take a minute. */
 enum { RSA_HERE_MOST = 4096 };
+
+static int
+made(struct ctx *ctx, int rc, struct ks_diag *diag)
+{
+    if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
+        return engine_fail_diag(ctx, COND_AGAINST_POLICY, diag);
+    return rc == KS_E_CRYPTO ? engine_fail_diag(ctx, COND_CRYPTOGRAPHY, diag) : rc;
+}
 
 int
 pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_pkey **ret)
@@ -80,24 +71,21 @@ pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
                                              .curve = curve_of(a)};
     const struct profile_what what = profile_facts(a);
     KS_TRY(profile_check(ctx, PROFILE_MAKE, &what));
-    *ret = take_prepared(ctx, &params);
-    if (*ret != NULL)
-        return 0;
-    /* One whose parameters a template names could not be made beforehand; more would keep all others waiting. */
+    if (params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA) {
+        const int rc = prepared_rsa(ctx, params.bits, ret, &diag);
+        if (rc != KS_E_NOT_FOUND)
+            return made(ctx, rc, &diag);
+    }
+    /* Where nobody makes them beforehand; more would keep all others waiting. */
     if (params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && ctx->n_slow++ != 0)
-        return engine_fail(ctx, COND_SERVER_LIMIT,
-                           "a request makes %d RSA key pairs at most, one where a template says which; send another",
-                           PREPARED_MOST);
+        return engine_fail(ctx, COND_SERVER_LIMIT, "a request makes one RSA key pair; send another");
     if (ctx->who != NULL && params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && params.bits > RSA_HERE_MOST)
         return engine_fail(
             ctx, COND_SERVER_LIMIT,
             "an RSA key pair of more than %d bits is made only for a request that itself has the length, "
             "or the Unique Identifier of the private key that is replaced",
             RSA_HERE_MOST);
-    const int rc = ks_keygen_pair(&params, ret, &diag);
-    if (rc == KS_E_INVALID || rc == KS_E_UNSUPPORTED)
-        return engine_fail_diag(ctx, COND_AGAINST_POLICY, &diag);
-    return rc == KS_E_CRYPTO ? engine_fail_diag(ctx, COND_CRYPTOGRAPHY, &diag) : rc;
+    return made(ctx, ks_keygen_pair(&params, ret, &diag), &diag);
 }
 
 static int

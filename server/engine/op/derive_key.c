@@ -8,8 +8,11 @@
 #include "server/engine/profile.h"
 #include "server/engine/wrap.h"
 
-/* ITERATIONS_MOST: hashes of PBKDF2 for one request, half a second of the one thread that answers everybody. */
-enum { DERIVED_MOST = 8192 /* bytes */, BASES_MOST = 2, ITERATIONS_MOST = 1000000 };
+/*
+ * ITERATIONS_MOST: hashes of PBKDF2 for one request, half a second of a thread. Up to ITERATIONS_HERE for one
+ * derivation are made in the engine's thread, more in another (prepared.h).
+ */
+enum { DERIVED_MOST = 8192 /* bytes */, BASES_MOST = 2, ITERATIONS_MOST = 1000000, ITERATIONS_HERE = 10000 };
 
 /* What is derived, and from what. */
 struct derivation {
@@ -101,7 +104,14 @@ by_pbkdf2(struct ctx *ctx, struct derivation *d)
                            "PBKDF2 would take %llu iterations; a request has %d: derive less at a time",
                            (unsigned long long)work, ITERATIONS_MOST);
     ctx->iterations += (size_t)work;
-    const int rc = ks_kdf_pbkdf2(hash, d->key, p->salt, (uint32_t)p->iteration_count, d->ret, d->len, &diag);
+    int rc = KS_E_NOT_FOUND;
+    if (work > ITERATIONS_HERE) {
+        const struct prepared_pbkdf2 what = {
+            .hash = hash, .iterations = (uint32_t)p->iteration_count, .secret = d->key, .salt = p->salt, .len = d->len};
+        rc = prepared_pbkdf2(ctx, &what, d->ret, &diag);
+    }
+    if (rc == KS_E_NOT_FOUND)
+        rc = ks_kdf_pbkdf2(hash, d->key, p->salt, (uint32_t)p->iteration_count, d->ret, d->len, &diag);
     return rc != 0 ? fail_crypto(ctx, rc, &diag) : 0;
 }
 
