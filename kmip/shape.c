@@ -145,8 +145,9 @@ value_from_3_0(struct kmip_decoder *d, struct kmip_attr *attr)
         attr->value = name;
         return 0;
     }
+    const bool numbered = from->type == KMIP_TYPE_ENUMERATION || from->type == KMIP_TYPE_INTEGER;
     for (size_t i = 0; i < KS_ARRAY_LEN(links); i++) {
-        if (links[i].tag != attr->tag || from->type != KMIP_TYPE_REFERENCE)
+        if (links[i].tag != attr->tag || (from->type != KMIP_TYPE_REFERENCE && !numbered))
             continue;
         struct kmip_item *link = kmip_item_new(d->arena, KMIP_TAG_LINK, KMIP_TYPE_STRUCTURE);
         struct kmip_item *type = link != NULL ? add_child(d, link, KMIP_TAG_LINK_TYPE, KMIP_TYPE_ENUMERATION) : NULL;
@@ -156,6 +157,13 @@ value_from_3_0(struct kmip_decoder *d, struct kmip_attr *attr)
             return kmip_decode_no_memory(d);
         type->u32 = links[i].type;
         to->s = from->s;
+        if (numbered) {
+            to->type = from->type;
+            if (from->type == KMIP_TYPE_INTEGER)
+                to->i32 = from->i32;
+            else
+                to->u32 = from->u32;
+        }
         attr->tag = KMIP_TAG_LINK;
         attr->value = link;
         return 0;
@@ -169,13 +177,16 @@ check_value(struct kmip_decoder *d, const struct kmip_attr_rule *rule, const str
 {
     const bool text_name = rule->tag == KMIP_TAG_NAME && d->version >= KMIP_V3_0;
     const uint8_t wanted = text_name ? (uint8_t)KMIP_TYPE_TEXT_STRING : rule->type;
-    const bool fits =
-        wanted == 0 || value->type == wanted || (d->version >= KMIP_V3_0 && is_text(value->type) && is_text(wanted));
+    /* As identifiers, references stand for objects by enumeration or position as well. */
+    const bool numbered =
+        wanted == KMIP_TYPE_REFERENCE && (value->type == KMIP_TYPE_ENUMERATION || value->type == KMIP_TYPE_INTEGER);
+    const bool fits = wanted == 0 || value->type == wanted || numbered ||
+                      (d->version >= KMIP_V3_0 && is_text(value->type) && is_text(wanted));
     if (!fits)
         return kmip_misfit(d, KMIP_MISFIT_ATTRIBUTE_VALUE, "the value of %s is %s, not %s", kmip_tag_name(rule->tag),
                            kmip_type_name(wanted), kmip_type_name(value->type));
     const enum kmip_version version = (enum kmip_version)d->version;
-    if (value->type == KMIP_TYPE_ENUMERATION && !kmip_enum_known(rule->tag, value->u32, version))
+    if (value->type == KMIP_TYPE_ENUMERATION && !numbered && !kmip_enum_known(rule->tag, value->u32, version))
         return kmip_misfit(d, KMIP_MISFIT_ATTRIBUTE_VALUE, "0x%08X is unknown as %s in this version of KMIP",
                            value->u32, kmip_tag_name(rule->tag));
     if (value->type != KMIP_TYPE_STRUCTURE || rule->schema == NULL)

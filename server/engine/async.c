@@ -524,6 +524,7 @@ run_message(struct ctx *ctx, const struct async_request *request, struct kept *k
     ctx->header = NULL;
     ctx->record = NULL;
     ctx->n_items = 0;
+    ctx->n_results = 0;
     ctx->n_slow = 0;
     ctx->searched = 0;
     ctx->failed = false;

@@ -10,10 +10,8 @@ attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct
            (tag != KMIP_TAG_ATTRIBUTE || (ks_span_equal(a->vendor, vendor) && ks_span_equal(a->name, name)));
 }
 
-/* Whether the version of the request has the attribute for such objects. */
-static uint32_t link_type(const struct kmip_item *link);
-
-/* 3.0 knows a Link by another name (kmip_link_tag). */
+/* Whether the version of the request has the attribute for such objects. 3.0 knows a Link by another name
+ * (kmip_link_tag). */
 static bool
 known(const struct ctx *ctx, const struct object *object, uint32_t tag)
 {
@@ -129,12 +127,12 @@ attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t tag)
            !policy_may(ctx->client, RIGHT_READ, object);
 }
 
-static bool
-is_asked_for(const struct kmip_attr *a, const struct kmip_attr *which)
+bool
+attr_is_asked_for(const struct kmip_attr *a, const struct kmip_attr *which)
 {
     const uint32_t type = kmip_link_type(which->tag);
     if (type != 0 && a->tag == KMIP_TAG_LINK)
-        return a->value != NULL && link_type(a->value) == type;
+        return a->value != NULL && attr_link_type(a->value) == type;
     return attr_same(a, which->tag, which->vendor, which->name);
 }
 
@@ -143,7 +141,7 @@ collect_listed(struct ctx *ctx, const struct object *object, const struct kmip_a
 {
     for (const struct kmip_attr *a = object->rev->attrs.first; a != NULL; a = a->next) {
         if (a->value == NULL || !known(ctx, object, a->tag) || attr_is_hidden(ctx, object, a->tag) ||
-            (which != NULL && (!is_asked_for(a, which) || (which->index >= 0 && which->index != a->index))))
+            (which != NULL && (!attr_is_asked_for(a, which) || (which->index >= 0 && which->index != a->index))))
             continue;
         struct kmip_attr *copy = kmip_attrs_add(ctx->arena, ret, a->tag, a->value);
         if (copy == NULL)
@@ -226,8 +224,8 @@ attr_drop(struct rev *draft, uint32_t tag)
     draft->attrs = kept;
 }
 
-static uint32_t
-link_type(const struct kmip_item *link)
+uint32_t
+attr_link_type(const struct kmip_item *link)
 {
     const struct kmip_item *type = kmip_item_child(link, KMIP_TAG_LINK_TYPE);
     return type != NULL && type->type == KMIP_TYPE_ENUMERATION ? type->u32 : 0;
@@ -237,7 +235,7 @@ bool
 attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret)
 {
     for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next) {
-        const struct kmip_item *to = a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type
+        const struct kmip_item *to = a->tag == KMIP_TAG_LINK && a->value != NULL && attr_link_type(a->value) == type
                                          ? kmip_item_child(a->value, KMIP_TAG_LINKED_OBJECT_IDENTIFIER)
                                          : NULL;
         if (to != NULL && to->type == KMIP_TYPE_TEXT_STRING) {
@@ -270,7 +268,7 @@ attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid)
     struct kmip_item *link;
     KS_TRY(link_item(ctx, type, uid, &link));
     for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
-        if (a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type) {
+        if (a->tag == KMIP_TAG_LINK && a->value != NULL && attr_link_type(a->value) == type) {
             a->value = link;
             return 0;
         }
@@ -285,11 +283,11 @@ attr_link_add(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span 
     size_t n = 0;
     KS_TRY(link_item(ctx, type, uid, &link));
     for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
-        n += a->tag == KMIP_TAG_LINK && a->value != NULL && link_type(a->value) == type;
+        n += a->tag == KMIP_TAG_LINK && a->value != NULL && attr_link_type(a->value) == type;
     if (n < ATTR_LINKS_MOST)
         return attr_put(ctx, draft, KMIP_TAG_LINK, link);
     for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
-        if (a->tag != KMIP_TAG_LINK || a->value == NULL || link_type(a->value) != type)
+        if (a->tag != KMIP_TAG_LINK || a->value == NULL || attr_link_type(a->value) != type)
             continue;
         if (last != NULL)
             last->value = a->value;

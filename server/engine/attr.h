@@ -31,6 +31,9 @@ bool attr_is_hidden(const struct ctx *ctx, const struct object *object, uint32_t
 /* Whether both are about the same attribute. */
 bool attr_same(const struct kmip_attr *a, uint32_t tag, struct ks_span vendor, struct ks_span name);
 
+/* Whether an instance is of the attribute that a request names; 3.0 names Links by their types. */
+bool attr_is_asked_for(const struct kmip_attr *a, const struct kmip_attr *which);
+
 /*
  * The attributes that a request gives for a new object, into its draft: templates that they name first, then what they
  * say themselves. Read-only, unknown, misplaced and doubled ones are refused.
@@ -74,6 +77,8 @@ int attr_link(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span 
 /* A Link of the type beside those that are there. An object keeps ATTR_LINKS_MOST of a type: the oldest makes way. */
 enum { ATTR_LINKS_MOST = 256 };
 int attr_link_add(struct ctx *ctx, struct rev *draft, uint32_t type, struct ks_span uid) KS_MUST_CHECK;
+/* The Link Type of a Link; 0: it has none. */
+uint32_t attr_link_type(const struct kmip_item *link);
 /* Where the (first) Link of that type leads, borrowed from the rev; false: there is none. */
 bool attr_linked(const struct rev *rev, uint32_t type, struct ks_span *ret);
 /* The Digest of key material in its format. */

@@ -60,12 +60,20 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
     return 0;
 }
 
+/* A reference to an object as a Unique Identifier may be: by enumeration or position. */
+static bool
+by_number(const struct kmip_item *value)
+{
+    return value->type == KMIP_TYPE_ENUMERATION || value->type == KMIP_TYPE_INTEGER;
+}
+
 static int
 check_value(struct ctx *ctx, const struct kmip_attr *attr, const struct kmip_attr_rule *rule)
 {
     if (attr->value == NULL)
         return engine_fail(ctx, COND_MISSING, "%s has no value", LABEL(attr));
-    if (rule->type != 0 && attr->value->type != rule->type)
+    if (rule->type != 0 && attr->value->type != rule->type &&
+        !(rule->type == KMIP_TYPE_REFERENCE && by_number(attr->value)))
         return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "%s is of the wrong type", LABEL(attr));
     if (attr->tag == KMIP_TAG_NAME && name_text(attr->value).len == 0)
         return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "a Name needs a text");
@@ -75,11 +83,38 @@ check_value(struct ctx *ctx, const struct kmip_attr *attr, const struct kmip_att
 /* The one namespace in which the server makes Application Data where a client leaves it out (2.1: 4.4). */
 const char attr_namespace[] = "keystead";
 
+/* Where a Link leads may be said as a Unique Identifier may (2.x: 4.31): by enumeration or position. It is kept as the
+ * identifier that this is now. */
+static int
+complete_link(struct ctx *ctx, struct kmip_attr *attr)
+{
+    const bool whole = attr->value != NULL && attr->value->type == KMIP_TYPE_STRUCTURE;
+    const struct kmip_item *to = whole ? kmip_item_child(attr->value, KMIP_TAG_LINKED_OBJECT_IDENTIFIER) : attr->value;
+    if (to == NULL || !by_number(to))
+        return 0;
+    const struct kmip_uid uid = {.type = to->type,
+                                 .number = to->type == KMIP_TYPE_INTEGER ? (uint32_t)to->i32 : to->u32};
+    struct kmip_item *copy = kmip_item_copy(ctx->arena, attr->value);
+    struct kmip_item *kept = copy;
+    if (copy == NULL)
+        return KS_E_NOMEM;
+    if (whole)
+        for (kept = copy->first; kept->tag != KMIP_TAG_LINKED_OBJECT_IDENTIFIER;)
+            kept = kept->next;
+    KS_TRY(engine_uid(ctx, &uid, &kept->s));
+    kept->type = whole ? KMIP_TYPE_TEXT_STRING : KMIP_TYPE_REFERENCE;
+    attr->value = copy;
+    return 0;
+}
+
 /* The attribute as it is to be kept: with the data that the server makes. The request's own is left as it was. */
 static int
 complete(struct ctx *ctx, const struct kmip_attr *attr, struct kmip_attr *ret)
 {
     *ret = *attr;
+    const struct kmip_attr_rule *rule = kmip_attr_rule_find(attr->tag);
+    if (attr->tag == KMIP_TAG_LINK || (rule != NULL && rule->type == KMIP_TYPE_REFERENCE))
+        return complete_link(ctx, ret);
     if (attr->tag != KMIP_TAG_APPLICATION_SPECIFIC_INFORMATION || attr->value == NULL ||
         attr->value->type != KMIP_TYPE_STRUCTURE || kmip_item_child(attr->value, KMIP_TAG_APPLICATION_DATA) != NULL)
         return 0;
@@ -391,6 +426,15 @@ attr_add(struct ctx *ctx, const struct object *object, struct rev *draft, const 
     return shadow(ctx, draft, attr, id, ret);
 }
 
+/* Whether an instance is one of what a request names: 3.0 has a name for each type of Link. */
+static bool
+is_meant(const struct ctx *ctx, const struct kmip_attr *a, const struct kmip_attr *which)
+{
+    const bool typed = ctx->version >= KMIP_V3_0 && which->tag == KMIP_TAG_LINK && which->value != NULL;
+    return a->value != NULL && attr_is_asked_for(a, which) &&
+           (!typed || attr_link_type(a->value) == attr_link_type(which->value));
+}
+
 /* The instance that a request means: with that value, with that index, or the only one there is. */
 static int
 find_instance(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *which,
@@ -400,7 +444,7 @@ find_instance(struct ctx *ctx, const struct object *object, struct rev *draft, c
     size_t n = 0, matches = 0;
     const int32_t index = ctx->version < KMIP_V2_0 && which->index < 0 ? 0 : which->index;
     for (struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
-        if (a->value == NULL || !attr_same(a, which->tag, which->vendor, which->name))
+        if (!is_meant(ctx, a, which))
             continue;
         n++;
         if (value != NULL ? !kmip_item_equal(a->value, value) : index >= 0 && a->index != index)
@@ -588,7 +632,7 @@ attr_delete(struct ctx *ctx, const struct object *object, struct rev *draft, con
     for (size_t n = 0;; n++) {
         found = NULL;
         for (struct kmip_attr *a = draft->attrs.first; a != NULL && found == NULL; a = a->next)
-            if (a->value != NULL && attr_same(a, which->tag, which->vendor, which->name))
+            if (is_meant(ctx, a, which))
                 found = a;
         if (found == NULL && n == 0)
             return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s has no %s", object->uid, LABEL(which));

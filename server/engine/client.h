@@ -4,6 +4,7 @@
 #include "kmip/kmip.h"
 #include "server/engine/object.h"
 #include "server/engine/ticket.h"
+#include "server/engine/user.h"
 
 struct ctx;
 
@@ -22,7 +23,11 @@ struct client {
     struct listener *listener;  /* outbox_list.h; NULL: none */
     /* While a request with a ticket of this client is handled, that request's: it narrows what policy_may grants. */
     const struct ticket *ticket;
-    uint32_t doing; /* the operation of the item */
+    uint32_t doing;              /* the operation of the item */
+    const struct acting *acting; /* while a request of this client is handled: for which user (user.h) */
+    uint64_t users;              /* objects.users when last_user was found */
+    uint8_t users_of[32];        /* that certificate's fingerprint */
+    struct object *last_user;    /* whose credential this client's certificate was then */
 };
 
 struct token {

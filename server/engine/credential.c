@@ -1,13 +1,17 @@
 /*
- * The credentials in a request's header (KMIP 2.1: 9.3, 9.11). The certificate says who asks; what is here can narrow
- * that or stand in its way, and never replaces it:
+ * The credentials in a request's header (KMIP 2.1: 9.3, 9.11). The certificate says which client asks, and nothing here
+ * replaces it:
  *
  *   Ticket                          has to be one that this client may show (ticket.h)
- *   Username and Password, Device   where the server has no such user: what the client says of itself, and no more
- *   Attestation, One Time Password,
- *   Hashed Password                 nothing here can verify them: refused
+ *   Username and Password, Device   of a user of this server (user.h): has to be right, and the request is that user's;
+ *                                   else what the client says of itself, and no more
+ *   One Time Password,
+ *   Hashed Password                 have to be a user's
+ *   Attestation                     nothing here can verify it: refused
  */
-#include "server/engine/ctx.h"
+#include "crypto/hash.h"
+#include "server/engine/device.h"
+#include "server/engine/proof.h"
 
 enum { CREDENTIALS_MOST = 8 };
 
@@ -44,46 +48,134 @@ check_ticket(struct ctx *ctx, const struct kmip_ticket *shown)
     ctx->ticket = ticket;
     ctx->client = maker;
     maker->ticket = ticket;
+    /* Who acts for another is none of the other's users. */
+    if (ticket->delegated)
+        ctx->acting = (struct acting){.objects = ctx->acting.objects};
+    maker->acting = &ctx->acting;
     return 0;
 }
 
-/* Whether the password is one of the user's; any: whether there is one to compare with. */
+/* A request is one user's. */
 static int
-users_password(struct ctx *ctx, const struct object *user, struct ks_span given, bool *any, bool *fits)
+take_user(struct ctx *ctx, struct object *user)
 {
-    struct objects *objects = &ctx->engine->objects;
-    for (const struct kmip_attr *a = user->rev->attrs.first; a != NULL; a = a->next) {
-        const struct object *credential =
-            a->tag == KMIP_TAG_CREDENTIAL_LINK && a->value != NULL ? objects_find(objects, a->value->s) : NULL;
-        struct ks_span password;
-        if (credential == NULL || object_type(credential) != KMIP_OBJECT_TYPE_PASSWORD_CREDENTIAL ||
-            credential->rev->material.len == 0 || object_state(credential) > KMIP_STATE_ACTIVE)
-            continue;
-        KS_TRY(row_material(ctx, credential, &password));
-        *any = true;
-        *fits = *fits || (password.len == given.len && ks_equal_secret(password.data, given.data, password.len));
-    }
+    if (ctx->acting.user != NULL && ctx->acting.user != user)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED,
+                           "the request shows credentials of two users, or its certificate is another user's");
+    if (ctx->client != NULL)
+        user_acts(ctx, user);
+    ctx->by_header = true;
     return 0;
 }
 
 /*
- * A name that a user of this server has (Create User): then the password has to be one of that user's. A name that
- * nobody has proves nothing, and nothing is refused for it: many clients send one that is meant for other servers.
+ * A name that a user of this server has (Create User) and that is shown with something to compare: then that has to be
+ * right, and the request is the user's. A name that nobody has proves nothing.
  */
+static int
+check_user(struct ctx *ctx, struct proof *proof)
+{
+    struct kmip_item text = {.tag = KMIP_TAG_NAME, .type = KMIP_TYPE_TEXT_STRING, .s = proof->username};
+    const struct kmip_attr name = {.tag = KMIP_TAG_NAME, .value = &text};
+    struct user_search search = {0};
+    const struct object *tried = NULL;
+    for (struct object *user; (user = user_search_next(ctx, &name, &search)) != NULL;) {
+        if (!user_stands(user))
+            continue;
+        KS_TRY(user_guess_allowed(ctx, user));
+        KS_TRY(proof_compare(ctx, user, proof));
+        if (!proof->comparable)
+            continue;
+        tried = user;
+        if (!proof->fits)
+            continue;
+        user_guessed(ctx, user, true);
+        KS_TRY(proof_spend(ctx, proof));
+        ctx->hashed = proof->answer;
+        return take_user(ctx, user);
+    }
+    if (tried != NULL)
+        user_guessed(ctx, tried, false);
+    if (tried != NULL && proof->kind == PROOF_PASSWORD)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED, "the password is not that of the user");
+    if (tried != NULL || proof->kind != PROOF_PASSWORD)
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED,
+                           "that is no credential of a user of this server, or it was shown before");
+    return 0; /* many clients send a name and a password that are meant for other servers */
+}
+
 static int
 check_password(struct ctx *ctx, const struct kmip_username_password_credential *c)
 {
-    bool fits = false, any = false;
-    for (const struct client *owner = ctx->engine->clients.first; owner != NULL; owner = owner->next) {
-        uint32_t at = INDEX_NONE;
-        if (owner->role != IDENTITY_ADMIN)
-            continue;
-        for (struct object *o; (o = objects_named(&ctx->engine->objects, owner, c->username, &at)) != NULL;)
-            if (object_type(o) == KMIP_OBJECT_TYPE_USER)
-                KS_TRY(users_password(ctx, o, c->password, &any, &fits));
+    struct proof proof = {.kind = PROOF_PASSWORD, .username = c->username, .password = c->password};
+    return check_user(ctx, &proof);
+}
+
+static int
+check_otp(struct ctx *ctx, const struct kmip_one_time_password_credential *c)
+{
+    struct proof proof = {
+        .kind = PROOF_OTP, .username = c->username, .password = c->password, .otp = c->one_time_password};
+    return check_user(ctx, &proof);
+}
+
+static int
+check_hashed(struct ctx *ctx, const struct kmip_hashed_password_credential *c)
+{
+    struct proof proof = {.kind = PROOF_HASHED,
+                          .username = c->username,
+                          .time_us = c->time_stamp,
+                          .hash = c->has_hashing_algorithm ? c->hashing_algorithm : KMIP_HASHING_ALGORITHM_SHA_256,
+                          .hashed = c->hashed_password};
+    if (ks_hash_len(proof.hash) == 0 || ks_hash_is_weak(proof.hash))
+        return engine_fail(ctx, COND_NOT_AUTHENTICATED, "a Hashed Password of that algorithm proves nothing here");
+    return check_user(ctx, &proof);
+}
+
+/* Whether a device says all of itself that is kept of it. */
+static int
+compare_device(struct ctx *ctx, const struct object *object, const struct device_field said[DEVICE_FIELDS],
+               struct ks_span password, bool *ret_is, bool *ret_fits)
+{
+    void *value;
+    KS_TRY(proof_kept(ctx, object, &kmip_schema_kept_device_credential, &value));
+    const struct kmip_kept_device_credential *kept = value;
+    const struct device_field fields[DEVICE_FIELDS] = DEVICE_FIELDS_OF(kept);
+    *ret_is = true;
+    for (size_t i = 0; i < DEVICE_FIELDS; i++)
+        *ret_is = *ret_is && (!fields[i].has || (said[i].has && ks_span_equal(fields[i].value, said[i].value)));
+    *ret_fits = !kept->has_password || (kept->password.len == password.len &&
+                                        ks_equal_secret(kept->password.data, password.data, password.len));
+    return 0;
+}
+
+/* A device that the server knows has to show its password; one that it does not know proves nothing. */
+static int
+check_device(struct ctx *ctx, const struct kmip_device_credential *c)
+{
+    const struct device_field said[DEVICE_FIELDS] = DEVICE_FIELDS_OF(c);
+    for (size_t i = 0; i < DEVICE_FIELDS; i++) {
+        struct kmip_item text = {.tag = said[i].tag, .type = KMIP_TYPE_TEXT_STRING, .s = said[i].value};
+        const struct kmip_attr attr = {.tag = said[i].tag, .value = &text};
+        struct user_search search = {0};
+        for (struct object *o; said[i].has && (o = user_search_next(ctx, &attr, &search)) != NULL;) {
+            bool is, fits;
+            struct object *user = object_type(o) == KMIP_OBJECT_TYPE_DEVICE_CREDENTIAL &&
+                                          object_state(o) <= KMIP_STATE_ACTIVE && o->rev->material.len != 0
+                                      ? user_of_credential(ctx, o)
+                                      : NULL;
+            if (user == NULL)
+                continue;
+            KS_TRY(user_guess_allowed(ctx, user));
+            KS_TRY(compare_device(ctx, o, said, c->password, &is, &fits));
+            if (!is)
+                continue;
+            user_guessed(ctx, user, fits);
+            if (fits)
+                return take_user(ctx, user);
+            return engine_fail(ctx, COND_NOT_AUTHENTICATED, "the password is not that of the device");
+        }
     }
-    if (any && !fits)
-        return engine_fail(ctx, COND_NOT_AUTHENTICATED, "the password is not that of the user");
     return 0;
 }
 
@@ -120,9 +212,11 @@ check_one(struct ctx *ctx, const struct kmip_credential *credential)
     case KMIP_CREDENTIAL_TYPE_ATTESTATION:
         return engine_fail(ctx, COND_ATTESTATION, "this server asks for no attestation and can verify none");
     case KMIP_CREDENTIAL_TYPE_ONE_TIME_PASSWORD:
+        return check_otp(ctx, value);
     case KMIP_CREDENTIAL_TYPE_HASHED_PASSWORD:
-        return engine_fail(ctx, COND_NOT_AUTHENTICATED,
-                           "this server can not verify credentials of that type; the certificate is enough");
+        return check_hashed(ctx, value);
+    case KMIP_CREDENTIAL_TYPE_DEVICE:
+        return check_device(ctx, value);
     case KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD:
         return check_password(ctx, value);
     default:
@@ -134,11 +228,22 @@ int
 credentials_check(struct ctx *ctx)
 {
     const struct kmip_authentication *authentication = ctx->header->authentication;
-    if (authentication == NULL || engine_sealed(ctx->engine) || !ctx->who->authenticated)
+    struct object *user;
+    if (engine_sealed(ctx->engine) || !ctx->who->authenticated)
+        return 0;
+    if (ctx->client != NULL) {
+        KS_TRY(user_by_certificate(ctx, &user));
+        if (user != NULL)
+            user_acts(ctx, user);
+    }
+    if (authentication == NULL)
         return 0;
     if (authentication->n_credential > CREDENTIALS_MOST)
         return engine_fail(ctx, COND_SERVER_LIMIT, "a request has %d credentials at most", CREDENTIALS_MOST);
-    for (size_t i = 0; i < authentication->n_credential; i++)
-        KS_TRY(check_one(ctx, authentication->credential[i]));
+    /* Tickets last: what one of them narrows is not to stand in the way of the others. */
+    for (int tickets = 0; tickets < 2; tickets++)
+        for (size_t i = 0; i < authentication->n_credential; i++)
+            if ((authentication->credential[i]->credential_type == KMIP_CREDENTIAL_TYPE_TICKET) == (tickets != 0))
+                KS_TRY(check_one(ctx, authentication->credential[i]));
     return 0;
 }

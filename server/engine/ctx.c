@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "kmip/schema.h"
 #include "server/engine/ctx.h"
 
 /* The columns of the reason tables. */
@@ -66,8 +67,68 @@ uid_of(const struct object *object)
     return uid_text(object_uid(object));
 }
 
+/* From 0, or back from the item that asks: -1 is the last before it. */
 static int
-uid_resolve(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
+uid_at(struct ctx *ctx, int32_t position, struct ks_span *ret)
+{
+    const int64_t at = position < 0 ? (int64_t)ctx->n_results + position : position;
+    if (at < 0 || at >= (int64_t)ctx->n_results)
+        return engine_fail(ctx, COND_UNKNOWN_OBJECT,
+                           "the answers to the items before this one hold %zu Unique Identifiers, and none at position "
+                           "%d",
+                           ctx->n_results, (int)position);
+    *ret = ctx->results[at];
+    return 0;
+}
+
+/* What its values point to lives as long as the request. */
+static int
+add_result(struct ctx *ctx, const struct kmip_uid *uid)
+{
+    enum { FIRST = 16 };
+    if (uid->text.len == 0)
+        return 0;
+    const bool full = ctx->n_results == 0 || (ctx->n_results >= FIRST && (ctx->n_results & (ctx->n_results - 1)) == 0);
+    if (full) {
+        const size_t cap = ctx->n_results == 0 ? FIRST : 2 * ctx->n_results;
+        struct ks_span *v = ks_arena_array(ctx->arena, cap, sizeof(*v));
+        if (v == NULL)
+            return KS_E_NOMEM;
+        if (ctx->n_results != 0)
+            memcpy(v, ctx->results, ctx->n_results * sizeof(*v));
+        ctx->results = v;
+    }
+    KS_TRY(ks_arena_span(ctx->arena, uid->text, &ctx->results[ctx->n_results]));
+    ctx->n_results++;
+    return 0;
+}
+
+int
+engine_note_results(struct ctx *ctx, const void *response)
+{
+    const struct kmip_schema *schema = ctx->op != NULL && response != NULL ? ctx->op->response : NULL;
+    if (ctx->n_items < 2)
+        return 0; /* nobody to ask for them */
+    for (size_t f = 0; schema != NULL && f < schema->n_fields; f++) {
+        const struct kmip_field *field = &schema->fields[f];
+        if (field->kind != KMIP_KIND_UID || field->alt || !kmip_field_in(field, ctx->version))
+            continue;
+        const void *member = (const uint8_t *)response + field->at;
+        const bool many = field->card == KMIP_CARD_MANY || field->card == KMIP_CARD_SOME;
+        size_t n = 1;
+        const struct kmip_uid *v = member;
+        if (many) {
+            memcpy(&n, (const uint8_t *)response + field->count_at, sizeof(n));
+            memcpy(&v, member, sizeof(v));
+        }
+        for (size_t i = 0; i < n; i++)
+            KS_TRY(add_result(ctx, &v[i]));
+    }
+    return 0;
+}
+
+int
+engine_uid(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
 {
     uint32_t slot = KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER;
     switch (uid->type) {
@@ -77,7 +138,7 @@ uid_resolve(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret)
         slot = uid->number;
         break;
     case KMIP_TYPE_INTEGER:
-        return engine_fail(ctx, COND_BAD_FIELD, "a Unique Identifier by position is not supported; name the object");
+        return uid_at(ctx, (int32_t)uid->number, ret);
     default:
         *ret = uid->text;
         return 0;
@@ -122,13 +183,16 @@ int
 engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
 {
     struct ks_span text;
-    KS_TRY(uid_resolve(ctx, uid, &text));
+    KS_TRY(engine_uid(ctx, uid, &text));
     struct object *object = objects_find(&ctx->engine->objects, text);
     if (object == NULL && ctx->engine->objects.failed != 0)
         return engine_unreadable(ctx, text);
     if (object == NULL || (policy_ticket_allows(ctx->client, object) && !policy_may(ctx->client, RIGHT_SEE, object))) {
         if (ctx->record != NULL)
             ctx->record->event.object = printable(text);
+        if (object != NULL && policy_is_anothers(ctx->client, object))
+            return engine_fail(ctx, COND_NOT_PERMITTED,
+                               "object %s is another user's: show the credential of the user who made it", object->uid);
         return engine_fail(ctx,
                            ctx->op != NULL && ctx->op->value == KMIP_OPERATION_GET_ATTRIBUTES
                                ? COND_UNKNOWN_OF_ATTRIBUTES

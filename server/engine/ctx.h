@@ -19,6 +19,7 @@
 #include "server/engine/prepared.h"
 #include "server/engine/state.h"
 #include "server/engine/stream.h"
+#include "server/engine/user.h"
 
 enum condition {
 #define KMIP_REASON(NAME, r10, r14, r20, r21, r30) COND_##NAME,
@@ -46,6 +47,7 @@ struct engine {
     struct async async;
     struct streams streams;
     struct tickets tickets;
+    struct guesses guesses;
     struct rules rules;
     struct outbox outbox;
     struct pkcs11 pkcs11;
@@ -108,6 +110,9 @@ struct ctx {
     struct client *client; /* NULL: nobody who is registered; with a delegated ticket: who made that */
     struct client *holder; /* whose certificate the connection has */
     struct ticket *ticket; /* that the header shows; NULL: none */
+    struct acting acting;  /* the user whose request it is */
+    bool by_header;        /* who is shown by the header, not by the certificate */
+    struct ks_span hashed; /* Server Hashed Password; empty: none */
     bool bad_ticket;       /* it shows one that is none: every item fails */
     bool used_ticket;      /* it shows one whose Request Count is used up: the same */
     enum kmip_version version;
@@ -122,6 +127,8 @@ struct ctx {
     /* of the batch */
     struct ks_span placeholder[PLACEHOLDERS]; /* by KMIP_UNIQUE_IDENTIFIER_*; 1: the ID Placeholder */
     bool found_none;                          /* the last Locate has emptied the ID Placeholder */
+    struct ks_span *results;                  /* every Unique Identifier that the answers so far hold, in order */
+    size_t n_results;
     size_t n_items;
     size_t n_slow;                     /* RSA keys that were made in the engine's thread */
     size_t iterations;                 /* of PBKDF2 that were made in the engine's thread */
@@ -203,6 +210,12 @@ void engine_attribute_named(struct ctx *ctx, uint32_t tag, struct ks_span vendor
 /* Unique Identifier of an object as payloads carry it. */
 struct kmip_uid uid_of(const struct object *object);
 struct kmip_uid uid_text(struct ks_span text);
+
+/* The text that a Unique Identifier stands for: itself, or by enumeration or position (2.x: 4.58), or, where it is
+ * absent, the ID Placeholder. */
+int engine_uid(struct ctx *ctx, const struct kmip_uid *uid, struct ks_span *ret) KS_MUST_CHECK;
+/* After an item: the Unique Identifiers of its answer can be named by their position from now on. */
+int engine_note_results(struct ctx *ctx, const void *response) KS_MUST_CHECK;
 
 /* The result of an operation for later items: the ID Placeholder, and the slot of the operation. */
 void engine_result(struct ctx *ctx, uint32_t slot, struct ks_span uid);

@@ -62,10 +62,17 @@ hash_value(const struct attr_index *index, const struct client *owner, const str
     return true;
 }
 
+/* 3.0: a text that names an object. A filter may say the text alone. */
+static bool
+is_reference(const struct kmip_item *item)
+{
+    return item->type == KMIP_TYPE_REFERENCE || item->type == KMIP_TYPE_NAME_REFERENCE;
+}
+
 static bool
 is_string(const struct kmip_item *item)
 {
-    return item->type == KMIP_TYPE_TEXT_STRING || item->type == KMIP_TYPE_BYTE_STRING;
+    return item->type == KMIP_TYPE_TEXT_STRING || item->type == KMIP_TYPE_BYTE_STRING || is_reference(item);
 }
 
 /* A number of a vendor attribute. Not dates: a filter may have a range of them, or the one that means none. */
@@ -119,7 +126,8 @@ hash_of(const struct attr_index *index, const struct client *owner, const struct
     uint8_t bytes[8];
     int64_t number;
     if (is_string(value))
-        return hash_value(index, owner, attr, value->type, value->s, ret);
+        return hash_value(index, owner, attr, is_reference(value) ? (uint8_t)KMIP_TYPE_TEXT_STRING : value->type,
+                          value->s, ret);
     if (!number_of(value, &number))
         return false;
     ks_put_be64(bytes, (uint64_t)number);

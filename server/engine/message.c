@@ -236,7 +236,8 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
     KS_TRY(check_item(ctx, item, &row));
     KS_TRY(check_time(ctx));
     bool later;
-    KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0, (row->flags & OP_AT_ONCE) != 0 || ctx->ticket != NULL,
+    KS_TRY(async_wanted(ctx, item, (row->flags & OP_LATER) != 0,
+                        (row->flags & OP_AT_ONCE) != 0 || ctx->ticket != NULL || ctx->by_header,
                         (row->flags & OP_ALONE) != 0, &later));
     KS_TRY(leniency_apply(ctx, item->operation, item->payload));
     if (later)
@@ -282,6 +283,8 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
             ctx->record->event.message = KS_LIT("asynchronous");
     }
     int rc = ctx->record != NULL ? run_item(ctx, item, &payload) : KS_E_NOMEM;
+    if (rc == 0)
+        rc = engine_note_results(ctx, payload);
     if (rc != 0) {
         tx_rollback(ctx, &mark);
         if (!ctx->failed)
@@ -379,6 +382,8 @@ make_response(struct ctx *ctx, struct kmip_response_message **ret)
         header->has_server_correlation_value =
             ctx->correlation.len != 0 &&
             (ctx->header->has_client_correlation_value || ctx->header->has_server_correlation_value);
+        header->server_hashed_password = ctx->hashed;
+        header->has_server_hashed_password = ctx->hashed.len != 0;
         header->client_correlation_value = ctx->header->client_correlation_value;
         header->has_client_correlation_value = ctx->header->has_client_correlation_value;
     }
@@ -467,8 +472,8 @@ nearest_version(const struct kmip_request_message *request)
     return asked == NULL || asked->protocol_version_major < 1 ? KMIP_V1_0 : NEWEST;
 }
 
-int
-message_handle(struct ctx *ctx, struct ks_span bytes)
+static int
+handle(struct ctx *ctx, struct ks_span bytes)
 {
     struct kmip_request_message *request = NULL;
     struct ks_diag diag = {0};
@@ -515,6 +520,23 @@ message_handle(struct ctx *ctx, struct ks_span bytes)
     if (encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx)))
         return refuse(ctx, COND_TOO_LARGE, "the answers to the items are too large together; split the batch");
     return encoded;
+}
+
+int
+message_handle(struct ctx *ctx, struct ks_span bytes)
+{
+    struct client *asked = ctx->client;
+    ctx->acting = (struct acting){.objects = &ctx->engine->objects};
+    ctx->by_header = false;
+    ctx->hashed = KS_SPAN_NONE;
+    if (asked != NULL)
+        asked->acting = &ctx->acting;
+    const int rc = handle(ctx, bytes);
+    if (asked != NULL)
+        asked->acting = NULL;
+    if (ctx->client != NULL)
+        ctx->client->acting = NULL; /* whoever made the ticket that was shown */
+    return rc;
 }
 
 void

@@ -121,6 +121,8 @@ struct object {
     uint32_t pending; /* changes that are not committed yet */
     uint8_t type;     /* KMIP Object Type */
     uint8_t storage;  /* KMIP Storage Status Mask, one bit */
+    bool of_user;     /* a user made it (user.h) */
+    bool in_group;    /* it has a Group Link */
     char uid[37];
 };
 
@@ -171,6 +173,7 @@ struct objects {
     struct attr_index index;
     struct ks_siphash_key *key; /* of by_uid */
     uint64_t order;
+    uint64_t users; /* grows with each change of what tells who is a user (user.h); 0: there is none */
     struct due *due; /* a heap */
     size_t n_due, cap_due;
 

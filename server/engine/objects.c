@@ -271,9 +271,29 @@ storage_of(const struct core *core)
                                              : KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE;
 }
 
+/* Users, and what administrators have that may be a credential. */
+static bool
+tells_of_users(const struct object *object, const struct rev *rev)
+{
+    const uint32_t type = rev != NULL ? (uint32_t)core_get(&rev->core, CORE_OBJECT_TYPE) : object->type;
+    return object->owner->role == IDENTITY_ADMIN &&
+           (type == KMIP_OBJECT_TYPE_CERTIFICATE ||
+            (type >= KMIP_OBJECT_TYPE_USER && type <= KMIP_OBJECT_TYPE_HASHED_PASSWORD_CREDENTIAL));
+}
+
+static bool
+carries_tag(const struct rev *rev, uint32_t tag)
+{
+    for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next)
+        if (a->tag == tag && a->value != NULL)
+            return true;
+    return false;
+}
+
 void
 objects_set(struct objects *objects, struct object *object, struct rev *rev)
 {
+    objects->users += tells_of_users(object, rev);
     objects_set_rev(objects, object, rev);
     index_set(&objects->index, object, object->owner, rev, &object->entries);
     object->due = rev != NULL ? state_next_due(&rev->core) : STATE_NEVER;
@@ -283,6 +303,8 @@ objects_set(struct objects *objects, struct object *object, struct rev *rev)
     object->seal = rev->seal;
     object->type = (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE);
     object->storage = storage_of(&rev->core);
+    object->of_user = carries_tag(rev, KMIP_TAG_OBJECT_USER);
+    object->in_group = carries_tag(rev, KMIP_TAG_GROUP_LINK);
 }
 
 static bool

@@ -4,7 +4,7 @@
 #include "server/engine/object.h"
 
 enum right {
-#define RIGHT(NAME, OWNER, ADMIN, CLIENT, ANYBODY) RIGHT_##NAME,
+#define RIGHT(NAME, OWNER, GROUP, ADMIN, CLIENT, ANYBODY) RIGHT_##NAME,
 #include "server/engine/rights.def"
 #undef RIGHT
     RIGHT_COUNT
@@ -12,6 +12,9 @@ enum right {
 
 /* Whether the ticket of the request, if it has one, leaves the object to it. */
 bool policy_ticket_allows(const struct client *client, const struct object *object);
+
+/* Whether the object is the client's own, but another user's. */
+bool policy_is_anothers(const struct client *client, const struct object *object);
 
 /* object NULL: a right to no object. client NULL: nobody who is registered. */
 bool policy_may(const struct client *client, enum right right, const struct object *object);

@@ -95,7 +95,11 @@ rotate_object(struct ctx *ctx, struct object *object, int64_t *ret_wait)
     ctx->client = object->owner;
     ctx->version = KMIP_V2_1;
     ctx->failed = false;
+    const struct acting server = {.objects = &ctx->engine->objects, .all = true};
+    const struct acting *asking = object->owner->acting;
+    object->owner->acting = &server;
     const int rc = replace(ctx, object);
+    object->owner->acting = asking;
     ctx->record = NULL;
     ctx->op = NULL;
     ctx->client = client;

@@ -105,7 +105,9 @@ tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct r
         free(object);
         return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach objects that are made");
     }
-    int rc = rules_check(ctx, draft);
+    int rc = user_mark(ctx, draft);
+    if (rc == 0)
+        rc = rules_check(ctx, draft);
     if (rc == 0)
         rc = put(ctx, object, draft);
     if (rc != 0) {

@@ -34,16 +34,19 @@ parameters_of(struct ctx *ctx, const struct object *key, const struct kmip_crypt
 /* Finding keys */
 
 static struct object *
-visible(struct ctx *ctx, const struct kmip_uid *uid)
+visible(struct ctx *ctx, struct ks_span uid)
 {
-    struct object *key = uid->type == KMIP_TYPE_TEXT_STRING ? objects_find(&ctx->engine->objects, uid->text) : NULL;
+    struct object *key = objects_find(&ctx->engine->objects, uid);
     return key != NULL && policy_may(ctx->client, RIGHT_SEE, key) ? key : NULL;
 }
 
 static int
 find_key(struct ctx *ctx, const struct kmip_uid *uid, enum state_use use, struct object **ret)
 {
-    struct object *key = visible(ctx, uid);
+    struct ks_span text = KS_SPAN_NONE;
+    if (uid->type != 0)
+        KS_TRY(engine_uid(ctx, uid, &text));
+    struct object *key = visible(ctx, text);
     if (key == NULL)
         return engine_fail(ctx, COND_WRAPPING_KEY_UNKNOWN,
                            "there is no wrapping key of that identifier, or it is not visible to this client");
@@ -68,8 +71,7 @@ other_half(struct ctx *ctx, struct object *key, uint32_t wanted)
     const bool pair = type == KMIP_OBJECT_TYPE_PRIVATE_KEY || type == KMIP_OBJECT_TYPE_PUBLIC_KEY;
     if (!pair || type == wanted || !attr_linked(key->rev, link, &uid))
         return key;
-    const struct kmip_uid other = uid_text(uid);
-    struct object *half = visible(ctx, &other);
+    struct object *half = visible(ctx, uid);
     return half != NULL && object_type(half) == wanted ? half : key;
 }
 

@@ -86,6 +86,20 @@ make_instance(struct rig *rig)
 }
 
 void
+rig_add_other(struct rig *rig, struct identity *ret)
+{
+    struct ks_diag diag = {0};
+    const struct ks_span der = ks_buf_span(&rig->ca);
+    struct engine_client other = {.name = KS_LIT("other"), .role = IDENTITY_CLIENT, .not_after = 2500000000};
+    must(ks_cert_fingerprint(der, other.fingerprint), "fingerprint", NULL);
+    must(engine_bootstrap(rig->keyring, &other, der, der, &rig->reply, &diag), "other client", &diag);
+    commit(rig);
+    must(rig_reload(rig, &diag), "loading anew", &diag);
+    *ret = rig->client;
+    memcpy(ret->fingerprint, other.fingerprint, sizeof(ret->fingerprint));
+}
+
+void
 rig_open(struct rig *rig, const struct engine_config *config, bool real_time)
 {
     struct ks_diag diag = {0};

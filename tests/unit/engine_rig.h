@@ -35,6 +35,10 @@ void rig_close(struct rig *rig);
 /* The engine anew from what the store holds. */
 int rig_reload(struct rig *rig, struct ks_diag *diag);
 
+/* One more client, "other", whose certificate has the SHA-256 of rig->ca as its fingerprint; the engine is loaded anew.
+ * It issues no certificates from then on. */
+void rig_add_other(struct rig *rig, struct identity *ret);
+
 /* Another engine in place of the one there is, with the same configuration. */
 void rig_restart(struct rig *rig);
 
