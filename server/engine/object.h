@@ -173,7 +173,7 @@ struct objects {
     struct attr_index index;
     struct ks_siphash_key *key; /* of by_uid */
     uint64_t order;
-    uint64_t users; /* grows with each change of what tells who is a user (user.h); 0: there is none */
+    uint64_t users;  /* grows with each change of what tells who is a user (user.h); 0: there is none */
     struct due *due; /* a heap */
     size_t n_due, cap_due;
 

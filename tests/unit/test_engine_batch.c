@@ -300,12 +300,108 @@ records_that_do_not_fit_leave_one_that_says_so(void **unused)
     talk_close(&t);
 }
 
+/* 2.x: 4.58: from 0 among the identifiers of the answers, or back from the item that asks. */
+static void
+results_have_positions(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    t.version = KMIP_V2_1;
+    struct kmip_create_key_pair_request pair = {.common_attributes = {.present = true},
+                                                .private_attributes = {.present = true},
+                                                .public_attributes = {.present = true}};
+    put_number(&t, &pair.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC);
+    put_number(&t, &pair.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
+    put_number(&t, &pair.private_attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN);
+    put_number(&t, &pair.public_attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY);
+    struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                         .attributes = {.present = true}};
+    put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 128);
+    put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    static const struct {
+        int32_t position;
+        uint32_t type; /* 0: there is none */
+    } asked[] = {{0, KMIP_OBJECT_TYPE_PRIVATE_KEY},
+                 {1, KMIP_OBJECT_TYPE_PUBLIC_KEY},
+                 {2, KMIP_OBJECT_TYPE_SYMMETRIC_KEY},
+                 {-1, KMIP_OBJECT_TYPE_SYMMETRIC_KEY},
+                 {-3, KMIP_OBJECT_TYPE_PRIVATE_KEY},
+                 {3, 0},
+                 {-4, 0},
+                 {INT32_MIN, 0}};
+    for (size_t i = 0; i < KS_ARRAY_LEN(asked); i++) {
+        struct kmip_attr_ref ref = {.tag = KMIP_TAG_OBJECT_TYPE, .index = -1};
+        const struct kmip_get_attributes_request get = {
+            .unique_identifier = {.type = KMIP_TYPE_INTEGER, .number = (uint32_t)asked[i].position},
+            .attribute_refs = {.n = 1, .v = &ref}};
+        const struct talk_item items[] = {{KMIP_OPERATION_CREATE_KEY_PAIR, &pair},
+                                          {KMIP_OPERATION_CREATE, &create},
+                                          {KMIP_OPERATION_GET_ATTRIBUTES, &get}};
+        const struct kmip_response_message *got = talk_batch(&t, items, 3);
+        const struct kmip_response_batch_item *last = got->batch_item[2];
+        if (asked[i].type == 0) {
+            assert_int_equal(last->result_reason, KMIP_RESULT_REASON_OBJECT_NOT_FOUND);
+            continue;
+        }
+        assert_int_equal(last->result_status, KMIP_RESULT_STATUS_SUCCESS);
+        const struct kmip_get_attributes_response *values = last->payload;
+        assert_int_equal(values->attributes.first->value->u32, asked[i].type);
+    }
+    talk_close(&t);
+}
+
+/* The end of a Link may be said so too, and is kept as the identifier that it is. */
+static void
+links_lead_to_results(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    t.version = KMIP_V2_1;
+    const char *from = make_key(&t, "from", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    static const struct kmip_uid ends[] = {{.type = KMIP_TYPE_INTEGER, .number = 0},
+                                           {.type = KMIP_TYPE_ENUMERATION, .number = KMIP_UNIQUE_IDENTIFIER_CREATE}};
+    for (size_t i = 0; i < 2; i++) {
+        struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                             .attributes = {.present = true}};
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 128);
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+        const struct kmip_link link = {.link_type = i == 0 ? KMIP_LINK_TYPE_PARENT_LINK : KMIP_LINK_TYPE_CHILD_LINK,
+                                       .linked_object_identifier = ends[i]};
+        struct kmip_add_attribute_request add = {.unique_identifier = uid(from), .new_attribute = {.present = true}};
+        struct kmip_item *item;
+        assert_int_equal(kmip_item_encode(&kmip_schema_link, KMIP_V2_1, &link, &t.arena, &item), 0);
+        assert_non_null(kmip_attrs_add(&t.arena, &add.new_attribute, KMIP_TAG_LINK, item));
+        const struct talk_item items[] = {{KMIP_OPERATION_CREATE, &create}, {KMIP_OPERATION_ADD_ATTRIBUTE, &add}};
+        const struct kmip_response_message *got = talk_batch(&t, items, 2);
+        assert_int_equal(got->batch_item[1]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+        const struct kmip_create_response *made = got->batch_item[0]->payload;
+        const char *to = uid_string(&t, &made->unique_identifier);
+        struct kmip_attr_ref ref = {.tag = KMIP_TAG_LINK, .index = -1};
+        const struct kmip_get_attributes_request get = {.unique_identifier = uid(from),
+                                                        .attribute_refs = {.n = 1, .v = &ref}};
+        const struct kmip_get_attributes_response *values = talk_do(&t, KMIP_OPERATION_GET_ATTRIBUTES, &get);
+        const struct kmip_item *end =
+            kmip_item_child(values->attributes.last->value, KMIP_TAG_LINKED_OBJECT_IDENTIFIER);
+        assert_int_equal(end->type, KMIP_TYPE_TEXT_STRING);
+        assert_true(ks_span_is(end->s, to));
+    }
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_placeholder_is_the_last_object),
         cmocka_unit_test(stop_continue_undo),
+        cmocka_unit_test(results_have_positions),
+        cmocka_unit_test(links_lead_to_results),
         cmocka_unit_test(undo_brings_back_what_was),
         cmocka_unit_test(what_cannot_be_undone_stands_alone),
         cmocka_unit_test(an_answer_that_is_too_large_changes_nothing),

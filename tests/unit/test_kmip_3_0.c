@@ -201,6 +201,54 @@ links_have_names_of_their_own(void **unused)
     talk_close(&t);
 }
 
+static void
+link_to(struct talk *t, const char *from, uint32_t type, const char *to, bool modify)
+{
+    struct kmip_attrs attrs = {.present = true};
+    struct kmip_link link = {.link_type = type, .linked_object_identifier = uid(to)};
+    struct kmip_item *item;
+    assert_int_equal(kmip_item_encode(&kmip_schema_link, KMIP_V2_1, &link, &t->arena, &item), 0);
+    assert_non_null(kmip_attrs_add(&t->arena, &attrs, KMIP_TAG_LINK, item));
+    const struct kmip_add_attribute_request add = {.unique_identifier = uid(from), .new_attribute = attrs};
+    const struct kmip_modify_attribute_request change = {.unique_identifier = uid(from), .new_attribute = attrs};
+    if (modify)
+        talk_do(t, KMIP_OPERATION_MODIFY_ATTRIBUTE, &change);
+    else
+        talk_do(t, KMIP_OPERATION_ADD_ATTRIBUTE, &add);
+}
+
+static size_t
+count_of(struct talk *t, const char *id, uint32_t tag)
+{
+    struct kmip_attr_ref ref = {.tag = tag, .index = -1};
+    const struct kmip_get_attributes_request get = {.unique_identifier = uid(id), .attribute_refs = {1, &ref}};
+    const struct kmip_get_attributes_response *values = talk_do(t, KMIP_OPERATION_GET_ATTRIBUTES, &get);
+    return values->attributes.n;
+}
+
+static void
+links_are_changed_by_their_types(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    t.who = &t.rig.client;
+    const char *a = make_key(&t, "a", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    const char *b = make_key(&t, "b", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    t.version = KMIP_V3_0;
+    link_to(&t, a, KMIP_LINK_TYPE_CHILD_LINK, a, false);
+    link_to(&t, a, KMIP_LINK_TYPE_CHILD_LINK, b, false);
+    link_to(&t, a, KMIP_LINK_TYPE_PARENT_LINK, a, false);
+    link_to(&t, a, KMIP_LINK_TYPE_PARENT_LINK, b, true); /* the one of that type */
+    struct kmip_attr_ref ref = {.tag = KMIP_TAG_CHILD_LINK, .index = -1};
+    const struct kmip_delete_attribute_request r = {.unique_identifier = uid(a), .attribute_refs = {1, &ref}};
+    talk_do(&t, KMIP_OPERATION_DELETE_ATTRIBUTE, &r);
+    assert_int_equal(count_of(&t, a, KMIP_TAG_CHILD_LINK), 0);
+    assert_int_equal(count_of(&t, a, KMIP_TAG_PARENT_LINK), 1);
+    talk_refused(&t, KMIP_OPERATION_DELETE_ATTRIBUTE, &r, KMIP_RESULT_REASON_ATTRIBUTE_NOT_FOUND);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -210,6 +258,7 @@ main(void)
         cmocka_unit_test(nothing_stays_of_what_is_obliterated),
         cmocka_unit_test(what_is_due_is_obliterated_too),
         cmocka_unit_test(links_have_names_of_their_own),
+        cmocka_unit_test(links_are_changed_by_their_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
