@@ -32,7 +32,8 @@ ks_xts_new(const uint8_t key[KS_XTS_KEY], struct ks_xts **ret, struct ks_diag *d
         return KS_E_NOMEM;
     xts->encrypt = EVP_CIPHER_CTX_new();
     xts->decrypt = EVP_CIPHER_CTX_new();
-    if (xts->encrypt == NULL || xts->decrypt == NULL || EVP_EncryptInit_ex2(xts->encrypt, cipher, key, NULL, NULL) != 1 ||
+    if (xts->encrypt == NULL || xts->decrypt == NULL ||
+        EVP_EncryptInit_ex2(xts->encrypt, cipher, key, NULL, NULL) != 1 ||
         EVP_DecryptInit_ex2(xts->decrypt, cipher, key, NULL, NULL) != 1) {
         ks_xts_free(xts);
         return ks_ossl_fail(diag, KS_E_CRYPTO, "AES-256-XTS");

@@ -1,0 +1,641 @@
+#include "tde/file.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "tde/real.h"
+
+enum {
+    CHUNK = 128 * 1024, /* bytes that go through the bounce buffer at once; a multiple of every unit */
+    ROOM = CHUNK + 4 * TDE_BLOCK,
+    AHEAD = 8192,
+};
+
+struct tde_file {
+    atomic_int users;
+    enum tde_class class;
+    struct tde_shape shape;
+    uint32_t flags; /* of the class */
+    bool append;
+    dev_t dev;
+    ino_t ino;
+    struct tde_file_key *key;
+    _Atomic off_t position;
+
+    /* The end, as the one who writes knows it: good while nobody in this process wrote anything else. */
+    bool end_known;
+    uint64_t end_stamp;
+    off_t size;
+    bool tail_known;
+    uint8_t tail[TDE_BLOCK], before[TDE_BLOCK]; /* plaintext of the tail, ciphertext of the block in front of it */
+
+    /* What was read ahead, decrypted; good under the same condition. */
+    uint8_t *ahead;
+    uint64_t ahead_stamp;
+    off_t ahead_at;
+    size_t ahead_len;
+};
+
+/* Counts what this process wrote into files of one writer: by it a file's memory of itself is told from an old one. */
+static _Atomic uint64_t stamp = 1;
+
+static __thread uint8_t *bounce; /* of this thread, made at first use */
+
+static uint8_t *
+room(void)
+{
+    if (bounce == NULL && (bounce = aligned_alloc(4096, (ROOM + 4095) / 4096 * 4096)) == NULL)
+        errno = ENOMEM;
+    return bounce;
+}
+
+static off_t
+floor16(off_t n)
+{
+    return n & ~(off_t)(TDE_BLOCK - 1);
+}
+
+static off_t
+ceil16(off_t n)
+{
+    return floor16(n + TDE_BLOCK - 1);
+}
+
+struct tde_file *
+tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return NULL;
+    struct tde_file *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return NULL;
+    if (tde_file_key_get(class, identity, &f->key) != 0) {
+        free(f);
+        errno = EIO;
+        return NULL;
+    }
+    const struct tde_class_row *row = &tde_classes[class];
+    atomic_init(&f->users, 1);
+    f->class = class;
+    f->shape = (struct tde_shape){row->unit, row->zero};
+    f->flags = row->flags;
+    f->append = (flags & O_APPEND) != 0;
+    f->dev = st.st_dev;
+    f->ino = st.st_ino;
+    return f;
+}
+
+void
+tde_file_hold(struct tde_file *file)
+{
+    atomic_fetch_add(&file->users, 1);
+}
+
+void
+tde_file_put(struct tde_file *f)
+{
+    if (f == NULL || atomic_fetch_sub(&f->users, 1) != 1)
+        return;
+    tde_file_key_put(f->key);
+    if (f->ahead != NULL) {
+        ks_wipe(f->ahead, AHEAD);
+        free(f->ahead);
+    }
+    ks_wipe(f->tail, sizeof(f->tail));
+    free(f);
+}
+
+bool
+tde_file_is(const struct tde_file *f, int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino;
+}
+
+enum tde_class
+tde_file_class(const struct tde_file *f)
+{
+    return f->class;
+}
+
+static int
+encrypt(struct tde_file *f, off_t offset, const uint8_t *in, size_t len, uint8_t *ret)
+{
+    const int rc = tde_encrypt(tde_file_key_begin(f->key), &f->shape, (uint64_t)offset, in, len, ret);
+    tde_file_key_end(f->key);
+    if (rc != 0)
+        errno = EIO;
+    return rc;
+}
+
+static int
+decrypt(struct tde_file *f, off_t offset, uint8_t *data, size_t len)
+{
+    const int rc = tde_decrypt(tde_file_key_begin(f->key), &f->shape, (uint64_t)offset, data, len);
+    tde_file_key_end(f->key);
+    if (rc != 0)
+        errno = EIO;
+    return rc;
+}
+
+static int
+tail(struct tde_file *f, off_t offset, const uint8_t *before, uint8_t *data, size_t len)
+{
+    const int rc = tde_tail(tde_file_key_begin(f->key), (uint64_t)offset, offset == 0 ? NULL : before, data, len);
+    tde_file_key_end(f->key);
+    if (rc != 0)
+        errno = EIO;
+    return rc;
+}
+
+/* All of it, unless the file ends or a call fails after something was read. */
+static ssize_t
+read_raw(int fd, uint8_t *buf, size_t n, off_t offset)
+{
+    size_t done = 0;
+    while (done < n) {
+        const ssize_t got = tde_real()->pread(fd, buf + done, n - done, offset + (off_t)done);
+        if (got < 0 && errno == EINTR && done > 0)
+            continue;
+        if (got < 0)
+            return done > 0 ? (ssize_t)done : -1;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t
+write_raw(int fd, const uint8_t *buf, size_t n, off_t offset)
+{
+    size_t done = 0;
+    while (done < n) {
+        const ssize_t put = tde_real()->pwrite(fd, buf + done, n - done, offset + (off_t)done);
+        if (put < 0 && errno == EINTR && done > 0)
+            continue;
+        if (put < 0)
+            return done > 0 ? (ssize_t)done : -1;
+        if (put == 0)
+            break;
+        done += (size_t)put;
+    }
+    return (ssize_t)done;
+}
+
+/* At most CHUNK bytes at any offset. */
+static ssize_t
+read_part(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
+{
+    uint8_t *raw = room();
+    if (raw == NULL)
+        return -1;
+    const off_t start = floor16(offset), lead = start >= TDE_BLOCK ? TDE_BLOCK : 0;
+    const ssize_t got = read_raw(fd, raw, (size_t)(ceil16(offset + (off_t)n) - start + lead), start - lead);
+    if (got < 0)
+        return -1;
+    if (got <= lead + (offset - start))
+        return 0;
+    const size_t have = (size_t)got - (size_t)lead, whole = (size_t)floor16((off_t)have);
+    uint8_t *data = raw + lead, before[TDE_BLOCK] = {0};
+    if (have != whole && start + (off_t)whole >= TDE_BLOCK)
+        memcpy(before, data + whole - TDE_BLOCK, TDE_BLOCK);
+    if (decrypt(f, start, data, whole) != 0)
+        return -1;
+    if (have != whole && tail(f, start + (off_t)whole, before, data + whole, have - whole) != 0)
+        return -1;
+    size_t from = (size_t)(offset - start), len = have - from;
+    if (len > n)
+        len = n;
+    memcpy(buf, data + from, len);
+    return (ssize_t)len;
+}
+
+static ssize_t
+read_all(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
+{
+    size_t done = 0;
+    while (done < n) {
+        const size_t part = n - done < CHUNK ? n - done : CHUNK;
+        const ssize_t got = read_part(f, fd, buf + done, part, offset + (off_t)done);
+        if (got < 0)
+            return done > 0 ? (ssize_t)done : -1;
+        done += (size_t)got;
+        if ((size_t)got < part)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+/* Small reads in sequence: from what was read ahead, or -2 where that has nothing. */
+static ssize_t
+read_ahead(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
+{
+    const uint64_t now = atomic_load(&stamp);
+    if (f->ahead == NULL && (f->ahead = malloc(AHEAD)) == NULL)
+        return -2;
+    if (f->ahead_stamp != now || offset < f->ahead_at || offset + (off_t)n > f->ahead_at + (off_t)f->ahead_len) {
+        /* From a unit's start: what was read of it once is not decrypted again for nothing. */
+        const off_t at = offset - offset % f->shape.unit;
+        f->ahead_stamp = 0;
+        const ssize_t got = read_all(f, fd, f->ahead, AHEAD, at);
+        if (got < 0)
+            return -1;
+        f->ahead_at = at;
+        f->ahead_len = (size_t)got;
+        f->ahead_stamp = now;
+    }
+    const off_t end = f->ahead_at + (off_t)f->ahead_len;
+    if (offset >= end)
+        return 0;
+    if (offset + (off_t)n > end && f->ahead_len == AHEAD)
+        return -2; /* longer than what is held */
+    const size_t len = offset + (off_t)n > end ? (size_t)(end - offset) : n;
+    memcpy(buf, f->ahead + (offset - f->ahead_at), len);
+    return (ssize_t)len;
+}
+
+ssize_t
+tde_file_pread(struct tde_file *f, int fd, void *buf, size_t n, off_t offset)
+{
+    if (offset < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if ((f->flags & TDE_READ_AHEAD) != 0 && n <= AHEAD / 4) {
+        const ssize_t got = read_ahead(f, fd, buf, n, offset);
+        if (got != -2)
+            return got;
+    }
+    if (offset % f->shape.unit != 0 || n % TDE_BLOCK != 0)
+        return read_all(f, fd, buf, n, offset);
+    /* Whole blocks from a unit's start: into the caller's memory, one system call. */
+    const ssize_t got = tde_real()->pread(fd, buf, n, offset);
+    if (got <= 0)
+        return got;
+    if (got % TDE_BLOCK != 0)
+        return read_all(f, fd, buf, n, offset);
+    return decrypt(f, offset, buf, (size_t)got) == 0 ? got : -1;
+}
+
+static void
+wrote(struct tde_file *f)
+{
+    if ((f->flags & TDE_FIXED) == 0)
+        f->end_stamp = atomic_fetch_add(&stamp, 1) + 1;
+}
+
+/* The size, from memory where that is good. -1 and errno. */
+static off_t
+size_of(struct tde_file *f, int fd)
+{
+    if ((f->flags & TDE_ONE_WRITER) != 0 && f->end_known && f->end_stamp == atomic_load(&stamp))
+        return f->size;
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    f->size = st.st_size;
+    f->end_known = true;
+    f->tail_known = false;
+    f->end_stamp = atomic_load(&stamp);
+    return st.st_size;
+}
+
+/*
+ * Takes back what a write that came to an end early left of a block, and says how many of the caller's bytes count.
+ * start: of the range in the file; len, put: bytes of it that were to be, and were, written; head: of the caller's
+ * first byte in it.
+ */
+static ssize_t
+short_write(struct tde_file *f, int fd, off_t start, size_t put, size_t head, size_t n, off_t size)
+{
+    const int e = errno != 0 ? errno : ENOSPC;
+    f->end_known = false;
+    wrote(f);
+    const off_t whole = start + floor16((off_t)put);
+    if (start + (off_t)put > size && tde_real()->ftruncate(fd, whole > size ? whole : size) != 0) {
+        errno = e;
+        return -1;
+    }
+    if ((size_t)(whole - start) <= head) {
+        errno = e;
+        return -1;
+    }
+    const size_t len = (size_t)(whole - start) - head;
+    return (ssize_t)(len < n ? len : n);
+}
+
+/* The tail of a file of that size, made a whole block with zeros behind it. */
+static int
+complete_tail(struct tde_file *f, int fd, off_t size)
+{
+    const off_t at = floor16(size);
+    uint8_t plain[TDE_BLOCK] = {0}, out[TDE_BLOCK];
+    if (at == size)
+        return 0;
+    if (read_part(f, fd, plain, (size_t)(size - at), at) != size - at || encrypt(f, at, plain, TDE_BLOCK, out) != 0)
+        return -1;
+    f->end_known = false;
+    wrote(f);
+    return write_raw(fd, out, TDE_BLOCK, at) == TDE_BLOCK ? 0 : -1;
+}
+
+/* What of a write is not the caller's: the plaintext around it, and the ciphertext in front of the tail. */
+struct edges {
+    off_t start, end; /* the range that is written */
+    off_t last, size; /* where the tail will begin; the size that there will be */
+    uint8_t before[TDE_BLOCK];
+};
+
+static int
+plan(struct tde_file *f, int fd, off_t offset, size_t n, off_t size, struct edges *e, uint8_t *plain)
+{
+    const off_t to = offset + (off_t)n;
+    e->size = size > to ? size : to;
+    e->last = floor16(e->size);
+    e->start = floor16(offset);
+    e->end = ceil16(to) < e->size ? ceil16(to) : e->size;
+    /* The tail's stream comes of the block in front of it: if that changes, the tail does. */
+    if (e->size != e->last && e->end > e->last - TDE_BLOCK)
+        e->end = e->size;
+    const size_t head = (size_t)(offset - e->start), behind = (size_t)(e->end - to);
+    const bool known =
+        f->tail_known && f->end_stamp == atomic_load(&stamp) && f->size == size && floor16(size) == e->start;
+    uint8_t around[2][2 * TDE_BLOCK] = {0};
+    if (head > 0 && known)
+        memcpy(around[0], f->tail, TDE_BLOCK);
+    else if (head > 0 && size > e->start && read_part(f, fd, around[0], head, e->start) < 0)
+        return -1;
+    if (behind > 0 && read_part(f, fd, around[1], behind, to) != (ssize_t)behind)
+        return -1;
+    memcpy(plain, around[0], head);
+    memcpy(plain + head + n, around[1], behind);
+    if (e->end == e->size && e->size != e->last && e->start == e->last && e->last > 0) {
+        if (known)
+            memcpy(e->before, f->before, TDE_BLOCK);
+        else if (read_raw(fd, e->before, TDE_BLOCK, e->last - TDE_BLOCK) != TDE_BLOCK)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+remember(struct tde_file *f, const struct edges *e, const uint8_t *plain, const uint8_t *before)
+{
+    f->end_known = true;
+    f->size = e->size;
+    f->tail_known = e->end == e->size && e->start <= e->last;
+    memset(f->tail, 0, sizeof(f->tail));
+    if (f->tail_known) {
+        memcpy(f->tail, plain + (e->last - e->start), (size_t)(e->size - e->last));
+        memcpy(f->before, before, TDE_BLOCK);
+    }
+}
+
+/* At most CHUNK - 2 blocks at any offset; the range and its edges in one system call. */
+static ssize_t
+write_part(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offset)
+{
+    static __thread uint8_t *scratch;
+    uint8_t *out = room();
+    if (scratch == NULL && (scratch = malloc(ROOM)) == NULL)
+        errno = ENOMEM;
+    off_t size = size_of(f, fd);
+    if (out == NULL || scratch == NULL || size < 0)
+        return -1;
+    if (size % TDE_BLOCK != 0 && offset >= ceil16(size)) {
+        if (complete_tail(f, fd, size) != 0)
+            return -1;
+        size = ceil16(size);
+    }
+    struct edges e = {0};
+    if (plan(f, fd, offset, n, size, &e, scratch) != 0)
+        return -1;
+    const size_t head = (size_t)(offset - e.start), len = (size_t)(e.end - e.start);
+    memcpy(scratch + head, buf, n);
+    const size_t whole = e.end > e.last ? (size_t)(e.last - e.start) : len;
+    if (encrypt(f, e.start, scratch, whole, out) != 0)
+        return -1;
+    const uint8_t *before = whole >= TDE_BLOCK ? out + whole - TDE_BLOCK : e.before;
+    if (whole < len) {
+        memcpy(out + whole, scratch + whole, len - whole);
+        if (tail(f, e.last, before, out + whole, len - whole) != 0)
+            return -1;
+    }
+    errno = 0;
+    const ssize_t put = write_raw(fd, out, len, e.start);
+    if (put < 0)
+        return -1;
+    if ((size_t)put < len)
+        return short_write(f, fd, e.start, (size_t)put, head, n, size);
+    wrote(f);
+    if ((f->flags & TDE_ONE_WRITER) != 0)
+        remember(f, &e, scratch, before);
+    return (ssize_t)n;
+}
+
+/* Files that several processes write: their edges under a lock of the open file, held for one call. */
+static int
+edge_lock(int fd, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
+    int rc;
+    do
+        rc = tde_real()->fcntl(fd, F_OFD_SETLKW, &lock);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+static ssize_t
+write_all(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offset)
+{
+    const bool locked = (f->flags & TDE_LOCKED) != 0;
+    size_t done = 0;
+    if (locked && edge_lock(fd, F_WRLCK) != 0)
+        return -1;
+    ssize_t put = 0;
+    while (done < n) {
+        /* Parts end where a unit does. */
+        const size_t most = CHUNK - (size_t)((offset + (off_t)done) % f->shape.unit);
+        const size_t part = n - done < most ? n - done : most;
+        put = write_part(f, fd, buf + done, part, offset + (off_t)done);
+        if (put < 0)
+            break;
+        done += (size_t)put;
+        if ((size_t)put < part)
+            break;
+    }
+    const int e = errno;
+    if (locked)
+        (void)edge_lock(fd, F_UNLCK);
+    errno = e;
+    return done > 0 || n == 0 ? (ssize_t)done : put;
+}
+
+ssize_t
+tde_file_pwrite(struct tde_file *f, int fd, const void *buf, size_t n, off_t offset)
+{
+    if (offset < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if ((f->flags & TDE_FIXED) == 0 || offset % f->shape.unit != 0 || n % TDE_BLOCK != 0 || n > CHUNK)
+        return write_all(f, fd, buf, n, offset);
+    /* Whole blocks of a file that has no tail: one system call. */
+    uint8_t *out = room();
+    if (out == NULL || encrypt(f, offset, buf, n, out) != 0)
+        return -1;
+    const ssize_t put = tde_real()->pwrite(fd, out, n, offset);
+    if (put <= 0 || put % TDE_BLOCK == 0)
+        return put;
+    /* The part of a block stays: whoever writes again begins at a block; whoever does not gives the page up. */
+    if (put < TDE_BLOCK) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return (ssize_t)floor16(put);
+}
+
+ssize_t
+tde_file_read(struct tde_file *f, int fd, void *buf, size_t n)
+{
+    const off_t at = atomic_load(&f->position);
+    const ssize_t got = tde_file_pread(f, fd, buf, n, at);
+    if (got > 0)
+        atomic_store(&f->position, at + got);
+    return got;
+}
+
+ssize_t
+tde_file_write(struct tde_file *f, int fd, const void *buf, size_t n)
+{
+    off_t at = atomic_load(&f->position);
+    if (f->append && (at = size_of(f, fd)) < 0)
+        return -1;
+    const ssize_t put = tde_file_pwrite(f, fd, buf, n, at);
+    if (put > 0)
+        atomic_store(&f->position, at + put);
+    return put;
+}
+
+off_t
+tde_file_seek(struct tde_file *f, int fd, off_t offset, int whence)
+{
+    if (whence == SEEK_CUR) {
+        offset += atomic_load(&f->position);
+        whence = SEEK_SET;
+    }
+    const off_t at = tde_real()->lseek(fd, offset, whence);
+    if (at >= 0)
+        atomic_store(&f->position, at);
+    return at;
+}
+
+int
+tde_file_truncate(struct tde_file *f, int fd, off_t size)
+{
+    struct stat st;
+    if (size < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if (st.st_size == size)
+        return 0;
+    if (size > st.st_size)
+        return tde_file_extend(f, fd, size) == 0 ? 0 : -1;
+    const off_t at = floor16(size);
+    uint8_t rest[TDE_BLOCK] = {0}, before[TDE_BLOCK] = {0};
+    if (size != at && read_part(f, fd, rest, (size_t)(size - at), at) != size - at)
+        return -1;
+    f->end_known = false;
+    wrote(f);
+    if (tde_real()->ftruncate(fd, size) != 0)
+        return -1;
+    if (size == at)
+        return 0;
+    /* What was the beginning of a block is the tail now. */
+    if (at > 0 && read_raw(fd, before, TDE_BLOCK, at - TDE_BLOCK) != TDE_BLOCK)
+        return -1;
+    if (tail(f, at, before, rest, (size_t)(size - at)) != 0)
+        return -1;
+    return write_raw(fd, rest, (size_t)(size - at), at) == size - at ? 0 : -1;
+}
+
+int
+tde_file_extend(struct tde_file *f, int fd, off_t size)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return errno;
+    if (size <= st.st_size)
+        return 0;
+    const off_t at = floor16(size);
+    f->end_known = false;
+    wrote(f);
+    /* Within the block where the file ends now: what is there, with zeros behind it. */
+    if (st.st_size % TDE_BLOCK != 0 && at == floor16(st.st_size)) {
+        const uint8_t zeros[TDE_BLOCK] = {0};
+        const size_t n = (size_t)(size - st.st_size);
+        return write_all(f, fd, zeros, n, st.st_size) == (ssize_t)n ? 0 : (errno != 0 ? errno : ENOSPC);
+    }
+    if (complete_tail(f, fd, st.st_size) != 0)
+        return errno;
+    if (tde_real()->ftruncate(fd, at) != 0)
+        return errno;
+    if (size != at) {
+        const uint8_t zeros[TDE_BLOCK] = {0};
+        const size_t n = (size_t)(size - at);
+        if (write_all(f, fd, zeros, n, at) != (ssize_t)n)
+            return errno != 0 ? errno : ENOSPC;
+    }
+    return 0;
+}
+
+/* Files with tails: as a whole, for the tail hangs on what is in front of it. They are small. */
+static int
+convert_whole(int fd, struct tde_file *from, struct tde_file *to, uint8_t *plain, size_t size)
+{
+    if (tde_file_pread(from, fd, plain, size, 0) != (ssize_t)size || tde_file_truncate(to, fd, 0) != 0)
+        return -1;
+    return tde_file_pwrite(to, fd, plain, size, 0) == (ssize_t)size ? 0 : -1;
+}
+
+static int
+convert_parts(int fd, struct tde_file *from, struct tde_file *to, uint8_t *plain, size_t size, off_t most)
+{
+    for (off_t at = 0; at < most;) {
+        const size_t part = (size_t)(most - at) < size ? (size_t)(most - at) : size;
+        const ssize_t got = tde_file_pread(from, fd, plain, part, at);
+        if (got <= 0)
+            return got < 0 ? -1 : 0;
+        if (tde_file_pwrite(to, fd, plain, (size_t)got, at) != got)
+            return -1;
+        at += got;
+    }
+    return 0;
+}
+
+int
+tde_file_convert(int fd, struct tde_file *from, struct tde_file *to, off_t most)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if (most < 0 || most > st.st_size)
+        most = st.st_size;
+    if (most == 0)
+        return 0;
+    const bool whole = ((from->flags & to->flags) & TDE_FIXED) == 0;
+    const size_t size = whole ? (size_t)st.st_size : CHUNK / 2;
+    uint8_t *plain = malloc(size);
+    if (plain == NULL)
+        return -1;
+    const int rc = whole ? convert_whole(fd, from, to, plain, size) : convert_parts(fd, from, to, plain, size, most);
+    ks_wipe(plain, size);
+    free(plain);
+    return rc != 0 ? rc : fdatasync(fd);
+}

@@ -1,0 +1,38 @@
+/*
+ * The data keys of this process and what is derived from them.
+ *
+ * The bundle is copied into locked memory that is left out of core dumps; a file's key is HKDF-SHA256 of the key of its
+ * class, with the class's name and the file's identity. Children that are forked have all of it; what is exec'ed has
+ * nothing.
+ */
+#pragma once
+
+#include "crypto/xts.h"
+#include "tde/bundle.h"
+#include "tde/classify.h"
+
+/*
+ * Takes the bundle over from a sealed memfd (closed in any case) and draws the key of temporary files.
+ * On failure why (of size bytes) says what is wrong with it.
+ */
+int tde_keys_load(int fd, char *why, size_t size) KS_MUST_CHECK;
+bool tde_keys_loaded(void);
+const struct tde_bundle *tde_keys_bundle(void); /* NULL: not loaded */
+
+/* A new sealed memfd with the bundle, inherited over exec; -1 and errno. */
+int tde_keys_memfd(void);
+
+/* Wipes all. For tests; files that are open keep theirs. */
+void tde_keys_done(void);
+
+/* 32 bytes that say whether a process has this key, and nothing of the key. */
+int tde_keys_check_value(const struct tde_bundle_key *key, uint8_t ret[32]) KS_MUST_CHECK;
+
+/* The key of a file. It is shared between those that opened the file, and kept for a while after that. */
+struct tde_file_key;
+int tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key **ret) KS_MUST_CHECK;
+void tde_file_key_put(struct tde_file_key *key); /* accepts NULL */
+
+/* Of one user at a time: every begin has its end. */
+struct ks_xts *tde_file_key_begin(struct tde_file_key *key);
+void tde_file_key_end(struct tde_file_key *key);

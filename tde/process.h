@@ -1,0 +1,44 @@
+/*
+ * Which program this is, where its data directory is, where its keys come from, and what its children get.
+ *
+ * Everything that hands the layer on (LD_PRELOAD, the keys' descriptor, the root) is taken out of the environment at
+ * the start, so that no child has it, however it is made. Programs whose work is to start others of PostgreSQL's
+ * (initdb, pg_ctl, pg_upgrade, pg_rewind) put it back for those alone.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* What the guard is told; its layout changes with TDE_LAYER_VERSION alone. */
+#define TDE_LAYER_VERSION 1
+#define TDE_STATE_FUNCTION "keystead_tde_state"
+struct tde_state {
+    unsigned version; /* TDE_LAYER_VERSION of the layer */
+    bool active;      /* files are encrypted */
+    const char *root;
+    void (*report)(const char *path); /* set by the guard: a file below the root that no row knows was made */
+    bool guarded;                     /* set by the guard */
+    bool (*known)(const char *path);  /* is this path, below the root, known to the classifier? */
+};
+
+extern struct tde_state tde_state;
+
+/* The layer encrypts in this process. */
+static inline bool
+tde_active(void)
+{
+    return tde_state.active;
+}
+
+/* Before the first encrypted file is opened: ends a server whose guard is not loaded. */
+void tde_process_guarded(void);
+
+/* A file below the root that no row knows was made. */
+void tde_process_unknown(const char *path);
+
+/*
+ * The environment for a child: for a command of the shell (sh_command), or the program itself. NULL: it gets what the
+ * process has, without the layer. fd: to be closed when the child is on its way, -1 where there is none.
+ */
+char **tde_process_child(const char *program, const char *sh_command, char *const env[], int *ret_fd);
+void tde_process_child_done(char **env, int fd);
