@@ -1,6 +1,7 @@
 #include "server/frame.h"
 
 enum { HEADER_AFTER_LENGTH = FRAME_HEADER_LEN - 4, IDENTITY_TEXT_MAX = 4096 };
+enum { AUTHENTICATED = 1, HTTP = 2 }; /* flags of an identity */
 
 int
 frame_add(struct ks_buf *buf, const struct frame *frame)
@@ -36,7 +37,7 @@ frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used)
         return 0;
     }
     const uint8_t *p = bytes.data;
-    if (p[4] < FRAME_OPEN || p[4] > FRAME_NOTICED || p[6] != 0 || p[7] != 0)
+    if (p[4] < FRAME_OPEN || p[4] > FRAME_ANSWER || p[6] != 0 || p[7] != 0)
         return KS_E_MALFORMED;
     if (bytes.len - 4 < length) {
         *ret_used = 0;
@@ -66,7 +67,7 @@ add_text(struct ks_buf *buf, struct ks_span text)
 int
 identity_encode(const struct identity *who, struct ks_buf *buf)
 {
-    KS_TRY(ks_buf_add_u8(buf, who->authenticated ? 1 : 0));
+    KS_TRY(ks_buf_add_u8(buf, (uint8_t)((who->authenticated ? AUTHENTICATED : 0) | (who->http ? HTTP : 0))));
     KS_TRY(ks_buf_add(buf, who->fingerprint, sizeof(who->fingerprint)));
     KS_TRY(add_text(buf, who->name));
     KS_TRY(add_text(buf, who->subject));
@@ -90,15 +91,16 @@ identity_decode(struct ks_span body, struct identity *ret)
 {
     struct ks_cursor c = KS_CURSOR(body);
     struct identity who = {0};
-    const uint8_t authenticated = ks_cursor_u8(&c);
-    who.authenticated = authenticated == 1;
+    const uint8_t flags = ks_cursor_u8(&c);
+    who.authenticated = (flags & AUTHENTICATED) != 0;
+    who.http = (flags & HTTP) != 0;
     const struct ks_span fingerprint = ks_cursor_take(&c, sizeof(who.fingerprint));
     who.name = take_text(&c);
     who.subject = take_text(&c);
     who.serial = take_text(&c);
     who.address = take_text(&c);
     who.tls = take_text(&c);
-    if (c.err != 0 || ks_cursor_left(&c) != 0 || authenticated > 1)
+    if (c.err != 0 || ks_cursor_left(&c) != 0 || (flags & ~(AUTHENTICATED | HTTP)) != 0)
         return KS_E_MALFORMED;
     memcpy(who.fingerprint, fingerprint.data, sizeof(who.fingerprint));
     *ret = who;

@@ -20,7 +20,15 @@ enum frame_type {
     FRAME_UNREADABLE = 6, /* net -> vault: instead of a request that is no KMIP message; body: why, in text */
     FRAME_NOTICE = 7,     /* vault -> notifier: where to, whose certificate is expected there, one TTLV message */
     FRAME_NOTICED = 8,    /* notifier -> vault: what became of it (flags: enum notice_result); body: why, in text */
+    FRAME_ASK = 9,        /* vault -> net: one TTLV request to a peer that serves (its connection was turned) */
+    FRAME_ANSWER = 10,    /* net -> vault: what that peer answered, one TTLV message */
 };
+
+/* Flag of FRAME_RESPONSE: once it is written, the roles of the connection are turned (Set Endpoint Role). */
+enum { FRAME_TURN = 1 };
+
+/* What a peer whose connection was turned may answer: no answer that it is asked for is long. */
+enum { FRAME_ANSWER_MAX = 65536 };
 
 enum { FRAME_HEADER_LEN = 16, FRAME_BODY_MAX = (1 << 20) + 4096, FRAME_WHY_MAX = 256 };
 

@@ -11,6 +11,7 @@ enum identity_role {
 };
 
 struct identity {
+    bool http;               /* KMIP over HTTPS: the roles of its connection cannot be turned */
     bool authenticated;      /* a certificate that chains to the instance's CA, valid now */
     uint8_t fingerprint[32]; /* SHA-256 of the certificate's DER */
     struct ks_span name;     /* Common Name; the client's name in the registry is the vault's business */

@@ -65,6 +65,8 @@ struct engine_prepared;
 struct engine_reply {
     struct ks_buf response; /* TTLV; empty: drop the connection without an answer */
     bool drop;              /* close the connection after the answer */
+    bool turns;             /* after the answer the client serves on its connection: engine_ask */
+    int turned_version;     /* enum kmip_version in which it is asked then */
     struct commit_job job;  /* changes and audit records, owned by the reply's arena and buffers */
     struct ks_arena arena;
     struct ks_buf audit; /* text of the records */
@@ -150,6 +152,27 @@ bool engine_notice(struct engine *engine, struct engine_reply *reply, struct eng
 /* final: it was sent, or refused, and is done with; else it is tried again later. failure: empty where it was sent. */
 bool engine_notice_done(struct engine *engine, uint64_t id, bool final, struct ks_span failure,
                         struct engine_reply *reply);
+
+/*
+ * Set Endpoint Role (KMIP 2.0: 6.1.48): the client's end of a connection whose roles it turned. Fill in fingerprint and
+ * version and ask again and again: which versions it knows, what it takes, then Notify and Put for it, one at a time.
+ * engine_ask: true if reply holds a job to commit; if its response is not empty send it once that is done, and hand the
+ * answer to engine_answered, or why there is none (failure). over: the connection is to be closed. None of it is lost
+ * with the connection: what was not answered is sent again on the next one.
+ */
+enum engine_stage { ENDPOINT_VERSIONS, ENDPOINT_QUERY, ENDPOINT_OPEN };
+struct engine_endpoint {
+    uint8_t fingerprint[32]; /* of the certificate that the connection was opened with */
+    int version;             /* enum kmip_version */
+    enum engine_stage stage;
+    uint32_t versions;      /* that it says it knows, a bit each by enum kmip_version; 0: it did not say */
+    bool no_notify, no_put; /* it says what it takes, and that is not among it */
+    uint64_t notice;        /* under way; 0: none */
+    bool over;
+};
+bool engine_ask(struct engine *engine, struct engine_endpoint *endpoint, struct engine_reply *reply);
+bool engine_answered(struct engine *engine, struct engine_endpoint *endpoint, struct ks_span answer,
+                     struct ks_span failure, struct engine_reply *reply);
 
 /* Transitions that fell due by date, and asynchronous requests: call at least once a second; true if reply holds a job
  * to commit. */

@@ -418,7 +418,7 @@ static struct notice *
 waiting(const struct outbox *outbox, const struct object *object)
 {
     for (struct notice *n = outbox->first; n != NULL; n = n->next)
-        if (n->client == object->owner && n->id != outbox->sending && strcmp(n->uid, object->uid) == 0)
+        if (n->client == object->owner && !n->sending && strcmp(n->uid, object->uid) == 0)
             return n;
     return NULL;
 }
@@ -515,15 +515,23 @@ is_overtaken(const struct tx *tx, const struct tx_entry *entry)
     return false;
 }
 
+/* Nothing waits for an address that the configuration cannot have. */
+static bool
+is_served(const struct engine *engine, const struct listener *listener)
+{
+    return engine->config.n_listeners != 0 || listener->address[0] == '\0';
+}
+
 int
 outbox_collect(struct ctx *ctx)
 {
     size_t n_added = 0;
-    if (ctx->quiet || ctx->engine->config.n_listeners == 0)
+    if (ctx->quiet)
         return 0;
     for (const struct tx_entry *entry = ctx->tx.newest; entry != NULL; entry = entry->older) {
         const struct client *owner = entry->object->owner;
-        if (owner->listener == NULL || owner->revoked || entry->after == NULL || is_overtaken(&ctx->tx, entry))
+        if (owner->listener == NULL || !is_served(ctx->engine, owner->listener) || owner->revoked ||
+            entry->after == NULL || is_overtaken(&ctx->tx, entry))
             continue;
         const struct rev *before = entry->before;
         bool own = entry->own;

@@ -17,11 +17,11 @@ enum { LISTENER_NOTIFY = 1, LISTENER_PUT = 2, LISTENER_OWN = 4 /* also of what t
 
 /* Of a client. */
 struct listener {
-    char address[LISTENER_ADDRESS_MAX + 1];
-    uint8_t wants;             /* LISTENER_* */
-    enum kmip_version version; /* of the messages */
-    int64_t due;               /* nothing is sent before, in seconds: the last try failed */
-    unsigned failures;         /* in a row */
+    char address[LISTENER_ADDRESS_MAX + 1]; /* "": at its end of a connection whose roles it turned */
+    uint8_t wants;                          /* LISTENER_* */
+    enum kmip_version version;              /* of the messages */
+    int64_t due;                            /* nothing is sent before, in seconds: the last try failed */
+    unsigned failures;                      /* in a row */
     size_t n_notices;
     bool full; /* and it is on record that something was left out */
 };
@@ -31,7 +31,8 @@ struct notice {
     struct notice *next;
     uint64_t id;
     struct client *client;
-    bool put; /* Put of the object; else Notify */
+    bool put;     /* Put of the object; else Notify */
+    bool sending; /* it is under way */
     unsigned tries;
     char uid[37];   /* of the object */
     uint8_t *attrs; /* Notify: which changed; allocated */
@@ -42,5 +43,5 @@ struct outbox {
     struct notice *first, **last; /* in the order in which they are to be sent */
     size_t n;
     uint64_t next_id;
-    uint64_t sending; /* the one that is under way, 0: none */
+    uint64_t sending; /* the one that is under way to an address, 0: none */
 };

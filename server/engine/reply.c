@@ -17,7 +17,7 @@ engine_reply_reset(struct engine_reply *reply)
     ks_buf_reset(&reply->response);
     ks_buf_reset(&reply->audit);
     ks_arena_reset(&reply->arena);
-    reply->drop = false;
+    reply->drop = reply->turns = false;
     reply->wanted = NULL;
     reply->job = (struct commit_job){0};
 }

@@ -278,12 +278,20 @@ net_conn_ask(struct conn *c, enum frame_type type, struct ks_span body)
     tell_vault(c, type, c->next_sequence++, body);
 }
 
+void
+net_conn_tell(struct conn *c, enum frame_type type, struct ks_span body)
+{
+    tell_vault(c, type, 0, body);
+}
+
 /* Takes whole requests from the front of bytes as far as they may go. Returns how many bytes were used. */
 static size_t
 take_requests(struct conn *c, struct ks_span bytes)
 {
     if (c->http != NULL)
         return net_http_take(c, bytes);
+    if (c->turned)
+        return net_turned_take(c, bytes);
     size_t used = 0;
     c->partial_ms = c->partial_ms != 0 ? c->partial_ms : c->worker->now_ms;
     while (used < bytes.len && !c->refused) {
@@ -374,6 +382,7 @@ introduce(struct conn *c)
     KS_TRY(net_tls_identity(c->tls, &arena, &who));
     address_text((const struct sockaddr *)&c->peer, address);
     who.address = ks_span_str(address);
+    who.http = c->http != NULL;
     KS_TRY(identity_encode(&who, &body));
     leave_handshake(c);
     worker_check_listeners(w);
@@ -608,7 +617,7 @@ net_conn_sweep(struct conn *c)
         refuse(c, "closed: a request did not arrive whole in time");
     } else if (net_tls_is_anonymous(c->tls) && age > (int64_t)ANONYMOUS_SECONDS * 1000 && !c->refused) {
         refuse(c, "closed: enrolment took too long");
-    } else if (all_answered(c) && w->now_ms - c->active_ms > config->limits_idle_timeout * 1000) {
+    } else if (!c->turned && all_answered(c) && w->now_ms - c->active_ms > config->limits_idle_timeout * 1000) {
         begin_linger(c);
     }
 }

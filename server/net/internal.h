@@ -46,6 +46,8 @@ struct conn {
     bool refused;          /* no further request is taken: close when all is answered */
     bool eof;              /* the peer sends no more */
     bool stranger;         /* counted in worker->n_strangers */
+    bool turned;           /* its roles are turned: it is sent requests, and answers */
+    bool asked;            /* one is not answered yet */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -103,6 +105,13 @@ void net_conn_sweep(struct conn *c);   /* what time and draining have to say; ma
 /* Whether another request may go to the vault, and sending it: one more is in flight then. */
 bool net_conn_may_ask(const struct conn *c);
 void net_conn_ask(struct conn *c, enum frame_type type, struct ks_span body);
+
+void net_conn_tell(struct conn *c, enum frame_type type, struct ks_span body); /* to the vault, unanswered */
+
+/* conn_turned.c */
+void net_turned_ask(struct conn *c, struct ks_span body); /* a request from the vault; may free it */
+/* As take_requests of conn.c, of answers. */
+size_t net_turned_take(struct conn *c, struct ks_span bytes);
 
 /* conn_http.c */
 int net_http_new(struct conn *c) KS_MUST_CHECK;

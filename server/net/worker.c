@@ -235,8 +235,11 @@ take_frames(struct net_worker *w)
         done += used;
         if (c == NULL)
             continue; /* gone meanwhile */
-        if (frame.type == FRAME_RESPONSE)
+        if (frame.type == FRAME_RESPONSE) {
+            c->turned = c->turned || (frame.flags & FRAME_TURN) != 0;
             net_conn_answer(c, frame.body);
+        } else if (frame.type == FRAME_ASK)
+            net_turned_ask(c, frame.body);
         else if (frame.type == FRAME_DROP)
             net_conn_drop(c);
         else

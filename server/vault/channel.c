@@ -34,6 +34,7 @@ static void
 peer_close(struct channel *c, struct peer *p)
 {
     p->closed = true;
+    turned_end(c->vault, p);
     while (p->first != NULL)
         free_waiting(take_waiting(c, p));
     if (p->busy)
@@ -142,9 +143,19 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
     c->under_way++;
     job->bytes = job->reply.response.cap + job->reply.audit.cap + job->reply.arena.used;
     c->bytes += job->bytes;
+    job->reply.drop = job->reply.drop || p->turning; /* it asks behind Set Endpoint Role */
     p->dropped = p->dropped || job->reply.drop || job->reply.response.len == 0;
+    p->turning = p->turning || job->reply.turns;
     vault_finish(v, job);
     return 0;
+}
+
+static int
+refuse_turned(struct channel *c, struct peer *p, uint32_t sequence)
+{
+    const struct ks_span why = KS_LIT("a request on a connection whose roles are turned; use another one");
+    struct engine_prepared *wanted; /* never: nothing is carried out */
+    return handle(c, p, sequence, KS_SPAN_NONE, NULL, &why, &wanted);
 }
 
 static int
@@ -152,6 +163,8 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
 {
     if (p->dropped)
         return 0;
+    if (p->turning) /* it is a server from there on: this ends the connection, with a refusal on record */
+        return refuse_turned(c, p, sequence);
     if (p->busy) {
         struct waiting *w = calloc(1, sizeof(*w));
         if (w == NULL)
@@ -227,6 +240,8 @@ take_frame(struct channel *c, const struct frame *frame)
         return KS_E_MALFORMED;
     if (frame->type == FRAME_REQUEST)
         return request(c, p, frame->sequence, frame->body);
+    if (frame->type == FRAME_ANSWER)
+        return turned_answer(c->vault, p, frame->body);
     if (frame->type == FRAME_UNREADABLE)
         return unreadable(c, p, frame->sequence, frame->body);
     if (frame->type != FRAME_CLOSE)
@@ -297,10 +312,11 @@ channel_answer(struct channel *c, const struct job *job)
     const struct engine_reply *reply = &job->reply;
     c->under_way--;
     c->bytes -= job->bytes;
-    const struct peer *p = c->fd >= 0 ? find(c, job->connection) : NULL;
+    struct peer *p = c->fd >= 0 ? find(c, job->connection) : NULL;
     if (p == NULL)
         return; /* gone meanwhile */
     const struct frame answer = {.type = FRAME_RESPONSE,
+                                 .flags = reply->turns ? FRAME_TURN : 0,
                                  .connection = job->connection,
                                  .sequence = job->sequence,
                                  .body = ks_buf_span(&reply->response)};
@@ -313,6 +329,28 @@ channel_answer(struct channel *c, const struct job *job)
         rc = frame_add(&c->out, &drop);
     if (rc != 0) {
         ks_log_error("an answer of %zu bytes cannot be passed on (%s)", answer.body.len, ks_err_text(rc));
+        channel_close(c);
+        return;
+    }
+    if (reply->turns && fits && !p->dropped)
+        turned_begin(c->vault, c, p, reply);
+}
+
+struct peer *
+channel_peer(const struct channel *c, uint32_t connection)
+{
+    return find(c, connection);
+}
+
+void
+channel_tell(struct channel *c, enum frame_type type, uint32_t connection, struct ks_span body)
+{
+    const struct frame frame = {.type = (uint8_t)type, .connection = connection, .body = body};
+    if (c->fd < 0)
+        return;
+    const int rc = frame_add(&c->out, &frame);
+    if (rc != 0) {
+        ks_log_error("a network process does not take what it is sent (%s); it is cut off", ks_err_text(rc));
         channel_close(c);
     }
 }

@@ -1,5 +1,5 @@
 /* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), notices.c (the
- * notifier), unlock.c, sealed.c, answer.c.
+ * notifier), turned.c (clients that serve), unlock.c, sealed.c, answer.c.
  */
 #pragma once
 
@@ -28,10 +28,22 @@ struct peer {
     uint32_t id;
     struct ks_buf identity; /* what `who` points into */
     struct identity who;
-    bool busy;    /* a slow request is being prepared */
-    bool closed;  /* out of the channel's table; freed when not busy */
-    bool dropped; /* the engine wants it closed: requests are ignored until net closes it */
+    bool busy;             /* a slow request is being prepared */
+    bool closed;           /* out of the channel's table; freed when not busy */
+    bool dropped;          /* the engine wants it closed: requests are ignored until net closes it */
+    bool turning;          /* its roles are to be turned: nothing more is taken from it as a client */
+    struct turned *turned; /* NULL: it is the client of its connection */
     struct waiting *first, **last;
+};
+
+/* A peer that serves on its connection: what is known of it, and what it is asked. One request at a time. */
+struct turned {
+    struct turned *next;
+    struct channel *channel;
+    struct peer *peer;
+    struct engine_endpoint endpoint;
+    bool committing;     /* the request's record is not on stable storage yet */
+    int64_t deadline_ms; /* 0: nothing is asked */
 };
 
 /* A net worker's end. */
@@ -55,6 +67,7 @@ struct job {
     size_t bytes;
     struct ks_span record; /* of an event of the vault's own */
     bool is_notice;        /* the response goes to the notifier */
+    bool is_ask;           /* the response is a request to a peer that serves */
 };
 
 /* The notifier's end, and what is under way: one message at a time. */
@@ -88,6 +101,9 @@ struct vault {
     struct prepare_task *prepare_task; /* for the next asynchronous request; NULL: none at hand */
     struct channel *channels;
     struct notices notices;
+    struct turned *turned;
+    size_t n_turned;
+    int64_t turned_ms; /* when they were last looked at */
     struct job *free_jobs;
     size_t n_free_jobs, under_way;         /* jobs at the committer */
     struct commit_job *batch, **batch_end; /* made in this round */
@@ -126,7 +142,18 @@ void channel_read(struct channel *c);
 void channel_flush(struct channel *c);
 bool channel_takes(const struct channel *c);
 void channel_answer(struct channel *c, const struct job *job);
+/* A frame without an answer; p NULL in the result: the peer is gone. */
+struct peer *channel_peer(const struct channel *c, uint32_t connection);
+void channel_tell(struct channel *c, enum frame_type type, uint32_t connection, struct ks_span body);
 void channel_prepared(struct vault *v, struct prepare_task *task);
+
+/* turned.c */
+void turned_begin(struct vault *v, struct channel *c, struct peer *p, const struct engine_reply *reply);
+void turned_end(struct vault *v, struct peer *p); /* the peer goes */
+void turned_next(struct vault *v, int64_t now_ms);
+void turned_send(struct vault *v, struct job *job, bool committed);
+int turned_answer(struct vault *v, struct peer *p, struct ks_span answer) KS_MUST_CHECK;
+void turned_forget(struct vault *v); /* all, without a word: the vault ends */
 
 /* unlock.c */
 /* Sealed to open. KS_E_SEALED: no root key is at hand; others: it is wrong, or something is damaged. */

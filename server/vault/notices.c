@@ -59,7 +59,8 @@ void
 notices_next(struct vault *v)
 {
     struct notices *n = &v->notices;
-    if (n->fd < 0 || n->id != 0 || v->state != VAULT_OPEN || v->failing || v->stopping)
+    const bool has_notifier = n->fd >= 0 || v->config->server_listeners.n == 0; /* else what is left is to be dropped */
+    if (!has_notifier || n->id != 0 || v->state != VAULT_OPEN || v->failing || v->stopping)
         return;
     struct job *job = vault_job(v);
     if (job == NULL)

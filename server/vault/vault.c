@@ -66,7 +66,7 @@ vault_job_free(struct vault *v, struct job *job)
     }
     engine_reply_reset(&job->reply);
     job->channel = NULL;
-    job->is_notice = false;
+    job->is_notice = job->is_ask = false;
     job->bytes = 0;
     job->next_free = v->free_jobs;
     v->free_jobs = job;
@@ -112,6 +112,8 @@ vault_finish(struct vault *v, struct job *job)
     if (v->state == VAULT_FAILED) {
         v->unserved++;
         answer_fail(&job->reply.response, not_durable);
+        job->reply.drop = job->reply.drop || job->reply.turns;
+        job->reply.turns = false;
     } else {
         finish_sealed(v, job);
     }
@@ -145,11 +147,15 @@ take_done(struct vault *v)
             v->failing = true;
             v->unserved++;
             answer_fail(&job->reply.response, not_durable);
+            job->reply.drop = job->reply.drop || job->reply.turns;
+            job->reply.turns = false;
         }
         if (done->rc == 0)
             engine_committed(v->engine, &job->reply);
         if (job->is_notice)
             notices_send(v, job, done->rc == 0);
+        if (job->is_ask)
+            turned_send(v, job, done->rc == 0);
         answer(v, job);
     }
 }
@@ -423,6 +429,7 @@ round_of(struct vault *v, const struct pollfd *fds, size_t n)
         (fds[AT_NOTIFIER].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
         notices_read(v);
     notices_next(v);
+    turned_next(v, ks_monotonic_ms());
     submit_batch(v);
     notices_flush(v);
     for (struct channel *c = v->channels; c != NULL; c = c->next)
@@ -559,6 +566,7 @@ start(struct vault *v, const char *passphrase_file, struct ks_diag *diag)
 static void
 tear_down(struct vault *v)
 {
+    turned_forget(v);
     for (struct channel *c = v->channels; c != NULL; c = c->next)
         channel_close(c);
     notices_close(v);

@@ -65,7 +65,7 @@ test_damage(void **state)
         {0xff, 0xff, 0xff, 0xff, 2}, /* longer than any body */
         {0, 0x10, 0x10, 0x0d, 2},    /* one byte longer than a body may be */
         {0, 0, 0, 12, 0},            /* no such type */
-        {0, 0, 0, 12, FRAME_NOTICED + 1},
+        {0, 0, 0, 12, FRAME_ANSWER + 1},
         {0, 0, 0, 12, 2, 0, 1, 0}, /* bytes that are to be zero */
         {0, 0, 0, 12, 2, 0, 0, 1},
     };
@@ -88,6 +88,7 @@ test_identity(void **state)
     (void)state;
     struct identity who = {
         .authenticated = true,
+        .http = true,
         .name = KS_LIT("db1"),
         .subject = KS_LIT("CN=db1,O=Example"),
         .serial = KS_LIT("0a1b"),
@@ -102,6 +103,7 @@ test_identity(void **state)
     struct identity got;
     assert_int_equal(identity_decode(ks_buf_span(&buf), &got), 0);
     assert_true(got.authenticated);
+    assert_true(got.http);
     assert_memory_equal(got.fingerprint, who.fingerprint, sizeof(who.fingerprint));
     assert_true(ks_span_equal(got.name, who.name));
     assert_true(ks_span_equal(got.subject, who.subject));
@@ -113,7 +115,7 @@ test_identity(void **state)
         assert_int_equal(identity_decode(KS_SPAN(buf.data, n), &got), KS_E_MALFORMED);
     assert_int_equal(ks_buf_add_u8(&buf, 0), 0);
     assert_int_equal(identity_decode(ks_buf_span(&buf), &got), KS_E_MALFORMED);
-    buf.data[0] = 2;
+    buf.data[0] = 4; /* no such flag */
     buf.len--;
     assert_int_equal(identity_decode(ks_buf_span(&buf), &got), KS_E_MALFORMED);
 }

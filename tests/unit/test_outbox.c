@@ -378,6 +378,136 @@ not_for_clients_to_ask(void **unused)
     talk_close(&t);
 }
 
+/* Set Endpoint Role */
+
+static void
+set_role(struct talk *t)
+{
+    const struct kmip_set_endpoint_role_request r = {.endpoint_role = KMIP_ENDPOINT_ROLE_CLIENT};
+    t->version = KMIP_V2_1;
+    (void)talk_do(t, KMIP_OPERATION_SET_ENDPOINT_ROLE, &r);
+}
+
+/* What the server asks at that end of the connection; 0: nothing. */
+static uint32_t
+asked(struct talk *t, struct engine_endpoint *endpoint)
+{
+    struct kmip_request_message *message;
+    struct ks_span copy;
+    if (!engine_ask(t->rig.engine, endpoint, &t->rig.reply))
+        return 0;
+    rig_commit(&t->rig);
+    if (t->rig.reply.response.len == 0)
+        return 0;
+    assert_int_equal(ks_arena_span(&t->arena, ks_buf_span(&t->rig.reply.response), &copy), 0);
+    assert_int_equal(kmip_request_decode(copy, &kmip_limits_default, &t->arena, &message, NULL), 0);
+    return message->batch_item[0]->operation;
+}
+
+static bool
+answer_with(struct talk *t, struct engine_endpoint *endpoint, uint32_t operation, void *payload)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf buf = KS_BUF(65536);
+    struct kmip_protocol_version version = {.protocol_version_major = 2, .protocol_version_minor = 1};
+    struct kmip_response_header header = {.protocol_version = &version, .time_stamp = RIG_START_S, .batch_count = 1};
+    struct kmip_response_batch_item item = {.operation = operation, .has_operation = true, .payload = payload};
+    struct kmip_response_batch_item *items[] = {&item};
+    const struct kmip_response_message message = {.response_header = &header, .batch_item = items, .n_batch_item = 1};
+    assert_int_equal(kmip_response_encode(&message, &buf, NULL), 0);
+    const bool commits = engine_answered(t->rig.engine, endpoint, ks_buf_span(&buf), KS_SPAN_NONE, &t->rig.reply);
+    if (commits)
+        rig_commit(&t->rig);
+    return commits;
+}
+
+static struct engine_endpoint
+endpoint_of(struct talk *t)
+{
+    struct engine_endpoint endpoint = {.version = KMIP_V2_1};
+    memcpy(endpoint.fingerprint, t->who->fingerprint, sizeof(endpoint.fingerprint));
+    return endpoint;
+}
+
+static void
+introduce(struct talk *t, struct engine_endpoint *endpoint)
+{
+    struct kmip_discover_versions_response versions = {0};
+    struct kmip_query_response query = {0};
+    assert_int_equal(asked(t, endpoint), KMIP_OPERATION_DISCOVER_VERSIONS);
+    assert_true(answer_with(t, endpoint, KMIP_OPERATION_DISCOVER_VERSIONS, &versions));
+    assert_int_equal(asked(t, endpoint), KMIP_OPERATION_QUERY);
+    assert_true(answer_with(t, endpoint, KMIP_OPERATION_QUERY, &query));
+    assert_int_equal(endpoint->stage, ENDPOINT_OPEN);
+    assert_false(endpoint->over);
+}
+
+static void
+on_a_turned_connection(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct engine_notice notice;
+    struct ks_diag diag = {0};
+    const struct kmip_listener_set_request own = {.listener_address = KS_LIT(""),
+                                                  .has_listener_address = true,
+                                                  .listener_put = true,
+                                                  .has_listener_put = true,
+                                                  .listener_own = true,
+                                                  .has_listener_own = true};
+    talk_open(&t); /* no address is allowed at all */
+    (void)talk_do(&t, KMIP_OPERATION_LISTENER_SET, &own);
+    set_role(&t);
+    assert_true(t.rig.reply.turns);
+    struct engine_endpoint endpoint = endpoint_of(&t);
+    introduce(&t, &endpoint);
+    assert_int_equal(asked(&t, &endpoint), 0);
+    (void)make_key(&t, "turned", MASK);
+    assert_false(t.rig.reply.turns);
+    assert_null(next(&t, &notice)); /* not the notifier's */
+    assert_int_equal(asked(&t, &endpoint), KMIP_OPERATION_PUT);
+    assert_int_equal(asked(&t, &endpoint), 0); /* one at a time */
+    /* It breaks: sent again on the next connection, after a while, and by what the store holds. */
+    assert_true(engine_answered(t.rig.engine, &endpoint, KS_SPAN_NONE, KS_LIT("broke"), &t.rig.reply));
+    rig_commit(&t.rig);
+    assert_true(endpoint.over);
+    assert_int_equal(rig_reload(&t.rig, &diag), 0);
+    endpoint = endpoint_of(&t);
+    introduce(&t, &endpoint);
+    assert_int_equal(asked(&t, &endpoint), KMIP_OPERATION_PUT);
+    assert_true(answer_with(&t, &endpoint, KMIP_OPERATION_PUT, NULL));
+    assert_int_equal(asked(&t, &endpoint), 0);
+    talk_close(&t);
+}
+
+static void
+what_a_turned_connection_may_not(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct kmip_query_response query = {0};
+    const struct kmip_set_endpoint_role_request r = {.endpoint_role = KMIP_ENDPOINT_ROLE_CLIENT};
+    talk_open(&t);
+    set_role(&t);
+    /* An answer of another kind is not taken for what was asked. */
+    struct engine_endpoint endpoint = endpoint_of(&t);
+    assert_int_equal(asked(&t, &endpoint), KMIP_OPERATION_DISCOVER_VERSIONS);
+    assert_true(answer_with(&t, &endpoint, KMIP_OPERATION_QUERY, &query));
+    assert_true(endpoint.over);
+    assert_int_equal(asked(&t, &endpoint), 0);
+    /* A certificate that the registry does not have, or no more. */
+    endpoint = endpoint_of(&t);
+    endpoint.fingerprint[0] ^= 1;
+    assert_int_equal(asked(&t, &endpoint), 0);
+    assert_true(endpoint.over);
+    /* Within HTTP there is nothing to turn. */
+    struct identity web = *t.who;
+    web.http = true;
+    t.who = &web;
+    talk_refused(&t, KMIP_OPERATION_SET_ENDPOINT_ROLE, &r, KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED);
+    assert_false(t.rig.reply.turns);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -393,6 +523,8 @@ main(void)
         cmocka_unit_test(bounded),
         cmocka_unit_test(listens_no_more),
         cmocka_unit_test(not_for_clients_to_ask),
+        cmocka_unit_test(on_a_turned_connection),
+        cmocka_unit_test(what_a_turned_connection_may_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

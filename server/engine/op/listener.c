@@ -20,7 +20,9 @@ op_listener_set(struct ctx *ctx, const void *request, void **ret_response)
     *ret_response = response;
     if (!r->has_listener_address)
         return outbox_listen(ctx, ctx->client, NULL);
-    if (r->listener_address.len > LISTENER_ADDRESS_MAX || !is_allowed(ctx->engine, r->listener_address))
+    /* Empty: at its end of a connection whose roles it turns (Set Endpoint Role). */
+    if (r->listener_address.len != 0 &&
+        (r->listener_address.len > LISTENER_ADDRESS_MAX || !is_allowed(ctx->engine, r->listener_address)))
         return engine_fail(ctx, COND_NOT_PERMITTED,
                            "this server sends nothing to that address; an administrator may allow it in server { "
                            "listeners } of keystead.conf");
@@ -29,7 +31,8 @@ op_listener_set(struct ctx *ctx, const void *request, void **ret_response)
     if ((listener.wants & (LISTENER_NOTIFY | LISTENER_PUT)) == 0)
         return engine_fail(ctx, COND_BAD_FIELD,
                            "a listener wants Notify, Put or both; without an address there is none");
-    memcpy(listener.address, r->listener_address.data, r->listener_address.len);
+    if (r->listener_address.len != 0)
+        memcpy(listener.address, r->listener_address.data, r->listener_address.len);
     response->listener_address = r->listener_address;
     response->has_listener_address = true;
     return outbox_listen(ctx, ctx->client, &listener);
