@@ -24,7 +24,9 @@ reason_of(enum kmip_misfit what, int version)
 {
     static const uint32_t reasons[][2] = {
         [KMIP_MISFIT_MESSAGE] = {KMIP_RESULT_REASON_INVALID_MESSAGE, KMIP_RESULT_REASON_INVALID_MESSAGE},
-        [KMIP_MISFIT_TAG] = {KMIP_RESULT_REASON_INVALID_MESSAGE, KMIP_RESULT_REASON_UNKNOWN_TAG},
+        /* 1.x: an unknown field (1.4: 11.1). */
+        [KMIP_MISFIT_FIELD] = {KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_INVALID_MESSAGE},
+        [KMIP_MISFIT_TAG] = {KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_UNKNOWN_TAG},
         [KMIP_MISFIT_ENUM] = {KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_UNKNOWN_ENUMERATION},
         [KMIP_MISFIT_ATTRIBUTE] = {KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_INVALID_ATTRIBUTE},
         [KMIP_MISFIT_ATTRIBUTE_VALUE] = {KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_INVALID_ATTRIBUTE_VALUE},
@@ -150,9 +152,9 @@ unknown(struct kmip_decoder *d, const struct frame *frame, const struct kmip_eve
     if (!d->strict || d->version == KMIP_VERSION_ANY || (vendor && frame->schema == &kmip_schema_message_extension))
         return skip(d, e);
     if (scan(frame->schema, tag, KMIP_VERSION_ANY, &elsewhere))
-        return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "this version of KMIP does not have the field here");
+        return kmip_misfit(d, KMIP_MISFIT_FIELD, "this version of KMIP does not have the field here");
     if (vendor || kmip_tag_known(tag, (enum kmip_version)d->version))
-        return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "the field does not belong here");
+        return kmip_misfit(d, KMIP_MISFIT_FIELD, "the field does not belong here");
     return kmip_misfit(d, KMIP_MISFIT_TAG, "the tag is unknown in this version of KMIP");
 }
 

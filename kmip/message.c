@@ -32,7 +32,7 @@ kmip_request_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip_req
     void *message = NULL;
     kmip_decoder_init(&d, r, arena, KMIP_VERSION_ANY, true, diag);
     const int rc = decode_message(&d, &kmip_schema_request_message, &message);
-    if (rc == 0 || rc == KS_E_UNSUPPORTED)
+    if (rc == 0 || rc == KS_E_UNSUPPORTED || (rc != KS_E_NOMEM && d.version != KMIP_VERSION_ANY))
         *ret = message;
     return rc;
 }

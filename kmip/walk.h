@@ -9,6 +9,7 @@
 /* The ways in which a sound message can fail to be what the specification asks for; each has its Result Reasons. */
 enum kmip_misfit {
     KMIP_MISFIT_MESSAGE,         /* wrong type, missing, repeated or misplaced */
+    KMIP_MISFIT_FIELD,           /* a field that the version does not have here */
     KMIP_MISFIT_TAG,             /* a tag that the version does not know */
     KMIP_MISFIT_ENUM,            /* an enumeration value that the version does not know */
     KMIP_MISFIT_ATTRIBUTE,       /* no such attribute in the version */

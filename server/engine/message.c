@@ -472,6 +472,18 @@ nearest_version(const struct kmip_request_message *request)
     return asked == NULL || asked->protocol_version_major < 1 ? KMIP_V1_0 : NEWEST;
 }
 
+/* A message with a fault is answered in its own version, if it came as far as to say which (1.x: 6.1; 2.1: 9.14). */
+static enum kmip_version
+version_of(const struct ctx *ctx, const struct kmip_request_message *request)
+{
+    const struct kmip_protocol_version *asked =
+        request != NULL && request->request_header != NULL ? request->request_header->protocol_version : NULL;
+    enum kmip_version version;
+    if (asked == NULL || kmip_version_find(asked->protocol_version_major, asked->protocol_version_minor, &version) != 0)
+        return KMIP_V1_0;
+    return version >= KMIP_V3_0 && ctx->engine->config.kmip_3_0 == ENGINE_3_0_OFF ? KMIP_V2_1 : version;
+}
+
 static int
 handle(struct ctx *ctx, struct ks_span bytes)
 {
@@ -486,8 +498,10 @@ handle(struct ctx *ctx, struct ks_span bytes)
         ctx->version = nearest_version(request);
         return refuse(ctx, COND_UNKNOWN_VERSION, "this version of KMIP is not supported; use 1.0 to 2.1");
     }
-    if (rc != 0)
+    if (rc != 0) {
+        ctx->version = version_of(ctx, request);
         return refuse(ctx, COND_BAD_MESSAGE, ks_diag_text(&diag));
+    }
     ctx->header = request->request_header;
     if (kmip_version_find(ctx->header->protocol_version->protocol_version_major,
                           ctx->header->protocol_version->protocol_version_minor, &ctx->version) != 0)

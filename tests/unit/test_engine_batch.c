@@ -216,6 +216,35 @@ versions_and_damage(void **unused)
     talk_close(&t);
 }
 
+/* A header that is wrong behind its version, is answered in that version. */
+static void
+a_fault_is_answered_in_the_version_of_the_request(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint32_t major, minor;
+    } versions[] = {{1, 0}, {1, 2}, {1, 4}, {2, 0}, {2, 1}, {3, 0}};
+    enum { TYPE_OF_BATCH_COUNT = 59 };
+    struct talk t;
+    uint8_t b[256];
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(versions); i++) {
+        const size_t n = discover(b, versions[i].major, versions[i].minor, 1);
+        b[TYPE_OF_BATCH_COUNT] = KMIP_TYPE_ENUMERATION;
+        const struct kmip_response_message *r = raw(&t, KS_SPAN(b, n));
+        assert_int_equal(r->response_header->protocol_version->protocol_version_major, versions[i].major);
+        assert_int_equal(r->response_header->protocol_version->protocol_version_minor, versions[i].minor);
+        assert_int_equal(r->batch_item[0]->result_reason, KMIP_RESULT_REASON_INVALID_MESSAGE);
+    }
+    talk_close(&t);
+    const struct engine_config off = {.kmip_3_0 = ENGINE_3_0_OFF};
+    talk_open_with(&t, &off);
+    const size_t n = discover(b, 3, 0, 1);
+    b[TYPE_OF_BATCH_COUNT] = KMIP_TYPE_ENUMERATION;
+    assert_int_equal(raw(&t, KS_SPAN(b, n))->response_header->protocol_version->protocol_version_major, 2);
+    talk_close(&t);
+}
+
 static void
 correlation_values_are_for_those_who_use_them(void **unused)
 {
@@ -406,6 +435,7 @@ main(void)
         cmocka_unit_test(what_cannot_be_undone_stands_alone),
         cmocka_unit_test(an_answer_that_is_too_large_changes_nothing),
         cmocka_unit_test(versions_and_damage),
+        cmocka_unit_test(a_fault_is_answered_in_the_version_of_the_request),
         cmocka_unit_test(correlation_values_are_for_those_who_use_them),
         cmocka_unit_test(operations_of_other_versions_are_refused),
         cmocka_unit_test(records_that_do_not_fit_leave_one_that_says_so),

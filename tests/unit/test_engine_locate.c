@@ -267,7 +267,7 @@ the_largest_date_is_none(void **unused)
     talk_close(&t);
 }
 
-/* Fresh members come in the order in which they were put in (1.x); of the group "default" there always is one more. */
+/* Fresh members come in the order in which they were put in; of the group "default" there always is one more. */
 static void
 members_of_groups(void **unused)
 {
@@ -310,6 +310,41 @@ members_of_groups(void **unused)
     talk_close(&t);
 }
 
+/* Whatever order a version has for searches, members of a group come in that in which they were put in. */
+static void
+members_come_oldest_first(void **unused)
+{
+    (void)unused;
+    static const enum kmip_version versions[] = {KMIP_V1_1, KMIP_V1_3, KMIP_V1_4, KMIP_V2_0, KMIP_V2_1};
+    struct talk t;
+    talk_open(&t);
+    const char *ids[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                             .attributes = {.present = true}};
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 128);
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, MASK);
+        put_text(&t, &create.attributes, KMIP_TAG_OBJECT_GROUP, "pool");
+        const struct kmip_create_response *made = talk_do(&t, KMIP_OPERATION_CREATE, &create);
+        ids[i] = uid_string(&t, &made->unique_identifier);
+    }
+    for (size_t i = 0; i < KS_ARRAY_LEN(versions); i++)
+        for (uint32_t member = KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH;
+             member <= KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_DEFAULT; member++) {
+            t.version = versions[i];
+            struct kmip_locate_request one = {.attributes = {.present = true},
+                                              .has_maximum_items = true,
+                                              .maximum_items = 1,
+                                              .has_object_group_member = true,
+                                              .object_group_member = member};
+            put_text(&t, &one.attributes, KMIP_TAG_OBJECT_GROUP, "pool");
+            assert_true(finds(&t, &one, ids[0]));
+            assert_false(finds(&t, &one, ids[1]));
+        }
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -318,7 +353,7 @@ main(void)
         cmocka_unit_test(offset_and_maximum),          cmocka_unit_test(destroyed_objects_are_asked_for),
         cmocka_unit_test(masks_names_and_groups),      cmocka_unit_test(the_order_is_that_of_the_version),
         cmocka_unit_test(usage_limits_are_a_least),    cmocka_unit_test(the_largest_date_is_none),
-        cmocka_unit_test(members_of_groups),
+        cmocka_unit_test(members_of_groups),           cmocka_unit_test(members_come_oldest_first),
     };
     return cmocka_run_group_tests_name("engine: locate", tests, NULL, NULL);
 }

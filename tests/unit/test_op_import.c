@@ -173,6 +173,22 @@ what_no_object_can_be_is_refused(void **unused)
     talk_close(&t);
 }
 
+/* 3.0 writes Unique Identifiers as Identifiers. */
+static void
+identifiers_of_3_0(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    const char *id = make_key(&t, NULL, BOTH);
+    t.version = KMIP_V3_0;
+    const struct kmip_export_response *e = export(&t, id);
+    struct kmip_import_request r = import_of(e, other_uid, false);
+    assert_string_equal(import(&t, &r), other_uid);
+    talk_refused(&t, KMIP_OPERATION_IMPORT, &r, KMIP_RESULT_REASON_OBJECT_ALREADY_EXISTS);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -182,6 +198,7 @@ main(void)
         cmocka_unit_test(nobody_takes_over_what_is_anothers),
         cmocka_unit_test(identifiers_are_uuids_or_new),
         cmocka_unit_test(what_no_object_can_be_is_refused),
+        cmocka_unit_test(identifiers_of_3_0),
     };
     return cmocka_run_group_tests_name("engine: Import and Export", tests, NULL, NULL);
 }

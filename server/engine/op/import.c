@@ -137,7 +137,7 @@ op_import(struct ctx *ctx, const void *request, void **ret_response)
     struct object *object, *there;
     struct kmip_attrs inner = {0};
     OP_RESPONSE(ctx, kmip_import_response, response);
-    if (r->unique_identifier.type != KMIP_TYPE_TEXT_STRING)
+    if (r->unique_identifier.type != KMIP_TYPE_TEXT_STRING && r->unique_identifier.type != KMIP_TYPE_IDENTIFIER)
         return engine_fail(ctx, COND_BAD_FIELD, "the Unique Identifier of an object to import is a text");
     KS_TRY(find_replaced(ctx, r, r->unique_identifier.text, &there));
     core_set(&draft.core, CORE_OBJECT_TYPE, type_of(r));

@@ -200,12 +200,13 @@ matches(struct ctx *ctx, const struct object *object, const struct query *q, boo
 
 /*
  * 2.x wants the newest first (2.1: 6.1.28), and so do the published cases of 1.4. Those of 1.1 to 1.3, whose text says
- * nothing, want the oldest: what was put into a group first is handed out first.
+ * nothing, want the oldest. Members of a group are handed out in the order in which they were put in, in every version:
+ * which comes first is the server's policy, and those published cases (TC-152) are the only ones that show one.
  */
 static bool
-is_oldest_first(const struct ctx *ctx)
+is_oldest_first(const struct ctx *ctx, const struct query *q)
 {
-    return ctx->version < KMIP_V1_4;
+    return ctx->version < KMIP_V1_4 || q->member != 0;
 }
 
 struct found {
@@ -269,7 +270,7 @@ find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct 
                            ctx->searched);
     struct object *one = q->uid != NULL ? objects_handle(&ctx->engine->objects, q->uid->value->s) : NULL;
     if (q->uid == NULL)
-        KS_TRY(search_begin(ctx, q->exact, q->n_exact, is_oldest_first(ctx), &s));
+        KS_TRY(search_begin(ctx, q->exact, q->n_exact, is_oldest_first(ctx, q), &s));
     for (struct object *o = q->uid != NULL ? one : search_next(ctx, &s); o != NULL;
          o = q->uid != NULL ? NULL : search_next(ctx, &s)) {
         ctx->searched++;
