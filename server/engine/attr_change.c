@@ -55,7 +55,8 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
     if (is_servers_own(attr))
         return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "names of vendor y are the server's own: %s", LABEL(attr));
     if (!kmip_attr_applies(rule, typed ? KMIP_V2_1 : ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
-        return engine_fail(ctx, COND_ATTRIBUTE_MISPLACED, "objects of this type have no %s", LABEL(attr));
+        return engine_fail(ctx, kind == CHANGE_ADD ? COND_ATTRIBUTE_MISPLACED_ADD : COND_ATTRIBUTE_MISPLACED,
+                           "objects of this type have no %s", LABEL(attr));
     *ret = rule;
     return 0;
 }
@@ -435,6 +436,14 @@ is_meant(const struct ctx *ctx, const struct kmip_attr *a, const struct kmip_att
            (!typed || attr_link_type(a->value) == attr_link_type(which->value));
 }
 
+/* What it is called that an object does not have the attribute at all. */
+static enum condition
+absent(const struct ctx *ctx)
+{
+    return ctx->op != NULL && ctx->op->value == KMIP_OPERATION_MODIFY_ATTRIBUTE ? COND_ATTRIBUTE_ABSENT_MODIFY
+                                                                                : COND_ATTRIBUTE_ABSENT;
+}
+
 /* The instance that a request means: with that value, with that index, or the only one there is. */
 static int
 find_instance(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *which,
@@ -453,7 +462,7 @@ find_instance(struct ctx *ctx, const struct object *object, struct rev *draft, c
         matches++;
     }
     if (n == 0)
-        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s has no %s", object->uid, LABEL(which));
+        return engine_fail(ctx, absent(ctx), "object %s has no %s", object->uid, LABEL(which));
     if (matches == 0)
         return engine_fail(ctx, COND_INSTANCE_ABSENT, "object %s has no such instance of %s", object->uid,
                            LABEL(which));
@@ -471,7 +480,7 @@ fact_present(struct ctx *ctx, const struct object *object, const struct rev *dra
 {
     int64_t v;
     if (!core_has(&draft->core, id))
-        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s has no %s", object->uid, LABEL(attr));
+        return engine_fail(ctx, absent(ctx), "object %s has no %s", object->uid, LABEL(attr));
     if (attr->index > 0)
         return engine_fail(ctx, COND_INSTANCE_ABSENT, "object %s has no such instance of %s", object->uid, LABEL(attr));
     if (value != NULL && attr->tag != KMIP_TAG_USAGE_LIMITS &&

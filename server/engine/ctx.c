@@ -222,6 +222,24 @@ extra_right(enum right right)
     }
 }
 
+/* A Template is no cryptographic object: it is not activated, revoked, checked or leased. */
+static int
+check_template(struct ctx *ctx, const struct object *object, const struct use *use)
+{
+    if (object_type(object) != KMIP_OBJECT_TYPE_TEMPLATE)
+        return 0;
+    switch (use->use) {
+    case USE_ACTIVATE:
+    case USE_REVOKE:
+    case USE_REVOKE_COMPROMISE:
+    case USE_CHECK:
+        return engine_fail(ctx, COND_TEMPLATE_USE, "object %s is a Template: %s is not for such", object->uid,
+                           use_name(ctx));
+    default:
+        return 0;
+    }
+}
+
 static int
 check_state(struct ctx *ctx, const struct object *object, const struct use *use)
 {
@@ -286,6 +304,7 @@ engine_use(struct ctx *ctx, struct object *object, const struct use *use)
     const struct core *core = &object->rev->core;
     if (!policy_may(ctx->client, state_rows[use->use].right, object))
         return engine_fail(ctx, COND_NOT_PERMITTED, "this client may not %s object %s", use_name(ctx), object->uid);
+    KS_TRY(check_template(ctx, object, use));
     KS_TRY(check_state(ctx, object, use));
     ctx->used = object;
     ctx->used_bytes += use->bytes;

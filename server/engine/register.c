@@ -269,6 +269,9 @@ take_object(struct ctx *ctx, const struct kmip_managed_object *from, struct taki
     default:
         return engine_fail(ctx, COND_OBJECT_KIND, "objects of that type can not be registered");
     }
+    const struct kmip_managed_object none = {0};
+    if (memcmp(from, &none, sizeof(none)) != 0)
+        return engine_fail(ctx, COND_BAD_FIELD, "the object of the request is not of the Object Type that it names");
     return engine_fail(ctx, COND_MISSING, "the request holds no object of the Object Type that it names");
 }
 

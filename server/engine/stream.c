@@ -112,10 +112,10 @@ stream_find(struct ctx *ctx, struct ks_span value, struct stream **ret)
 {
     struct stream *s = find(ctx, value);
     if (s == NULL && value.len == STREAM_VALUE && ks_be32(value.data) != ctx->engine->boot)
-        return engine_fail(ctx, COND_CORRELATION,
+        return engine_fail(ctx, COND_NO_STREAM,
                            "the stream was begun before the server was last started, and ended with that; begin again");
     if (s == NULL)
-        return engine_fail(ctx, COND_CORRELATION,
+        return engine_fail(ctx, COND_NO_STREAM,
                            "this client has no stream of %s with that Correlation Value: it has ended, lapsed after %d "
                            "minutes without a part, or never was; begin again with an Init Indicator",
                            ctx->op->name, STREAM_LIFE_S / 60);

@@ -56,6 +56,9 @@ find_key(struct ctx *ctx, const struct kmip_uid *uid, enum state_use use, struct
         return engine_fail(ctx, COND_WRAPPING_KEY_DESTROYED, "wrapping key %s is destroyed", key->uid);
     if (may && at == STATE_ARCHIVED)
         return engine_fail(ctx, COND_WRAPPING_KEY_ARCHIVED, "wrapping key %s is archived; recover it first", key->uid);
+    const uint32_t type = object_type(key);
+    if (!material_is_key(type) && type != KMIP_OBJECT_TYPE_CERTIFICATE)
+        return engine_fail(ctx, COND_WRAPPING_NO_KEY, "object %s is no key: it can not wrap", key->uid);
     *ret = key;
     return 0;
 }

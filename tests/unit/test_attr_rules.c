@@ -203,9 +203,10 @@ by(const struct bench *b, uint32_t old, uint32_t now)
 }
 
 static uint32_t
-misplaced(const struct bench *b)
+misplaced(const struct bench *b, bool adding)
 {
-    return by(b, KMIP_RESULT_REASON_INVALID_FIELD, KMIP_RESULT_REASON_INVALID_ATTRIBUTE);
+    return by(b, adding ? KMIP_RESULT_REASON_PERMISSION_DENIED : KMIP_RESULT_REASON_INVALID_FIELD,
+              KMIP_RESULT_REASON_INVALID_ATTRIBUTE);
 }
 
 /* How the reason for what is the server's is called in Create, Modify and Delete; and in Add, Set and Adjust. */
@@ -217,9 +218,10 @@ not_yours(const struct bench *b, bool adding)
 }
 
 static uint32_t
-absent(const struct bench *b)
+absent(const struct bench *b, bool modifying)
 {
-    return by(b, KMIP_RESULT_REASON_ITEM_NOT_FOUND, KMIP_RESULT_REASON_ATTRIBUTE_NOT_FOUND);
+    return by(b, modifying ? KMIP_RESULT_REASON_INVALID_FIELD : KMIP_RESULT_REASON_ITEM_NOT_FOUND,
+              KMIP_RESULT_REASON_ATTRIBUTE_NOT_FOUND);
 }
 
 static void
@@ -322,15 +324,15 @@ where_it_does_not_belong(struct bench *b, uint32_t type, const char *id, const s
 {
     const bool sets = (rule->flags & SETS) != 0;
     assert_false(has(b, id, rule));
-    compare(b, "Add", type, rule, sets ? misplaced(b) : not_yours(b, true), ask_add(b, id, rule, 0));
-    compare(b, "Modify", type, rule, (rule->flags & MODIFIES) != 0 ? misplaced(b) : not_yours(b, false),
+    compare(b, "Add", type, rule, sets ? misplaced(b, true) : not_yours(b, true), ask_add(b, id, rule, 0));
+    compare(b, "Modify", type, rule, (rule->flags & MODIFIES) != 0 ? misplaced(b, false) : not_yours(b, false),
             ask_modify(b, id, rule));
-    compare(b, "Delete", type, rule, (rule->flags & DELETES) != 0 ? misplaced(b) : not_yours(b, false),
+    compare(b, "Delete", type, rule, (rule->flags & DELETES) != 0 ? misplaced(b, false) : not_yours(b, false),
             ask_delete(b, id, rule));
     struct kmip_attrs attrs = {.present = true};
     assert_true(put_value(&b->t, rule, 0, &attrs));
     compare(b, "Register with", type, rule,
-            (rule->flags & (SETS | KMIP_ATTR_CLIENT_ASKS)) != 0 ? misplaced(b) : not_yours(b, false),
+            (rule->flags & (SETS | KMIP_ATTR_CLIENT_ASKS)) != 0 ? misplaced(b, false) : not_yours(b, false),
             enrol(b, type, &attrs));
 }
 
@@ -348,11 +350,11 @@ what_may_not_be_done(struct bench *b, uint32_t type, const char *id, const struc
     if ((rule->flags & MODIFIES) == 0)
         compare(b, "Modify", type, rule, not_yours(b, false), ask_modify(b, id, rule));
     else if (!there)
-        compare(b, "Modify the absent", type, rule, absent(b), ask_modify(b, id, rule));
+        compare(b, "Modify the absent", type, rule, absent(b, true), ask_modify(b, id, rule));
     if ((rule->flags & DELETES) == 0)
         compare(b, "Delete", type, rule, not_yours(b, false), ask_delete(b, id, rule));
     else if (!there)
-        compare(b, "Delete the absent", type, rule, absent(b), ask_delete(b, id, rule));
+        compare(b, "Delete the absent", type, rule, absent(b, false), ask_delete(b, id, rule));
     if (b->t.version >= KMIP_V2_0) {
         if ((rule->flags & (SETS | MODIFIES)) == 0)
             compare(b, "Set", type, rule, not_yours(b, true), ask_set(b, id, rule));
@@ -364,7 +366,7 @@ what_may_not_be_done(struct bench *b, uint32_t type, const char *id, const struc
         if ((rule->flags & MODIFIES) == 0)
             compare(b, "Adjust", type, rule, not_yours(b, true), ask_adjust(b, id, rule));
         else if (!there)
-            compare(b, "Adjust the absent", type, rule, absent(b), ask_adjust(b, id, rule));
+            compare(b, "Adjust the absent", type, rule, absent(b, false), ask_adjust(b, id, rule));
         else if (!adjustable(rule->type))
             compare(b, "Adjust what is no number", type, rule, KMIP_RESULT_REASON_INVALID_DATA_TYPE,
                     ask_adjust(b, id, rule));

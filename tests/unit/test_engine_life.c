@@ -350,11 +350,15 @@ every_cell_of_the_state_table(void **unused)
                 char cell = wanted[use][column];
                 if (cell == 'O' || cell == 'P') /* archived: up to 1.4 that counts, then Deactivated */
                     cell = versions[v] < KMIP_V2_0 ? 'A' : cell == 'O' ? 'Y' : 'W';
-                /* Decrypting nonsense fails only after the state has been found good. */
+                /* Decrypting nonsense fails only after the state has been found good, and so does certifying a key of
+                 * another type, which in 1.x has the reason of a bad state. */
+                const bool is_unfit = memmem(item->result_message.data, item->result_message.len, "is no public key",
+                                             strlen("is no public key")) != NULL;
                 const bool good =
                     item->result_status == KMIP_RESULT_STATUS_SUCCESS ||
                     (use == USE_PROCESS && item->result_reason == KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE) ||
-                    (use == USE_CERTIFY && item->result_reason == condition_reason(COND_OBJECT_KIND, versions[v]));
+                    (use == USE_CERTIFY && is_unfit &&
+                     item->result_reason == condition_reason(COND_OBJECT_UNFIT, versions[v]));
                 if (good != (cell == 'Y') || (!good && item->result_reason != reason_for(cell, versions[v])))
                     fail_msg("version %u, use %u, column %u: wanted %c, got %s (%.*s)", (unsigned)versions[v], use,
                              column, cell, kmip_enum_name(KMIP_TAG_RESULT_REASON, item->result_reason),

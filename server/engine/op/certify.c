@@ -147,7 +147,7 @@ find_subject(struct ctx *ctx, const struct kmip_certify_request *r, struct wish 
     if (object_type(object) == KMIP_OBJECT_TYPE_CERTIFICATE_REQUEST && !r->has_certificate_request)
         return wish_request_object(ctx, object, wish);
     if (object_type(object) != KMIP_OBJECT_TYPE_PUBLIC_KEY)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no public key, which is what is certified",
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no public key, which is what is certified",
                            object->uid);
     KS_TRY(material_open(ctx, object, &material));
     const int rc = material_pkey(ctx, &object->rev->core, &material, &wish->key);

@@ -106,7 +106,7 @@ cipher_params(struct ctx *ctx, const struct object *key, const struct kmip_crypt
 {
     const struct core *core = &key->rev->core;
     if (object_type(key) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no key", key->uid);
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no key", key->uid);
     if (p->has_cryptographic_algorithm && p->cryptographic_algorithm != core_get(core, CORE_ALGORITHM))
         return engine_fail(ctx, COND_BAD_PARAMETERS, "the parameters name another algorithm than that of key %s",
                            key->uid);

@@ -27,7 +27,7 @@ crypto_pkey(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
     const uint32_t type = object_type(object);
     if (type != KMIP_OBJECT_TYPE_PRIVATE_KEY && type != KMIP_OBJECT_TYPE_PUBLIC_KEY &&
         type != KMIP_OBJECT_TYPE_CERTIFICATE)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no private key, public key or certificate",
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no private key, public key or certificate",
                            object->uid);
     return parsed_key(ctx, object, ret);
 }

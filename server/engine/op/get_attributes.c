@@ -3,6 +3,18 @@
 
 static const struct use reading = {.use = USE_GET_ATTRIBUTES};
 
+/* 1.1 to 1.4 (1.4: 11.13): a name that is there twice is refused. */
+static int
+check_repeated(struct ctx *ctx, const struct kmip_attr_refs *refs)
+{
+    for (size_t i = 0; ctx->version >= KMIP_V1_1 && ctx->version < KMIP_V2_0 && i < refs->n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (refs->v[i].tag != 0 && refs->v[i].tag == refs->v[j].tag &&
+                ks_span_equal(refs->v[i].vendor, refs->v[j].vendor) && ks_span_equal(refs->v[i].name, refs->v[j].name))
+                return engine_fail(ctx, COND_BAD_MESSAGE, "the request asks for an attribute twice");
+    return 0;
+}
+
 int
 op_get_attributes(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -11,6 +23,7 @@ op_get_attributes(struct ctx *ctx, const void *request, void **ret_response)
     OP_RESPONSE(ctx, kmip_get_attributes_response, response);
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
     KS_TRY(engine_use(ctx, object, &reading));
+    KS_TRY(check_repeated(ctx, &r->attribute_refs));
     KS_TRY(attr_collect(ctx, object, &r->attribute_refs, &response->attributes));
     response->unique_identifier = uid_of(object);
     *ret_response = response;

@@ -67,7 +67,7 @@ new_mac(struct ctx *ctx, const struct object *key, const struct kmip_cryptograph
     struct ks_span bytes;
     uint32_t algorithm;
     if (object_type(key) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && object_type(key) != KMIP_OBJECT_TYPE_SECRET_DATA)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no symmetric key or secret data", key->uid);
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no symmetric key or secret data", key->uid);
     KS_TRY(parameters_of(ctx, key, asked, &p));
     KS_TRY(algorithm_of(ctx, key, p, &algorithm));
     struct profile_what what = profile_key(key);

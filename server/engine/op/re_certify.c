@@ -11,7 +11,7 @@ find_old(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
     KS_TRY(engine_use(ctx, old, &use));
     if (object_type(old) != KMIP_OBJECT_TYPE_CERTIFICATE ||
         core_get(&old->rev->core, CORE_CERTIFICATE_TYPE) != KMIP_CERTIFICATE_TYPE_X_509)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no X.509 certificate", old->uid);
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no X.509 certificate", old->uid);
     if (replace_done(old))
         return engine_fail(ctx, COND_NOT_PERMITTED, "certificate %s has a replacement already; renew that one",
                            old->uid);

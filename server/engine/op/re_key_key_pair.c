@@ -25,7 +25,7 @@ check_old(struct ctx *ctx, struct object *old, uint32_t type)
     static const struct use use = {.use = USE_RE_KEY};
     KS_TRY(engine_use(ctx, old, &use));
     if (object_type(old) != type)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no private key; a pair is named by its private key",
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no private key; a pair is named by its private key",
                            old->uid);
     if (core_has(&old->rev->core, CORE_KEY_VALUE_PRESENT) && core_get(&old->rev->core, CORE_KEY_VALUE_PRESENT) == 0)
         return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", old->uid);

@@ -126,7 +126,7 @@ prepare(struct ctx *ctx, struct signing *s, const struct kmip_cryptographic_para
     }
     KS_TRY(crypto_pkey(ctx, s->key, &s->pkey));
     if (!s->verify && object_type(s->key) != KMIP_OBJECT_TYPE_PRIVATE_KEY)
-        return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no private key, which it takes to sign", s->key->uid);
+        return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no private key, which it takes to sign", s->key->uid);
     if (has_digest && s->part != PART_WHOLE)
         return engine_fail(ctx, COND_BAD_FIELD, "Digested Data is not sent in parts");
     if (has_digest && s->has_data)
