@@ -10,6 +10,7 @@
 #include "server/engine/async.h"
 #include "server/engine/leniency.h"
 #include "server/engine/op/op.h"
+#include "server/engine/storage_masks.h"
 #include "server/engine/tick.h"
 
 enum {
@@ -240,6 +241,7 @@ run_item(struct ctx *ctx, const struct kmip_request_batch_item *item, void **ret
                         (row->flags & OP_AT_ONCE) != 0 || ctx->ticket != NULL || ctx->by_header,
                         (row->flags & OP_ALONE) != 0, &later));
     KS_TRY(leniency_apply(ctx, item->operation, item->payload));
+    KS_TRY(storage_masks_check(ctx, item->payload));
     if (later)
         return async_accept(ctx, item);
     KS_TRY(row->run(ctx, item->payload, ret_payload));

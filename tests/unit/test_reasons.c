@@ -136,13 +136,65 @@ streams_that_are_not_there(void **unused)
     talk_close(&t);
 }
 
+/* 2.1, 7.33: one alternative has to be met with all its bits. */
+static void
+where_objects_are_kept(void **unused)
+{
+    (void)unused;
+    enum {
+        SOFT = KMIP_PROTECTION_STORAGE_MASK_SOFTWARE,
+        HARD = KMIP_PROTECTION_STORAGE_MASK_HARDWARE,
+        NO = KMIP_RESULT_REASON_PROTECTION_STORAGE_UNAVAILABLE,
+        NO_PRIVATE = KMIP_RESULT_REASON_PRIVATE_PROTECTION_STORAGE_UNAVAILABLE,
+        NO_PUBLIC = KMIP_RESULT_REASON_PUBLIC_PROTECTION_STORAGE_UNAVAILABLE
+    };
+    static const struct {
+        uint32_t masks[2];
+        size_t n;
+        uint32_t reason;
+    } cases[] = {{{0}, 0, 0}, {{SOFT}, 1, 0}, {{HARD}, 1, NO}, {{HARD | SOFT}, 1, NO}, {{HARD, SOFT}, 2, 0}};
+    struct talk t;
+    talk_open(&t);
+    t.version = KMIP_V2_1;
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        uint32_t masks[] = {cases[i].masks[0], cases[i].masks[1]};
+        struct kmip_protection_storage_masks m = {.n_protection_storage_mask = cases[i].n,
+                                                  .protection_storage_mask = masks};
+        struct kmip_create_request create = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                             .attributes = {.present = true},
+                                             .protection_storage_masks = &m};
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+        put_number(&t, &create.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 128);
+        if (cases[i].reason == 0)
+            talk_do(&t, KMIP_OPERATION_CREATE, &create);
+        else
+            talk_refused(&t, KMIP_OPERATION_CREATE, &create, cases[i].reason);
+    }
+    uint32_t soft = SOFT, hard = HARD;
+    struct kmip_protection_storage_masks software = {.n_protection_storage_mask = 1, .protection_storage_mask = &soft};
+    struct kmip_protection_storage_masks hardware = {.n_protection_storage_mask = 1, .protection_storage_mask = &hard};
+    struct kmip_create_key_pair_request pair = {.common_protection_storage_masks = &hardware};
+    put_number(&t, &pair.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC);
+    put_number(&t, &pair.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
+    pair.common_attributes.present = true;
+    talk_refused(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &pair, NO);
+    pair.private_protection_storage_masks = &software;
+    pair.public_protection_storage_masks = &software;
+    talk_do(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &pair);
+    pair.public_protection_storage_masks = &hardware;
+    talk_refused(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &pair, NO_PUBLIC);
+    pair.private_protection_storage_masks = &hardware;
+    talk_refused(&t, KMIP_OPERATION_CREATE_KEY_PAIR, &pair, NO_PRIVATE);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_of_another_type),    cmocka_unit_test(what_wraps_is_a_key),
         cmocka_unit_test(attributes_asked_for_twice), cmocka_unit_test(templates_have_no_life),
-        cmocka_unit_test(streams_that_are_not_there),
+        cmocka_unit_test(streams_that_are_not_there), cmocka_unit_test(where_objects_are_kept),
     };
     return cmocka_run_group_tests_name("reasons of refusal", tests, NULL, NULL);
 }
