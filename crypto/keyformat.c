@@ -86,6 +86,10 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
         if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)
             return ks_fail(diag, KS_E_UNSUPPORTED, "RSA keys of %d bits are not offered", bits);
         info.bits = (uint32_t)bits;
+        KS_CLEANUP(BN_clear_freep) BIGNUM *e = NULL;
+        if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
+            return ks_ossl_fail(diag, KS_E_CRYPTO, "reading the public exponent of an RSA key");
+        info.exponent_bits = (uint32_t)BN_num_bits(e);
     } else if (EVP_PKEY_is_a(pkey, "DSA") == 1 || EVP_PKEY_is_a(pkey, "DH") == 1 || EVP_PKEY_is_a(pkey, "DHX") == 1) {
         const int bits = EVP_PKEY_get_bits(pkey);
         if (bits < FFC_BITS_MIN || bits > FFC_BITS_MAX)

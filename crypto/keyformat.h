@@ -32,6 +32,7 @@ struct ks_pkey_info {
     uint32_t algorithm; /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448, DSA, DH; EC for X25519 and X448 too */
     uint32_t curve;     /* KMIP Recommended Curve; 0 for keys that are on none and curves that KMIP does not number */
     uint32_t bits;      /* RSA modulus, DSA and DH prime, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456 */
+    uint32_t exponent_bits; /* of an RSA key's public exponent; else 0 */
     bool is_private;
 };
 void ks_pkey_info(const struct ks_pkey *key, struct ks_pkey_info *ret);

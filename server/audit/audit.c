@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "server/audit/line.h"
 
-enum { SEGMENT = 64 << 20 };
+enum { SEGMENT = 64 << 20, PENDING_MAX = 8 << 20 };
 
 struct audit_log {
     char *path;
@@ -25,8 +25,11 @@ struct audit_log {
     struct audit_head head;  /* what is in the files */
     struct audit_chain next; /* with what is prepared */
     uint64_t segment;
-    bool lazy;     /* audit_log_lazy */
-    bool unsynced; /* lazy: bytes before len are not on stable storage */
+    bool lazy;             /* audit_log_lazy */
+    bool unsynced;         /* lazy: bytes before len are not on stable storage */
+    bool suspect;          /* a sync failed: the kernel may have dropped what it was to write, and says so once only */
+    struct ks_buf pending; /* the bytes before len that are not synced, for that case */
+    uint64_t hole;         /* bytes that are, or were, cut off at the opening */
 };
 
 void
@@ -37,6 +40,7 @@ audit_log_close(struct audit_log *log)
     ks_closep(&log->fd);
     ks_closep(&log->dir);
     audit_chain_done(&log->next);
+    ks_buf_done(&log->pending);
     free(log->path);
     free(log);
 }
@@ -123,24 +127,53 @@ cut(struct audit_log *log, struct ks_diag *diag)
 }
 
 static int
-put(struct audit_log *log, struct ks_span lines, struct ks_diag *diag)
+write_at(struct audit_log *log, uint64_t at, struct ks_span bytes, struct ks_diag *diag)
 {
-    if (log->dirty)
-        KS_TRY(cut(log, diag));
-    log->dirty = true;
     size_t done = 0;
-    while (done < lines.len) {
-        const ssize_t n = pwrite(log->fd, lines.data + done, lines.len - done, (off_t)(log->len + done));
+    while (done < bytes.len) {
+        const ssize_t n = pwrite(log->fd, bytes.data + done, bytes.len - done, (off_t)(at + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return fail_write(log, n < 0 ? errno : ENOSPC, "write", diag);
         done += (size_t)n;
     }
-    if (!log->lazy && fdatasync(log->fd) != 0)
+    return 0;
+}
+
+/*
+ * After a sync that failed another one proves nothing: what the kernel could not write it may have dropped, and it
+ * calls the pages clean. So all that was not known to be synced is written anew first.
+ */
+static int
+sync_file(struct audit_log *log, struct ks_diag *diag)
+{
+    if (log->suspect)
+        KS_TRY(write_at(log, log->len - log->pending.len, ks_buf_span(&log->pending), diag));
+    log->suspect = true;
+    if (fdatasync(log->fd) != 0)
         return fail_write(log, errno, "sync", diag);
+    log->suspect = false;
+    return 0;
+}
+
+static int
+put(struct audit_log *log, struct ks_span lines, struct ks_diag *diag)
+{
+    if (log->dirty)
+        KS_TRY(cut(log, diag));
+    log->dirty = true;
+    KS_TRY(write_at(log, log->len, lines, diag));
+    /* Lazy or not: what can not be kept for a second try is synced now. */
+    const bool waits =
+        log->lazy && log->pending.len + lines.len <= PENDING_MAX && ks_buf_add_span(&log->pending, lines) == 0;
+    if (!waits) {
+        log->pending.err = 0;
+        KS_TRY(sync_file(log, diag));
+        ks_buf_reset(&log->pending);
+    }
     log->dirty = false;
-    log->unsynced = log->lazy;
+    log->unsynced = waits;
     log->len += lines.len;
     return 0;
 }
@@ -154,10 +187,49 @@ audit_log_lazy(struct audit_log *log, bool lazy)
 int
 audit_log_sync(struct audit_log *log, struct ks_diag *diag)
 {
-    if (log->unsynced && fdatasync(log->fd) != 0)
-        return fail_write(log, errno, "sync", diag);
+    if (!log->unsynced)
+        return 0;
+    KS_TRY(sync_file(log, diag));
+    ks_buf_reset(&log->pending);
     log->unsynced = false;
     return 0;
+}
+
+int
+audit_log_last(const struct audit_log *log, struct ks_buf *ret, struct ks_diag *diag)
+{
+    char name[AUDIT_NAME_LEN];
+    KS_CLEANUP(ks_closep) int before = -1;
+    KS_CLEANUP(ks_buf_done) struct ks_buf buf = KS_BUF(AUDIT_LINE_MAX);
+    int fd = log->fd;
+    off_t end = (off_t)log->len;
+    if (end == 0 && log->number > 1) { /* the last file is empty yet */
+        struct stat st;
+        audit_file_name(log->number - 1, name);
+        fd = before = openat(log->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) != 0)
+            return ks_fail_errno(diag, KS_E_IO, errno, "cannot open %s/%s", log->path, name);
+        end = st.st_size;
+    }
+    const size_t len = end < AUDIT_LINE_MAX ? (size_t)end : AUDIT_LINE_MAX;
+    if (len == 0)
+        return 0;
+    if (ks_buf_reserve(&buf, len) != 0)
+        return ks_fail(diag, KS_E_NOMEM, "%s: out of memory", log->path);
+    const ssize_t n = pread(fd, buf.data, len, end - (off_t)len);
+    if (n != (ssize_t)len)
+        return fail_write(log, n < 0 ? errno : EIO, "read", diag);
+    const uint8_t *line = len > 1 ? memrchr(buf.data, '\n', len - 1) : NULL;
+    line = line != NULL ? line + 1 : buf.data;
+    if (ks_buf_add(ret, line, (size_t)(buf.data + len - 1 - line)) != 0)
+        return ks_fail(diag, ret->err, "%s: no room for a record", log->path);
+    return 0;
+}
+
+uint64_t
+audit_log_hole(const struct audit_log *log)
+{
+    return log->hole;
 }
 
 int
@@ -348,7 +420,11 @@ open_last(struct audit_log *log, const struct audit_files *files, struct ks_diag
     log->head = log->next.head;
     if (rc == HOLE) {
         /* Cut by the next write: if the store has seen what is missing, nothing is touched. */
+        struct stat st;
+        if (fstat(log->fd, &st) != 0)
+            return fail_write(log, errno, "examine", diag);
         log->len = w.good;
+        log->hole = (uint64_t)st.st_size - w.good;
         log->dirty = true;
     } else if (rest > 0) {
         KS_TRY(cut(log, diag));
@@ -381,6 +457,7 @@ open_log(struct audit_log *log, const char *dir, bool create, struct ks_span tai
 {
     log->dir = log->fd = -1;
     log->segment = SEGMENT;
+    log->pending = KS_BUF(PENDING_MAX);
     log->path = strdup(dir);
     const int rc = log->path == NULL ? KS_E_NOMEM : audit_chain_init(&log->next);
     if (rc != 0)

@@ -71,6 +71,12 @@ void audit_log_abandon(struct audit_log *log);
 void audit_log_lazy(struct audit_log *log, bool lazy);
 int audit_log_sync(struct audit_log *log, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* Appends the line of the last record, without its end; nothing where there is none. */
+int audit_log_last(const struct audit_log *log, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Bytes that the opening found behind a hole, which a power failure left: the next write cuts them off. 0: none. */
+uint64_t audit_log_hole(const struct audit_log *log);
+
 /* Appends and syncs those of the lines that the files lack; the rest must be in the files. As audit_log_open does. */
 int audit_log_replay(struct audit_log *log, struct ks_span tail, struct ks_diag *diag) KS_MUST_CHECK;
 

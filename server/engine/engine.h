@@ -55,7 +55,7 @@ struct engine_config {
     int64_t certificate_s; /* validity of a client's certificate; 0: 365 days */
     /* Unseals the instance with the passphrase, calling engine_load; KS_E_DENIED: wrong. NULL: Unseal is not offered.
      */
-    int (*unseal)(void *arg, struct ks_span passphrase);
+    int (*unseal)(void *arg, const struct identity *who, struct ks_span passphrase);
     void *unseal_arg;
 };
 

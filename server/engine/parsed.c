@@ -85,6 +85,33 @@ keep(struct ctx *ctx, struct rev *rev, const struct ks_pkey *key)
     rev->parsed = p;
 }
 
+/*
+ * How long one use may hold the engine's thread. Longer keys are kept and handed out; and OpenSSL has the same bound
+ * for public exponents of long keys (OPENSSL_RSA_MAX_PUBEXP_BITS), in public uses alone.
+ */
+enum { RSA_USE_BITS = 8192, RSA_SMALL_BITS = 3072, RSA_EXPONENT_BITS = 64 };
+
+static int
+check_length(struct ctx *ctx, const struct object *object, const struct ks_pkey *key)
+{
+    struct ks_pkey_info info;
+    ks_pkey_info(key, &info);
+    if (info.algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+        return 0;
+    if (info.bits > RSA_USE_BITS)
+        return engine_fail(
+            ctx, COND_PARAMETERS_NOT_OFFERED,
+            "object %s is an RSA key of %u bits; this server computes with %d at most: get it, and use it "
+            "elsewhere",
+            object->uid, info.bits, RSA_USE_BITS);
+    if (info.bits > RSA_SMALL_BITS && info.exponent_bits > RSA_EXPONENT_BITS)
+        return engine_fail(ctx, COND_PARAMETERS_NOT_OFFERED,
+                           "object %s is an RSA key of %u bits with a public exponent of %u; this server computes with "
+                           "exponents of %d bits at most",
+                           object->uid, info.bits, info.exponent_bits, RSA_EXPONENT_BITS);
+    return 0;
+}
+
 static int
 certificate_key(struct ctx *ctx, struct ks_span der, struct ks_pkey **ret)
 {
@@ -117,6 +144,12 @@ parsed_key(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
     if (rc != 0)
         return engine_fail(ctx, COND_KEY_FORMAT, "the key material of object %s can not be used here: %s", object->uid,
                            ks_err_text(rc));
+    const int fits = check_length(ctx, object, *ret);
+    if (fits != 0) {
+        ks_pkey_free(*ret);
+        *ret = NULL;
+        return fits;
+    }
     ctx->engine->parsed.read++;
     keep(ctx, rev, *ret);
     return 0;

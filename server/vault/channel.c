@@ -39,6 +39,8 @@ peer_close(struct channel *c, struct peer *p)
         free_waiting(take_waiting(c, p));
     if (p->busy)
         return; /* the task that is under way frees it */
+    c->n_open--;
+    c->identity_bytes -= p->identity.len;
     ks_buf_done(&p->identity);
     free(p);
 }
@@ -66,13 +68,19 @@ open_peer(struct channel *c, const struct frame *frame)
     }
     if (c->peers[slot] != NULL)
         return KS_E_MALFORMED;
+    /* A worker that was taken over may open as many as it likes: not at the cost of the vault's memory. */
+    if (frame->body.len > IDENTITY_ONE_MAX || c->n_open >= PEERS_MOST ||
+        c->identity_bytes + frame->body.len > IDENTITY_BYTES_MAX)
+        return KS_E_LIMIT;
     struct peer *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return KS_E_NOMEM;
     p->id = frame->connection;
+    c->n_open++;
     p->last = &p->first;
     p->identity = KS_BUF(frame->body.len + 1);
     int rc = ks_buf_add_span(&p->identity, frame->body);
+    c->identity_bytes += p->identity.len;
     rc = rc != 0 ? rc : identity_decode(ks_buf_span(&p->identity), &p->who);
     if (rc != 0) {
         peer_close(c, p);

@@ -17,6 +17,7 @@ enum {
     LINES_MAX = 64 << 20,  /* finished lines of a group, in memory and in the store's transaction */
     NOTE_RECORDS = 4096,   /* records without a change, after which the store notes where the audit log is */
     IDLE_MS = 1000,
+    SYNC_MS = 1000, /* with a lazy log: after so long the next group is synced, however few records wait */
 };
 
 struct committer {
@@ -29,6 +30,7 @@ struct committer {
     const struct store_change **changes;
     struct ks_span *records;
     size_t changes_room, records_room;
+    int64_t synced_ms;
     bool idle_due; /* something was written since the last idle moment */
 
     pthread_t thread;
@@ -175,6 +177,17 @@ note(struct committer *c, uint64_t at_least)
     return state_note(c->state, &mark, NULL);
 }
 
+/* Records that keep coming one by one leave no idle moment: they are synced all the same. */
+static int
+sync_in_time(struct committer *c)
+{
+    const int64_t now = ks_monotonic_ms();
+    if (now - c->synced_ms < SYNC_MS)
+        return 0;
+    c->synced_ms = now;
+    return audit_log_sync(c->audit, NULL);
+}
+
 /* The thread */
 
 /* Takes the first jobs of the queue, as many as make a group. */
@@ -253,6 +266,7 @@ work_on(struct committer *c, struct commit_job *group)
     if (rc == 0 && group != NULL) {
         (void)pthread_mutex_unlock(&c->lock);
         rc = note(c, NOTE_RECORDS);
+        rc = rc != 0 ? rc : sync_in_time(c);
         (void)pthread_mutex_lock(&c->lock);
     }
     c->working = false;
@@ -359,6 +373,26 @@ committer_audit_sync(struct committer *c, bool each)
         (void)pthread_cond_wait(&c->quiet, &c->lock);
     audit_log_lazy(c->audit, !each);
     (void)pthread_mutex_unlock(&c->lock);
+}
+
+int
+committer_last_record(struct committer *c, struct ks_buf *ret, struct ks_diag *diag)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    while (c->working || c->queue != NULL)
+        (void)pthread_cond_wait(&c->quiet, &c->lock);
+    const int rc = audit_log_last(c->audit, ret, diag);
+    (void)pthread_mutex_unlock(&c->lock);
+    return rc;
+}
+
+uint64_t
+committer_hole(struct committer *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    const uint64_t hole = audit_log_hole(c->audit);
+    (void)pthread_mutex_unlock(&c->lock);
+    return hole;
 }
 
 void

@@ -49,6 +49,10 @@ int committer_new(struct store *store, struct keyring *keyring, const char *audi
  * alone takes none, and what the store holds has its records in any case.
  */
 void committer_audit_sync(struct committer *c, bool each);
+/* audit_log_hole: bytes at the end of the audit log that do not count, and that the first write cuts off. */
+/* The last record of the audit log, as its line is; empty: there is none. */
+int committer_last_record(struct committer *c, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+uint64_t committer_hole(struct committer *c);
 void committer_free(struct committer *c); /* finishes what was submitted */
 void committer_submit(struct committer *c, struct commit_job *first,
                       struct commit_job *last);              /* a list linked by next */

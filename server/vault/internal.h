@@ -9,6 +9,7 @@
 #include "server/vault/committer.h"
 #include "server/vault/prepare.h"
 #include "server/vault/sealed.h"
+#include "server/vault/tries.h"
 #include "server/vault/vault.h"
 
 enum vault_state { VAULT_SEALED, VAULT_OPEN, VAULT_FAILED };
@@ -52,10 +53,10 @@ struct channel {
     struct vault *vault;
     int fd; /* -1: gone; freed when nothing is under way for it */
     struct ks_buf in, out;
-    struct peer **peers; /* by slot: the low bits of the connection's number */
-    size_t n_peers;
-    size_t under_way; /* jobs and tasks */
-    size_t bytes;     /* what requests that wait, and jobs, hold */
+    struct peer **peers;                    /* by slot: the low bits of the connection's number */
+    size_t n_peers, n_open, identity_bytes; /* room for peers, those that there are, and what they are called */
+    size_t under_way;                       /* jobs and tasks */
+    size_t bytes;                           /* what requests that wait, and jobs, hold */
 };
 
 /* A request between the engine and its answer's way out. */
@@ -107,12 +108,14 @@ struct vault {
     struct job *free_jobs;
     size_t n_free_jobs, under_way;         /* jobs at the committer */
     struct commit_job *batch, **batch_end; /* made in this round */
-    int64_t tick_ms, retry_ms, unseal_ms;
+    int64_t tick_ms, retry_ms, said_ms;
+    struct tries tries;       /* to unseal */
     struct sealed_log sealed; /* records that wait for the trail */
     uint64_t unserved;        /* requests answered with failure while storage fails: no record can be written */
 };
 
 /* Answers leave the vault in pieces of this; a channel with more waiting is not read. */
+enum { PEERS_MOST = 1 << 20, IDENTITY_BYTES_MAX = 64 << 20, IDENTITY_ONE_MAX = 65536 };
 enum { CHANNEL_READ = 262144, CHANNEL_OUT_MAX = 8 << 20, CHANNEL_JOBS_MAX = 8192, CHANNEL_BYTES_MAX = 64 << 20 };
 
 /* vault.c */
@@ -159,7 +162,7 @@ void turned_forget(struct vault *v); /* all, without a word: the vault ends */
 /* Sealed to open. KS_E_SEALED: no root key is at hand; others: it is wrong, or something is damaged. */
 int unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag) KS_MUST_CHECK;
 /* The engine's hook for Unseal; arg is the vault. KS_E_DENIED: wrong; KS_E_BUSY: too soon after the last attempt. */
-int vault_unseal(void *arg, struct ks_span passphrase) KS_MUST_CHECK;
+int vault_unseal(void *arg, const struct identity *who, struct ks_span passphrase) KS_MUST_CHECK;
 
 /* answer.c */
 /* Makes every item of an answer a failure with this text; an answer that cannot be is emptied: the peer is dropped. */

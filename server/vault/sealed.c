@@ -162,6 +162,17 @@ sealed_log_read(const char *audit_dir, struct ks_buf *text, struct ks_arena *are
     return rc != 0 ? ks_fail(diag, rc, "%s: %s", name, ks_err_text(rc)) : 0;
 }
 
+void
+sealed_log_skip(struct ks_span last, struct ks_span **records, size_t *n)
+{
+    for (size_t i = *n; last.len != 0 && i-- > 0;)
+        if (memmem(last.data, last.len, (*records)[i].data, (*records)[i].len) != NULL) {
+            *records += i + 1;
+            *n -= i + 1;
+            return;
+        }
+}
+
 int
 sealed_log_remove(struct sealed_log *log, const char *audit_dir, struct ks_diag *diag)
 {

@@ -31,7 +31,13 @@ int sealed_log_add(struct sealed_log *log, const char *audit_dir, const struct k
 int sealed_log_read(const char *audit_dir, struct ks_buf *text, struct ks_arena *arena, struct ks_span **ret_records,
                     size_t *ret_n, struct ks_diag *diag) KS_MUST_CHECK;
 
-/* They are in the trail: removes the file. After a crash before this they are taken over once more. */
+/*
+ * Leaves out those that are in the trail already, whose last record is `last`: nothing else is put there before the
+ * file is gone, so it ends with them, or with some of them.
+ */
+void sealed_log_skip(struct ks_span last, struct ks_span **records, size_t *n);
+
+/* They are in the trail: removes the file. */
 int sealed_log_remove(struct sealed_log *log, const char *audit_dir, struct ks_diag *diag) KS_MUST_CHECK;
 
 void sealed_log_close(struct sealed_log *log);

@@ -3,10 +3,9 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "server/audit/line.h"
 #include "server/vault/internal.h"
 #include "server/vault/rootkey.h"
-
-enum { UNSEAL_PAUSE_MS = 1000 }; /* between attempts: guessing is slow, and costs the server little */
 
 static int
 path_of(const struct vault *v, const char *name, struct ks_buf *ret, struct ks_diag *diag)
@@ -46,6 +45,18 @@ undo(struct vault *v)
     v->store = NULL;
 }
 
+/* A crash may have come when they were in the trail, or some of them, and their file was not yet removed. */
+static int
+skip_taken(struct vault *v, struct ks_span **records, size_t *n, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf last = KS_BUF(AUDIT_LINE_MAX);
+    if (*n == 0)
+        return 0;
+    KS_TRY(committer_last_record(v->committer, &last, diag));
+    sealed_log_skip(ks_buf_span(&last), records, n);
+    return 0;
+}
+
 /* What happened while the server was sealed goes into the trail first. */
 static int
 take_over(struct vault *v, const char *audit_dir, struct ks_diag *diag)
@@ -55,6 +66,7 @@ take_over(struct vault *v, const char *audit_dir, struct ks_diag *diag)
     struct ks_span *records;
     size_t n;
     KS_TRY(sealed_log_read(audit_dir, &text, &arena, &records, &n, diag));
+    KS_TRY(skip_taken(v, &records, &n, diag));
     if (v->sealed.unlisted != 0) {
         char message[120];
         (void)snprintf(message, sizeof(message), "%llu more requests while the server was sealed are not listed",
@@ -67,11 +79,12 @@ take_over(struct vault *v, const char *audit_dir, struct ks_diag *diag)
         const int made = audit_event_format(&e, &more);
         if (made != 0)
             return ks_fail(diag, made, "%s", ks_err_text(made));
-        records[n++] = ks_buf_span(&more); /* there is room for one more */
+        /* There is room for one more. It comes first: skip_taken looks for the end of the others. */
+        memmove(records + 1, records, n * sizeof(*records));
+        records[0] = ks_buf_span(&more);
+        n++;
     }
-    if (n == 0)
-        return 0;
-    const int rc = vault_commit_records(v, records, n);
+    const int rc = n != 0 ? vault_commit_records(v, records, n) : 0;
     if (rc != 0)
         return ks_fail(diag, rc, "what happened while sealed cannot be put on record in the audit trail: %s",
                        ks_err_text(rc));
@@ -89,6 +102,11 @@ open_all(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
     KS_TRY(store_open((const char *)store.data, &v->store, diag));
     KS_TRY(keyring_open(v->store, &root, &v->keyring, diag));
     KS_TRY(committer_new(v->store, v->keyring, (const char *)audit.data, &v->committer, diag));
+    const uint64_t hole = committer_hole(v->committer);
+    if (hole != 0)
+        ks_log_warning("%s: a power failure left a hole in the last file; %llu bytes behind it, which were never "
+                       "acknowledged, are cut off",
+                       (const char *)audit.data, (unsigned long long)hole);
     committer_audit_sync(v->committer, strcmp(v->config->store_audit_sync, "each") == 0);
     KS_TRY(take_over(v, (const char *)audit.data, diag));
     return engine_load(v->engine, v->keyring, v->store, diag);
@@ -107,17 +125,17 @@ unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag)
 }
 
 int
-vault_unseal(void *arg, struct ks_span passphrase)
+vault_unseal(void *arg, const struct identity *who, struct ks_span passphrase)
 {
     struct vault *v = arg;
     struct ks_diag diag = {0};
     const int64_t now = ks_monotonic_ms();
     if (v->state != VAULT_SEALED)
         return KS_E_INVALID;
-    if (now < v->unseal_ms)
+    if (!tries_may(&v->tries, who->fingerprint, now))
         return KS_E_BUSY;
     const int rc = unlock(v, passphrase, &diag);
-    v->unseal_ms = ks_monotonic_ms() + UNSEAL_PAUSE_MS;
+    tries_made(&v->tries, who->fingerprint, rc != 0, ks_monotonic_ms());
     if (rc == 0) {
         ks_log_notice("unsealed");
         return 0;

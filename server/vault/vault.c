@@ -21,6 +21,7 @@ enum {
     FREE_JOBS_MAX = 1024,
     TICK_MS = 1000,
     RETRY_MS = 1000,
+    SAY_MS = 60000, /* between lines of the log that say what goes on */
     PREPARE_THREADS = 2,
     STOP_MS = 10000,
 };
@@ -91,6 +92,12 @@ finish_sealed(struct vault *v, struct job *job)
     if (rc == 0)
         rc = sealed_log_add(&v->sealed, (const char *)audit.data, job->reply.job.records, job->reply.job.n_records,
                             ks_clock_us(), &diag);
+    const int64_t now = ks_monotonic_ms();
+    if (rc == KS_E_LIMIT && (v->said_ms == 0 || now - v->said_ms >= SAY_MS)) {
+        v->said_ms = now;
+        ks_log_warning("sealed.jsonl is full: %llu requests to the sealed server were counted, but are not on record",
+                       (unsigned long long)v->sealed.unlisted);
+    }
     if (rc != 0 && rc != KS_E_LIMIT) { /* beyond the limit they are counted */
         ks_log_error("a request to the sealed server cannot be put on record: %s",
                      diag.code != 0 ? ks_diag_text(&diag) : ks_err_text(rc));
@@ -228,6 +235,7 @@ enter_failed(struct vault *v)
     engine_seal(v->engine);
     v->state = VAULT_FAILED;
     v->failing = false;
+    v->said_ms = ks_monotonic_ms() - SAY_MS;
     v->retry_ms = ks_monotonic_ms() + RETRY_MS;
 }
 
@@ -239,7 +247,11 @@ try_again(struct vault *v, int64_t now_ms)
     v->retry_ms = now_ms + RETRY_MS;
     struct ks_diag diag = {0};
     if (!committer_reset(v->committer, &diag)) {
-        ks_log_error("storage still fails: %s", ks_diag_text(&diag));
+        if (now_ms - v->said_ms >= SAY_MS) {
+            v->said_ms = now_ms;
+            ks_log_error("storage still fails: %s; %llu requests were answered with failure, which is not on record",
+                         ks_diag_text(&diag), (unsigned long long)v->unserved);
+        }
         return;
     }
     if (engine_load(v->engine, v->keyring, v->store, &diag) != 0) {

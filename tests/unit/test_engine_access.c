@@ -211,8 +211,9 @@ the_last_administrator_stays(void **unused)
 }
 
 static int
-unseal_with(void *arg, struct ks_span passphrase)
+unseal_with(void *arg, const struct identity *who, struct ks_span passphrase)
 {
+    (void)who;
     struct talk *t = arg;
     return ks_span_is(passphrase, "open sesame") ? rig_reload(&t->rig, NULL) : KS_E_DENIED;
 }

@@ -251,6 +251,77 @@ without_memory_it_is_read_each_time(void **unused)
     talk_close(&t);
 }
 
+/* A number of so many bytes, odd, with the two top bits set; which one is all the same. */
+static struct ks_span
+number(struct talk *t, size_t len, uint8_t fill)
+{
+    uint8_t *bytes = ks_arena_alloc(&t->arena, len);
+    assert_non_null(bytes);
+    memset(bytes, fill, len);
+    bytes[0] |= 0xc0;
+    bytes[len - 1] |= 1;
+    return KS_SPAN(bytes, len);
+}
+
+/* One use of a huge RSA key would hold the engine for seconds: such a key is kept and handed out, and not used. */
+static void
+huge_keys_are_not_computed_with(void **unused)
+{
+    (void)unused;
+    static const struct {
+        size_t bytes, exponent;
+        uint32_t reason;
+    } cases[] = {
+        {1025, 3, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS},
+        {2048, 3, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS},
+        {512, 9, KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS},
+    };
+    for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
+        struct talk t;
+        KS_PKEY *key = NULL;
+        KS_CLEANUP(ks_buf_done) struct ks_buf der = KS_BUF(1 << 16);
+        talk_open(&t);
+        const size_t half = cases[i].bytes / 2;
+        const struct ks_rsa_parts parts = {.n = number(&t, cases[i].bytes, 0xa5),
+                                           .e = number(&t, cases[i].exponent, 0),
+                                           .d = number(&t, cases[i].bytes - 1, 0x5a),
+                                           .p = number(&t, half, 0x11),
+                                           .q = number(&t, half, 0x36),
+                                           .dp = number(&t, half - 1, 0x44),
+                                           .dq = number(&t, half - 1, 0x55),
+                                           .qi = number(&t, half - 1, 0x66)};
+        assert_int_equal(ks_pkey_from_rsa(&parts, &key, NULL), 0);
+        assert_int_equal(ks_pkey_export(key, KMIP_KEY_FORMAT_TYPE_PKCS_8, true, &der, NULL), 0);
+        struct kmip_item material = {
+            .tag = KMIP_TAG_KEY_MATERIAL, .type = KMIP_TYPE_BYTE_STRING, .s = ks_buf_span(&der)};
+        struct kmip_item value = {.tag = KMIP_TAG_KEY_VALUE, .type = KMIP_TYPE_STRUCTURE, .first = &material};
+        struct kmip_key_block block = {.key_format_type = KMIP_KEY_FORMAT_TYPE_PKCS_8,
+                                       .key_value = &value,
+                                       .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA,
+                                       .has_cryptographic_algorithm = true,
+                                       .cryptographic_length = (int32_t)cases[i].bytes * 8,
+                                       .has_cryptographic_length = true};
+        struct kmip_private_key private = {.key_block = &block};
+        struct kmip_register_request r = {.object_type = KMIP_OBJECT_TYPE_PRIVATE_KEY,
+                                          .object.private_key = &private,
+                                          .attributes = {.present = true}};
+        put_number(&t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN);
+        put_number(&t, &r.attributes, KMIP_TAG_ACTIVATION_DATE, 1);
+        const struct kmip_register_response *made = talk_do(&t, KMIP_OPERATION_REGISTER, &r);
+        const char *id = uid_string(&t, &made->unique_identifier);
+        const struct kmip_get_request get = {.unique_identifier = uid(id)};
+        talk_do(&t, KMIP_OPERATION_GET, &get);
+        struct kmip_cryptographic_parameters p = {.has_digital_signature_algorithm = true,
+                                                  .digital_signature_algorithm =
+                                                      KMIP_DIGITAL_SIGNATURE_ALGORITHM_SHA_256_WITH_RSA_ENCRYPTION};
+        struct kmip_sign_request sign = request(id);
+        sign.cryptographic_parameters = &p;
+        talk_refused(&t, KMIP_OPERATION_SIGN, &sign, cases[i].reason);
+        assert_non_null(strstr(records(&t), "at most"));
+        talk_close(&t);
+    }
+}
+
 int
 main(void)
 {
@@ -262,6 +333,7 @@ main(void)
         cmocka_unit_test(keys_are_not_too_many),
         cmocka_unit_test(keys_do_not_stay),
         cmocka_unit_test(without_memory_it_is_read_each_time),
+        cmocka_unit_test(huge_keys_are_not_computed_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

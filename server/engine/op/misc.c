@@ -63,12 +63,14 @@ op_unseal(struct ctx *ctx, const void *request, void **ret_response)
     if (engine_sealed(ctx->engine)) {
         if (config->unseal == NULL)
             return engine_fail(ctx, COND_NO_SUCH_OPERATION, "this server is not unsealed over the network");
-        const int rc = config->unseal(config->unseal_arg, r->passphrase);
+        const int rc = config->unseal(config->unseal_arg, ctx->who, r->passphrase);
         if (rc == KS_E_DENIED || rc == KS_E_INTEGRITY)
             return engine_fail(ctx, COND_NOT_PERMITTED, "the passphrase is wrong; the server stays sealed");
         if (rc == KS_E_BUSY)
-            return engine_fail(ctx, COND_INTERNAL,
-                               "the last attempt was a moment ago, and guessing is slowed down; try again in a second");
+            return engine_fail(
+                ctx, COND_INTERNAL,
+                "the last attempt was a moment ago, and guessing is slowed down; try again in a second, or, after "
+                "wrong passphrases, in a minute");
         if (rc == KS_E_SEALED)
             return engine_fail(ctx, COND_INTERNAL,
                                "no passphrase opens this store: put its root key file back, the log says where, and "
