@@ -64,6 +64,9 @@ int client_new_attributes(struct client_call *call, const struct ks_new_object *
                           struct kmip_attrs *ret) KS_MUST_CHECK;
 int client_new_uid(struct client_call *call, const struct kmip_uid *uid, char ret[KS_UID_SIZE]) KS_MUST_CHECK;
 
+/* An object as Get has it; object is a result (read.c). */
+int client_object_from(const struct kmip_get_response *response, struct ks_object *object) KS_MUST_CHECK;
+
 /* Cryptographic Parameters as a payload has them (cipher.c). */
 struct kmip_cryptographic_parameters client_crypto_params(const struct ks_crypto_params *from);
 

@@ -110,14 +110,15 @@ read_until(struct conn *conn, struct ks_buf *buf, size_t len, const struct clien
     return 0;
 }
 
-static int
-read_response(struct conn *conn, size_t max_response, const struct client_wait *wait, struct ks_buf *ret,
-              struct ks_error *error)
+int
+conn_receive(struct conn *conn, uint32_t tag, size_t max_response, const struct client_wait *wait, struct ks_buf *ret,
+             struct ks_error *error)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf buf = KS_BUF(max_response);
     KS_TRY(read_until(conn, &buf, TTLV_HEADER, wait, error));
-    if (ks_be32(buf.data) != ((uint32_t)KMIP_TAG_RESPONSE_MESSAGE << 8 | KMIP_TYPE_STRUCTURE))
-        return client_fail(error, KS_E_MALFORMED, "the answer is no KMIP response message; is this a KMIP server?");
+    if (ks_be32(buf.data) != (tag << 8 | KMIP_TYPE_STRUCTURE))
+        return client_fail(error, KS_E_MALFORMED, "what came is no KMIP %s message; is this a KMIP server?",
+                           tag == KMIP_TAG_RESPONSE_MESSAGE ? "response" : "request");
     const size_t len = ks_be32(buf.data + 4);
     if (len > max_response - TTLV_HEADER)
         return client_fail(error, KS_E_LIMIT,
@@ -136,7 +137,7 @@ conn_exchange(struct conn *conn, struct ks_span request, size_t max_response, co
     bool all_sent = false;
     int rc = tls_write(conn->tls, request, wait, &all_sent, error);
     if (rc == 0)
-        rc = read_response(conn, max_response, wait, ret, error);
+        rc = conn_receive(conn, KMIP_TAG_RESPONSE_MESSAGE, max_response, wait, ret, error);
     /*
      * An alert about this client before the first answer says that the server did not take the connection (TLS 1.3).
      * Nothing else does: whoever is on the way can spoil the answer to a request that was carried out.

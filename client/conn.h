@@ -22,6 +22,10 @@ conn_closep(struct conn **conn)
     conn_close(*conn);
 }
 
+/* Appends the next message, which has to begin with that tag, at most max bytes of it. */
+int conn_receive(struct conn *conn, uint32_t tag, size_t max, const struct client_wait *wait, struct ks_buf *ret,
+                 struct ks_error *error) KS_MUST_CHECK;
+
 /*
  * Sends a request in TTLV and appends the response to ret, at most max_response bytes of it. After a failure the
  * connection is good for nothing; ret_processed is false if the server cannot have carried the request out, because it

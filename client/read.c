@@ -57,8 +57,8 @@ take_key_block(const struct kmip_key_block *block, struct ks_object *object)
     return material != NULL ? take_material(material, object) : KS_E_MALFORMED;
 }
 
-static int
-take_object(const struct kmip_get_response *response, struct ks_object *object)
+int
+client_object_from(const struct kmip_get_response *response, struct ks_object *object)
 {
     object->object_type = response->object_type;
     KS_TRY(client_uid_text(&response->unique_identifier, object->uid));
@@ -119,7 +119,7 @@ ks_client_get(struct ks_client *client, const struct ks_call *options, const str
     CLIENT_RESULT struct ks_object *object = client_result_new(sizeof(*object));
     if (object == NULL)
         return client_report(&call, KS_E_NOMEM);
-    const int rc = take_object(response, object);
+    const int rc = client_object_from(response, object);
     if (rc != 0)
         return client_fail(call.error, rc, "cannot get %s: the server's answer holds no usable object: %s", params->uid,
                            ks_err_text(rc));

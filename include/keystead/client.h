@@ -761,12 +761,36 @@ KS_API_MUST_CHECK int ks_client_revoke_client(struct ks_client *client, const st
  * server's configuration does not allow is refused (KS_E_DENIED).
  */
 struct ks_listener {
-    const char *address; /* "192.0.2.7:5699" */
+    const char *address; /* "192.0.2.7:5699"; "": where ks_client_serve is called */
     bool notify, put;    /* what it wants; one at least */
     bool own;            /* also of what this client does itself */
 };
 KS_API_MUST_CHECK int ks_client_listener_set(struct ks_client *client, const struct ks_call *call,
                                              const struct ks_listener *listener, struct ks_error *error);
+
+/*
+ * Takes Notify and Put over a connection of its own, whose roles it turns (Set Endpoint Role, KMIP 2.0): for clients
+ * that cannot be called. A client that has not said what it wants (ks_client_listener_set) is sent both, of what others
+ * do with its objects. Returns when take says so, when the call is interrupted or its timeout_ms is over (0: no end),
+ * or KS_E_CLOSED when the connection ends: what waits at the server is sent on the next one, what was not answered
+ * again.
+ *
+ * take: 0: taken; KS_SERVE_LAST: taken, and ks_client_serve is to return 0; other codes: the server is told that it was
+ * not taken, and does not send it again. What served points to is wiped when take returns.
+ */
+struct ks_served {
+    bool put;                       /* else Notify */
+    const char *uid;                /* of the object */
+    const char *replaced;           /* Put: of the object whose place it takes; NULL: none */
+    const struct ks_object *object; /* Put; NULL: Notify */
+    const struct ks_attributes
+        *attributes;  /* Notify: that changed, in 1.x with no value where they are gone; Put: all */
+    size_t n_deleted; /* Notify from 2.0: how many are gone */
+};
+enum { KS_SERVE_LAST = 1 };
+typedef int ks_client_serve_fn(void *arg, const struct ks_served *served);
+KS_API_MUST_CHECK int ks_client_serve(struct ks_client *client, const struct ks_call *call, ks_client_serve_fn *take,
+                                      void *arg, struct ks_error *error);
 
 /* ---- Anything else --------------------------------------------------------------------------------------------- */
 

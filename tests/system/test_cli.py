@@ -689,7 +689,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 38
+    assert len(commands()) == 39
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))

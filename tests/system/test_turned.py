@@ -1,7 +1,7 @@
 """Set Endpoint Role: a client turns the roles of its connection, and the server asks it there: which versions it knows
 (TC-Q-S2C-2), what it takes, and Notify and Put (TC-NP-1, TC-NP-2), without an address to listen at."""
 
-import socket
+import json
 import struct
 import time
 
@@ -173,3 +173,17 @@ def test_server_stays_server(served):
         assert ask(sock, set_role(SERVER)).find(ENDPOINT_ROLE).value == SERVER
         ask(sock, create_aes("as before"))
     assert '"operation":"Set Endpoint Role"' in trail(served)
+
+
+def test_by_command(served):
+    """What waits is taken, and by count it ends."""
+    with served.connect() as plain:
+        ask(plain, request(LISTENER_SET, []))  # nothing of earlier tests waits
+        ask(plain, listen_here((2, 1)))
+        uid = ask(plain, create_aes("by-command")).find(tag.UNIQUE_IDENTIFIER).value
+        line = served.run("client", "serve", "--count", "1", "--json").stdout
+        assert "KeyMaterial" not in line
+        told = json.loads(line)
+        assert (told["operation"], told["uid"]) == ("Put", uid)
+        assert "State" in told["attributes"]
+        wait_for_record(served, '"operation":"Put"', "sent, and answered", uid)
