@@ -166,7 +166,7 @@ proof_otp_facts(struct ctx *ctx, const struct kmip_otp_credential *from, struct 
     KS_TRY(number_of(ctx, from->otp_counter, 0, &f.counter));
     if (digits < OTP_DIGITS_LEAST || digits > OTP_DIGITS_MOST)
         return engine_fail(ctx, COND_BAD_FIELD, "OTP Digits are %d to %d", OTP_DIGITS_LEAST, OTP_DIGITS_MOST);
-    if (f.interval < 1 || f.interval > DAY_S || f.counter < 0 || f.counter > INT64_MAX - 2 * OTP_AHEAD)
+    if (f.interval < 1 || f.interval > DAY_S || f.counter < 0 || f.counter > INT64_MAX - OTP_AHEAD)
         return engine_fail(ctx, COND_BAD_FIELD, "OTP Interval or OTP Counter is out of range");
     f.digits = (unsigned)digits;
     *ret = f;
