@@ -1,0 +1,64 @@
+/* The key encryption key is scrypt of a passphrase: from a file, from a command, or from a person. */
+#include "crypto/kdf.h"
+#include "crypto/random.h"
+#include "server/passphrase.h"
+#include "tde/wrap.h"
+
+#define MEMORY_MAX (UINT64_C(1) << 30) /* what a start may take, whoever wrote the parameters */
+
+static int
+from_command(const char *command, struct ks_buf *ret, struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(PASSPHRASE_MAX);
+    KS_TRY(tde_command_output(command, &text, diag));
+    size_t len = 0;
+    while (len < text.len && text.data[len] != '\n')
+        len++;
+    if (len != 0 && text.data[len - 1] == '\r')
+        len--;
+    if (len == 0)
+        return ks_fail(diag, KS_E_INVALID, "the command '%s' printed no passphrase", command);
+    return ks_buf_add(ret, text.data, len);
+}
+
+static int
+passphrase(const struct tde_slot *slot, const struct tde_how *how, struct ks_buf *ret, struct ks_diag *diag)
+{
+    switch (slot->source) {
+    case TDE_SOURCE_FILE:
+        return passphrase_from_file(slot->path, ret, diag);
+    case TDE_SOURCE_COMMAND:
+        return from_command(slot->path, ret, diag);
+    default:
+        if (!how->ask)
+            return ks_fail(
+                diag, KS_E_DENIED,
+                "slot %u has its passphrase from a person, and there is nobody to ask: use `keystead pg exec`, or "
+                "give it a --passphrase-file or --passphrase-command by `keystead pg rotate --kek`",
+                slot->id);
+        return passphrase_ask(
+            how->again ? "New passphrase of the keyring: " : "Passphrase of the keyring: ", how->again, ret, diag);
+    }
+}
+
+int
+tde_passphrase_kek(struct tde_slot *slot, const struct tde_how *how, bool fresh, struct ks_key32 *ret,
+                   struct ks_diag *diag)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(PASSPHRASE_MAX);
+    KS_KEY32 key;
+    struct tde_how asked = *how;
+    asked.again = fresh;
+    KS_TRY(passphrase(slot, &asked, &text, diag));
+    if (fresh) {
+        if (ks_random(slot->salt, sizeof(slot->salt)) != 0)
+            return ks_fail(diag, KS_E_CRYPTO, "no random bytes for a salt");
+        slot->scrypt_n = KS_SCRYPT_N;
+        slot->scrypt_r = KS_SCRYPT_R;
+        slot->scrypt_p = KS_SCRYPT_P;
+    }
+    KS_TRY(ks_kdf_scrypt(ks_buf_span(&text), KS_SPAN(slot->salt, sizeof(slot->salt)), slot->scrypt_n, slot->scrypt_r,
+                         slot->scrypt_p, MEMORY_MAX, key.b, sizeof(key.b), diag));
+    *ret = key;
+    return 0;
+}
