@@ -102,7 +102,7 @@ void
 cli_print_group(const char *group, FILE *to)
 {
     for (size_t i = 0; i < cli_n_commands; i++)
-        if (in_group(cli_commands[i], group, strlen(group)))
+        if (in_group(cli_commands[i], group, strlen(group)) && !cli_commands[i]->hidden)
             fprintf(to, "  %-22s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { CLI_MAX_OPTIONS = 24, CLI_MAX_ARGS = 32 };
+enum { CLI_MAX_OPTIONS = 32, CLI_MAX_ARGS = 256 };
 
 /* What completes an option's value or an argument. */
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_FILE, CLI_FOLDER, CLI_CHOICE };
@@ -30,6 +30,7 @@ struct cli_command {
     size_t min_args, max_args;
     enum cli_kind arg_kind; /* of the first argument */
     const char *arg_choices;
+    bool hidden;   /* for programs: not in overviews, nor completed */
     bool connects; /* has the options of a client too, and a client */
     const char *summary;
     const char *details;  /* paragraphs for --help; NULL: none */

@@ -65,7 +65,7 @@ print_next_words(const char *path, size_t len)
     size_t last_len = 0;
     for (size_t i = 0; i < cli_n_commands; i++) {
         const char *name = cli_commands[i]->name;
-        if (len > 0 && (!same_start(name, path, len) || name[len] == '\0'))
+        if (cli_commands[i]->hidden || (len > 0 && (!same_start(name, path, len) || name[len] == '\0')))
             continue;
         const char *word = len > 0 ? name + len + 1 : name;
         const size_t n = strcspn(word, " ");

@@ -18,6 +18,7 @@ const struct command command_table[] = {
     {"Keys", "hash", "have the server hash a file", cli_main, NULL, {0}},
     {"Keys", "random", "get random bytes from the server", cli_main, NULL, {0}},
     {"Keys", "request", "what the server was asked to do later", cli_main, NULL, {0}},
+    {"PostgreSQL", "pg", "encrypted clusters", cli_main, NULL, {0}},
     {"Clients", "client", "let machines and people in, and out", cli_main, NULL, {0}},
     {"Audit",
      "audit",

@@ -1,0 +1,372 @@
+/* keystead pg init: a new encrypted cluster. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/output.h"
+#include "cli/pg.h"
+
+enum { CONF_MAX = 1 << 20 };
+
+struct job {
+    struct pg_ring ring;
+    char version[16], name[128]; /* of Debian's cluster; "" */
+};
+
+/* Runs a program to its end. What it is given is set in the child alone. */
+static int
+run_program(struct cli *cli, char *const *argv, int bundle, const char *root)
+{
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid < 0)
+        return cli_fail(cli, KS_E_IO, "cannot run %s: %s", argv[0], strerror(errno));
+    if (pid == 0) {
+        if (cli->json)
+            (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* ours is for JSON */
+        if (bundle >= 0 && pg_layer_environment(cli, bundle, root) != 0) {
+            fprintf(stderr, "keystead pg init: %s\n", cli->error.message);
+            _exit(127);
+        }
+        (void)execv(argv[0], argv);
+        fprintf(stderr, "keystead pg init: %s: %s\n", argv[0], strerror(errno));
+        _exit(127);
+    }
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return cli_fail(cli, KS_E_IO, "cannot wait for %s: %s", argv[0], strerror(errno));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return cli_fail(cli, KS_E_CLOSED, "%s failed (%s %d)", argv[0], WIFEXITED(status) ? "status" : "signal",
+                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return 0;
+}
+
+/* An absolute path of a folder that is not there yet, or empty. */
+static int
+new_data(struct cli *cli, const char *given, char ret[PATH_MAX])
+{
+    char path[PATH_MAX], keyring[PATH_MAX];
+    if (given == NULL)
+        given = getenv("PGDATA");
+    if (given == NULL || given[0] == '\0')
+        return cli_fail(cli, KS_E_INVALID, "where is the cluster to be? Give --data DIR, PGDATA, or --cluster 15/main");
+    if (mkdir(given, 0700) != 0 && errno != EEXIST)
+        return cli_fail(cli, KS_E_IO, "cannot create %s: %s", given, strerror(errno));
+    if (realpath(given, path) == NULL)
+        return cli_fail(cli, KS_E_IO, "%s: %s", given, strerror(errno));
+    KS_TRY(pg_data(cli, path, path));
+    if ((size_t)snprintf(keyring, sizeof(keyring), "%s/" TDE_KEYRING, path) >= sizeof(keyring))
+        return cli_fail(cli, KS_E_INVALID, "%s: the path is too long", path);
+    if (access(keyring, F_OK) == 0)
+        return cli_fail(cli, KS_E_EXISTS, "%s is an encrypted cluster already", path);
+    memcpy(ret, path, strlen(path) + 1);
+    return 0;
+}
+
+static int
+make_keyring(struct cli *cli, struct job *job)
+{
+    struct pg_ring *ring = &job->ring;
+    struct ks_diag diag = {0};
+    char cluster[TDE_UUID_TEXT], name[64];
+    int64_t wait_s = TDE_WAIT_DEFAULT;
+    const char *policy = cli_value(cli, "when-unreachable");
+    KS_TRY(cli_duration(cli, "wait", TDE_WAIT_DEFAULT, &wait_s));
+    if (wait_s > TDE_WAIT_MAX)
+        return cli_fail(cli, KS_E_INVALID, "--wait: %d seconds at most", TDE_WAIT_MAX);
+    if (policy != NULL && strcmp(policy, "refuse") != 0 && strcmp(policy, "other-slot") != 0)
+        return cli_fail(cli, KS_E_INVALID, "--when-unreachable: '%s' is neither refuse nor other-slot", policy);
+    const int64_t now = ks_clock_us() / 1000000;
+    if (tde_keyring_new(now, &ring->keyring, &ring->key, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    ring->keyring->wait_s = (uint32_t)wait_s;
+    ring->keyring->unreachable =
+        policy != NULL && strcmp(policy, "other-slot") == 0 ? TDE_UNREACHABLE_OTHER : TDE_UNREACHABLE_REFUSE;
+    struct tde_slot *slot = tde_keyring_add_slot(ring->keyring, now);
+    if (slot == NULL)
+        return cli_fail(cli, KS_E_INTERNAL, "no slot");
+    tde_uuid_text(ring->keyring->cluster, cluster);
+    (void)snprintf(name, sizeof(name), "postgresql-%s", cluster);
+    KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
+    const struct tde_how how = {.data = ring->data, .ask = true};
+    if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    ring->slot = slot->id;
+    return 0;
+}
+
+static int
+run_initdb(struct cli *cli, const struct job *job)
+{
+    KS_CLEANUP(ks_closep) int fd = -1;
+    char program[PATH_MAX], data[PATH_MAX + 16];
+    char *argv[CLI_MAX_ARGS + 3] = {program, data};
+    KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
+    (void)snprintf(data, sizeof(data), "--pgdata=%s", job->ring.data);
+    for (size_t i = 0; i < cli->n_args; i++) {
+        const char *arg = cli->args[i];
+        if (strncmp(arg, "-D", 2) == 0 || strncmp(arg, "--pgdata", 8) == 0 || arg[0] != '-')
+            if (arg[0] == '-' || i == 0)
+                return cli_fail(cli, KS_E_INVALID,
+                                "'%s': initdb is told where by --data; behind -- are its other options", arg);
+        if ((argv[i + 2] = strdup(arg)) == NULL)
+            return cli_fail(cli, KS_E_NOMEM, "out of memory");
+    }
+    int rc = pg_bundle(cli, &job->ring, &fd);
+    if (rc == 0)
+        rc = run_program(cli, argv, fd, job->ring.data);
+    for (size_t i = 2; argv[i] != NULL; i++)
+        free(argv[i]);
+    return rc;
+}
+
+/* The value of shared_preload_libraries that is in force, without quotes; "" if none is. */
+static void
+preloaded(struct ks_span conf, struct ks_buf *ret)
+{
+    static const char name[] = "shared_preload_libraries";
+    while (conf.len > 0) {
+        const uint8_t *end = memchr(conf.data, '\n', conf.len);
+        const size_t len = end != NULL ? (size_t)(end - conf.data) : conf.len;
+        size_t at = 0;
+        while (at < len && (conf.data[at] == ' ' || conf.data[at] == '\t'))
+            at++;
+        if (len - at > sizeof(name) && memcmp(conf.data + at, name, sizeof(name) - 1) == 0) {
+            const uint8_t *open = memchr(conf.data + at, '\'', len - at);
+            const uint8_t *close = open != NULL ? memchr(open + 1, '\'', (size_t)(conf.data + len - (open + 1))) : NULL;
+            ks_buf_reset(ret);
+            if (close != NULL)
+                (void)ks_buf_add(ret, open + 1, (size_t)(close - open - 1));
+        }
+        const size_t used = end != NULL ? len + 1 : len;
+        conf = KS_SPAN(conf.data + used, conf.len - used);
+    }
+}
+
+/* The guard module refuses to let a server run whose files the layer does not see. */
+static int
+configure(struct cli *cli, const struct job *job)
+{
+    char path[PATH_MAX], version[16], guard[PATH_MAX];
+    KS_CLEANUP(ks_buf_done) struct ks_buf conf = KS_BUF(CONF_MAX), others = KS_BUF(4096);
+    struct ks_diag diag = {0};
+    struct stat st;
+    pg_version(job->ring.data, version);
+    KS_TRY(pg_guard_name(cli, version, guard));
+    if ((size_t)snprintf(path, sizeof(path), "%s/postgresql.conf", job->ring.data) >= sizeof(path) ||
+        ks_file_read(path, &conf, &diag) != 0 || stat(path, &st) != 0)
+        return cli_fail_diag(cli, &diag);
+    preloaded(ks_buf_span(&conf), &others);
+    (void)ks_buf_addf(&conf,
+                      "\n# Encrypted by Keystead: the server does not run without this (keystead pg init)\n"
+                      "shared_preload_libraries = '%s%s%s'\n",
+                      guard, others.len != 0 ? "," : "", others.len != 0 ? ks_buf_cstr(&others) : "");
+    if (conf.err != 0 || others.err != 0)
+        return cli_fail(cli, KS_E_LIMIT, "%s: is too large", path);
+    return ks_file_write(path, ks_buf_span(&conf), st.st_mode & 0777, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
+}
+
+/* All that the cluster's own user does. */
+static int
+make_cluster(struct cli *cli, struct job *job, const char *given)
+{
+    struct ks_diag diag = {0};
+    char layer[PATH_MAX], text[2 * TDE_TEXT];
+    KS_CLEANUP(ks_buf_done) struct ks_buf file = KS_BUF(TDE_KEYRING_MAX);
+    KS_TRY(pg_layer_path(cli, layer));
+    KS_TRY(new_data(cli, given, job->ring.data));
+    KS_TRY(make_keyring(cli, job));
+    int rc = run_initdb(cli, job);
+    if (rc == 0)
+        rc = configure(cli, job);
+    if (rc == 0 && tde_keyring_encode(job->ring.keyring, &job->ring.key, &file, &diag) != 0)
+        rc = cli_fail_diag(cli, &diag);
+    if (rc == 0 && tde_keyring_file_create(job->ring.data, ks_buf_span(&file), &diag) != 0)
+        rc = cli_fail_diag(cli, &diag);
+    if (rc != 0 && cli_flag(cli, "create-key")) {
+        char why[600];
+        (void)snprintf(why, sizeof(why), "%.599s", cli->error.message);
+        tde_slot_text(&job->ring.keyring->slots[0], text);
+        return cli_fail(cli, rc, "%.500s; the key that was made is there still: %.200s", why, text);
+    }
+    return rc;
+}
+
+/* ---- Debian ---- */
+
+static int
+parse_cluster(struct cli *cli, struct job *job)
+{
+    const char *text = cli_value(cli, "cluster");
+    if (text == NULL)
+        return 0;
+    const size_t digits = strspn(text, "0123456789");
+    const char *name = text + digits + 1;
+    if (digits == 0 || digits > 3 || text[digits] != '/' || name[0] == '\0' || strlen(name) >= sizeof(job->name) ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._") != strlen(name))
+        return cli_fail(cli, KS_E_INVALID, "--cluster: '%s' is not VERSION/NAME, as 15/main is", text);
+    memcpy(job->version, text, digits);
+    memcpy(job->name, name, strlen(name) + 1);
+    return 0;
+}
+
+/* As root: a child that is the cluster's user does all that needs no root. */
+static int
+as_user(struct cli *cli, struct job *job, const char *data)
+{
+    if (geteuid() != 0)
+        return make_cluster(cli, job, data);
+    const char *user = cli_value(cli, "user");
+    const struct passwd *entry = getpwnam(user != NULL ? user : "postgres");
+    if (entry == NULL || entry->pw_uid == 0)
+        return cli_fail(cli, KS_E_NOT_FOUND, "PostgreSQL does not run as root, and there is no user %s",
+                        user != NULL ? user : "postgres");
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid < 0)
+        return cli_fail(cli, KS_E_IO, "fork: %s", strerror(errno));
+    if (pid == 0) {
+        if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 ||
+            setuid(entry->pw_uid) != 0 || setenv("HOME", entry->pw_dir, 1) != 0)
+            _exit(ks_err_exit_status(KS_E_DENIED));
+        pg_harden(); /* a change of the user makes dumpable what the system says */
+        const int rc = make_cluster(cli, job, data);
+        if (rc != 0)
+            fprintf(stderr, "keystead pg init: %s\n", cli->error.message);
+        _exit(rc != 0 ? 1 : 0);
+    }
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return cli_fail(cli, KS_E_IO, "cannot wait: %s", strerror(errno));
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return cli_fail(cli, KS_E_CLOSED, "no cluster was made; why is said above");
+    struct ks_diag diag = {0}; /* who it is for root's report; the file is another user's, so it is not obeyed */
+    char path[PATH_MAX];
+    tde_keyring_freep(&job->ring.keyring);
+    if (realpath(data, job->ring.data) == NULL ||
+        (size_t)snprintf(path, sizeof(path), "%s/" TDE_KEYRING, job->ring.data) >= sizeof(path) ||
+        ks_file_read(path, &job->ring.bytes, &diag) != 0 ||
+        tde_keyring_decode(ks_buf_span(&job->ring.bytes), &job->ring.keyring, &diag) != 0)
+        return cli_fail(cli, KS_E_IO, "%s: %s", data, ks_diag_text(&diag));
+    return 0;
+}
+
+/* Debian's programs adopt a data directory that is there; the layer is in the environment that they give a server. */
+static int
+adopt(struct cli *cli, struct job *job)
+{
+    static char program[] = "/usr/bin/pg_createcluster", d_option[] = "-d";
+    char *argv[] = {program, job->version, job->name, d_option, job->ring.data, NULL};
+    char path[PATH_MAX], layer[PATH_MAX];
+    struct ks_diag diag = {0};
+    struct stat st = {0};
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(CONF_MAX);
+    KS_TRY(run_program(cli, argv, -1, NULL));
+    const char *root = getenv("PG_CLUSTER_CONF_ROOT"); /* postgresql-common's own variable */
+    if (root == NULL || root[0] == '\0')
+        root = "/etc/postgresql";
+    KS_TRY(pg_layer_path(cli, layer));
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s/environment", root, job->version, job->name) >= sizeof(path))
+        return cli_fail(cli, KS_E_INVALID, "the path of the cluster's configuration is too long");
+    if (stat(path, &st) == 0 && ks_file_read(path, &text, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    (void)ks_buf_addf(&text, "\n# Encrypted by Keystead (keystead pg init)\nLD_PRELOAD = '%s'\n", layer);
+    if (text.err != 0 || ks_file_write(path, ks_buf_span(&text), 0644, &diag) != 0)
+        return text.err != 0 ? cli_fail(cli, text.err, "%s is too large", path) : cli_fail_diag(cli, &diag);
+    if (st.st_nlink != 0 && chown(path, st.st_uid, st.st_gid) != 0)
+        return cli_fail(cli, KS_E_IO, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int
+report(struct cli *cli, struct job *job)
+{
+    char cluster[TDE_UUID_TEXT], text[2 * TDE_TEXT], layer[PATH_MAX];
+    const struct tde_slot *slot = &job->ring.keyring->slots[0];
+    tde_uuid_text(job->ring.keyring->cluster, cluster);
+    tde_slot_text(slot, text);
+    KS_TRY(pg_layer_path(cli, layer));
+    if (cli->json) {
+        KS_CLEANUP(json_done) struct json json = JSON;
+        json_open(&json, NULL, '{');
+        json_text(&json, "data", job->ring.data);
+        json_text(&json, "cluster", cluster);
+        json_text(&json, "provider", tde_provider_word(slot->provider));
+        json_text(&json, "key_identifier", slot->uid[0] != '\0' ? slot->uid : NULL);
+        json_text(&json, "key_name", slot->name[0] != '\0' ? slot->name : NULL);
+        json_text(&json, "layer", layer);
+        json_close(&json, '}');
+        return output_json(&json);
+    }
+    printf("\nEncrypted cluster %s in %s.\nIts keys are wrapped by %s.\n", cluster, job->ring.data, text);
+    if (job->name[0] != '\0')
+        printf("Start it with: pg_ctlcluster %s %s start\n", job->version, job->name);
+    else
+        printf("Start it with: LD_PRELOAD=%s pg_ctl -D %s start\n", layer, job->ring.data);
+    return 0;
+}
+
+static void
+job_done(struct job *job)
+{
+    pg_ring_done(&job->ring);
+}
+
+static int
+run(struct cli *cli)
+{
+    KS_CLEANUP(job_done) struct job job = {.ring = PG_RING};
+    char data[PATH_MAX];
+    const char *given = cli_value(cli, "data");
+    pg_harden();
+    KS_TRY(parse_cluster(cli, &job));
+    if (job.name[0] == '\0') {
+        if (geteuid() == 0)
+            return cli_fail(cli, KS_E_DENIED,
+                            "PostgreSQL does not run as root: use --cluster 15/main, or be the user of the "
+                            "cluster (runuser -u postgres -- keystead ...)");
+        KS_TRY(make_cluster(cli, &job, given));
+        return report(cli, &job);
+    }
+    (void)snprintf(data, sizeof(data), "/var/lib/postgresql/%s/%s", job.version, job.name);
+    KS_TRY(as_user(cli, &job, given != NULL ? given : data));
+    KS_TRY(adopt(cli, &job));
+    return report(cli, &job);
+}
+
+static const struct cli_option options[] = {
+    {"data", CLI_FOLDER, "DIR", "the new cluster's data directory (default PGDATA)"},
+    {"cluster", CLI_TEXT, "VERSION/NAME", "Debian: a cluster of pg_createcluster's, as 15/main"},
+    {"user", CLI_TEXT, "USER", "with --cluster as root: whose it is (default postgres)"},
+    {"bin", CLI_FOLDER, "DIR", "where PostgreSQL's programs are"},
+    PG_PROVIDER_OPTIONS,
+    {"wait", CLI_TEXT, "TIME", "how long a start waits for the KMS (default 60s, up to 10m)"},
+    {"when-unreachable", CLI_CHOICE, "refuse|other-slot", "then: no start (default), or the other slots"},
+};
+
+const struct cli_command cli_pg_init = {
+    .name = "pg init",
+    .args = "[-- INITDB-OPTION...]",
+    .max_args = CLI_MAX_ARGS,
+    .summary = "make a new encrypted cluster",
+    .details =
+        "Runs initdb with the encryption layer, so that nothing of the cluster is ever on the disk in the clear, and\n"
+        "writes its keyring: data keys, wrapped by a key at a KMS or by an internal one.",
+    .examples = "  keystead pg init --data /srv/pg --passphrase-file /run/keys/pg -- --data-checksums\n"
+                "  keystead pg init --data /srv/pg --kmip kms1:5696,kms2:5696 --create-key \\\n"
+                "      --ca ca.pem --certificate pg.pem --certificate-key pg.key -- --locale=C.UTF-8\n"
+                "  keystead pg init --cluster 15/main --config /etc/keystead/client.conf --create-key\n",
+    .options = options,
+    .n_options = KS_ARRAY_LEN(options),
+    .run = run,
+};
