@@ -79,6 +79,10 @@ bool pg_provider_given(const struct cli *cli);
 int pg_provider_slot(struct cli *cli, const struct tde_keyring *keyring, struct tde_slot *slot,
                      const char *name) KS_MUST_CHECK;
 
+/* What a key is called that is made for a cluster: its UUID, and something that no other one has. */
+enum { PG_KEY_NAME = 64 };
+int pg_key_name(struct cli *cli, const struct tde_keyring *keyring, char ret[PG_KEY_NAME]) KS_MUST_CHECK;
+
 /* Makes a key encryption key at the slot's KMS, and puts it into the slot. */
 int pg_provider_create_key(struct cli *cli, const struct tde_keyring *keyring, struct tde_slot *slot,
                            const char *name) KS_MUST_CHECK;

@@ -39,8 +39,8 @@ run(struct cli *cli)
     KS_TRY(pg_ring_unlock(cli, &ring, true));
     KS_TRY(pg_bundle(cli, &ring, &fd));
     KS_TRY(pg_layer_environment(cli, fd, NULL));
-    for (size_t i = 0; i < cli->n_args; i++)
-        if ((argv[i] = strdup(cli->args[i])) == NULL)
+    for (size_t i = 0; i < cli->n_args; i++) /* PostgreSQL's find each other by the path of their own */
+        if ((argv[i] = strdup(i == 0 ? program : cli->args[i])) == NULL)
             return cli_fail(cli, KS_E_NOMEM, "out of memory");
     ks_key32_done(&ring.key);
     (void)execv(program, argv);

@@ -77,7 +77,7 @@ make_keyring(struct cli *cli, struct job *job)
 {
     struct pg_ring *ring = &job->ring;
     struct ks_diag diag = {0};
-    char cluster[TDE_UUID_TEXT], name[64];
+    char name[PG_KEY_NAME];
     int64_t wait_s = TDE_WAIT_DEFAULT;
     const char *policy = cli_value(cli, "when-unreachable");
     KS_TRY(cli_duration(cli, "wait", TDE_WAIT_DEFAULT, &wait_s));
@@ -94,8 +94,7 @@ make_keyring(struct cli *cli, struct job *job)
     struct tde_slot *slot = tde_keyring_add_slot(ring->keyring, now);
     if (slot == NULL)
         return cli_fail(cli, KS_E_INTERNAL, "no slot");
-    tde_uuid_text(ring->keyring->cluster, cluster);
-    (void)snprintf(name, sizeof(name), "postgresql-%s", cluster);
+    KS_TRY(pg_key_name(cli, ring->keyring, name));
     KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
     const struct tde_how how = {.data = ring->data, .ask = true};
     if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
@@ -104,28 +103,36 @@ make_keyring(struct cli *cli, struct job *job)
     return 0;
 }
 
+static void
+free_from(char **argv)
+{
+    for (; *argv != NULL; argv++)
+        free(*argv);
+}
+
 static int
 run_initdb(struct cli *cli, const struct job *job)
 {
     KS_CLEANUP(ks_closep) int fd = -1;
     char program[PATH_MAX], data[PATH_MAX + 16];
-    char *argv[CLI_MAX_ARGS + 3] = {program, data};
+    static char quiet[] = "--no-instructions"; /* how to start it is ours to say */
+    char *argv[CLI_MAX_ARGS + 4] = {program, data, quiet};
     KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
     (void)snprintf(data, sizeof(data), "--pgdata=%s", job->ring.data);
     for (size_t i = 0; i < cli->n_args; i++) {
         const char *arg = cli->args[i];
-        if (strncmp(arg, "-D", 2) == 0 || strncmp(arg, "--pgdata", 8) == 0 || arg[0] != '-')
-            if (arg[0] == '-' || i == 0)
-                return cli_fail(cli, KS_E_INVALID,
-                                "'%s': initdb is told where by --data; behind -- are its other options", arg);
-        if ((argv[i + 2] = strdup(arg)) == NULL)
+        if (strncmp(arg, "-D", 2) == 0 || strncmp(arg, "--pgdata", 8) == 0 || (i == 0 && arg[0] != '-')) {
+            free_from(argv + 3);
+            return cli_fail(cli, KS_E_INVALID, "'%s': initdb is told where by --data; behind -- are its other options",
+                            arg);
+        }
+        if ((argv[i + 3] = strdup(arg)) == NULL)
             return cli_fail(cli, KS_E_NOMEM, "out of memory");
     }
     int rc = pg_bundle(cli, &job->ring, &fd);
     if (rc == 0)
         rc = run_program(cli, argv, fd, job->ring.data);
-    for (size_t i = 2; argv[i] != NULL; i++)
-        free(argv[i]);
+    free_from(argv + 3);
     return rc;
 }
 
@@ -363,8 +370,7 @@ const struct cli_command cli_pg_init = {
         "Runs initdb with the encryption layer, so that nothing of the cluster is ever on the disk in the clear, and\n"
         "writes its keyring: data keys, wrapped by a key at a KMS or by an internal one.",
     .examples = "  keystead pg init --data /srv/pg --passphrase-file /run/keys/pg -- --data-checksums\n"
-                "  keystead pg init --data /srv/pg --kmip kms1:5696,kms2:5696 --create-key \\\n"
-                "      --ca ca.pem --certificate pg.pem --certificate-key pg.key -- --locale=C.UTF-8\n"
+                "  keystead pg init --data /srv/pg --config pg-client.conf --kmip kms1:5696,kms2:5696 --create-key\n"
                 "  keystead pg init --cluster 15/main --config /etc/keystead/client.conf --create-key\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),

@@ -48,13 +48,12 @@ add_wrap(struct cli *cli, struct job *job, struct tde_slot **ret)
 {
     struct pg_ring *ring = &job->ring;
     struct ks_diag diag = {0};
-    char cluster[TDE_UUID_TEXT], name[96];
+    char name[PG_KEY_NAME];
     KS_TRY(pg_ring_unlock_by(cli, ring, tde_keyring_primary(ring->keyring)));
     struct tde_slot *slot = tde_keyring_add_slot(ring->keyring, ks_clock_us() / 1000000);
     if (slot == NULL)
         return cli_fail(cli, KS_E_LIMIT, "the keyring has %d slots already: drop one first", TDE_SLOTS_MAX);
-    tde_uuid_text(ring->keyring->cluster, cluster);
-    (void)snprintf(name, sizeof(name), "postgresql-%s-%u", cluster, slot->id);
+    KS_TRY(pg_key_name(cli, ring->keyring, name));
     KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
     const struct tde_how how = {.data = ring->data, .ask = true};
     if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)

@@ -119,6 +119,18 @@ from_config(struct cli *cli, struct tde_slot *slot)
     return set_text(cli, "server_name", config->server_name, slot->server_name);
 }
 
+int
+pg_key_name(struct cli *cli, const struct tde_keyring *keyring, char ret[PG_KEY_NAME])
+{
+    char cluster[TDE_UUID_TEXT];
+    uint8_t own[3];
+    if (ks_random(own, sizeof(own)) != 0)
+        return cli_fail(cli, KS_E_CRYPTO, "no random bytes for a name");
+    tde_uuid_text(keyring->cluster, cluster);
+    (void)snprintf(ret, PG_KEY_NAME, "postgresql-%s-%02x%02x%02x", cluster, own[0], own[1], own[2]);
+    return 0;
+}
+
 /* Neither the key nor anything about it is to leave the KMS, where that is what was chosen. */
 static int
 create_at_kms(struct cli *cli, struct ks_client *client, const struct tde_keyring *keyring, struct tde_slot *slot,

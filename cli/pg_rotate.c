@@ -11,9 +11,8 @@
 static int
 next_slot(struct cli *cli, const struct pg_ring *ring, const struct tde_slot *old, struct tde_slot *slot)
 {
-    char cluster[TDE_UUID_TEXT], name[96];
-    tde_uuid_text(ring->keyring->cluster, cluster);
-    (void)snprintf(name, sizeof(name), "postgresql-%s-%llu", cluster, (unsigned long long)ring->keyring->epoch + 1);
+    char name[PG_KEY_NAME];
+    KS_TRY(pg_key_name(cli, ring->keyring, name));
     if (pg_provider_given(cli)) {
         *slot = (struct tde_slot){.id = old->id, .primary = old->primary};
         return pg_provider_slot(cli, ring->keyring, slot, name);

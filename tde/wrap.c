@@ -41,8 +41,9 @@ tde_slot_text(const struct tde_slot *slot, char ret[2 * TDE_TEXT])
         (void)snprintf(ret, (size_t)2 * TDE_TEXT, "slot %u (kmip: key %.200s at %.800s)", slot->id,
                        slot->name[0] != '\0' ? slot->name : slot->uid, slot->servers);
     else
-        (void)snprintf(ret, (size_t)2 * TDE_TEXT, "slot %u (%s%s%s)", slot->id, word != NULL ? word : "unknown",
-                       slot->path[0] != '\0' ? ": " : "", slot->path);
+        (void)snprintf(ret, (size_t)2 * TDE_TEXT, "slot %u (%s%s%s%s)", slot->id, word != NULL ? word : "unknown",
+                       slot->source == TDE_SOURCE_COMMAND ? " by command" : "", slot->path[0] != '\0' ? ": " : "",
+                       slot->path);
 }
 
 /* Tells a wrong key encryption key from a damaged file. */

@@ -680,7 +680,7 @@ def test_ctrl_c_ends_a_waiting_command(fresh):
 
 def commands():
     names = []
-    for group in ("key", "cert", "request", "client"):
+    for group in ("key", "cert", "request", "client", "pg"):
         for line in run(group, "--help").stdout.splitlines():
             found = re.match(r"  (%s [a-z ]+?)  " % group, line)
             if found:
@@ -689,7 +689,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 39
+    assert len(commands()) == 45
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
@@ -702,7 +702,7 @@ def test_help():
 def test_the_overview():
     text = run("help").stdout
     assert text == run("--help").stdout == run("-h").stdout
-    assert re.findall(r"^(\w+):$", text, re.M) == ["Server", "Keys", "Clients", "Audit", "Tools"]
+    assert re.findall(r"^(\w+):$", text, re.M) == ["Server", "Keys", "PostgreSQL", "Clients", "Audit", "Tools"]
     for command in commands():
         assert re.search("^  %s  " % " ".join(command), text, re.M), command
     done = run(check=False)
