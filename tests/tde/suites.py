@@ -105,11 +105,11 @@ class Server:
             self.as_user([self.bin / "initdb", "-D", self.data, *initdb], stdout=subprocess.DEVNULL)
         else:
             key = self.work / "key"
-            key.write_bytes(os.urandom(32))
+            key.write_text(os.urandom(32).hex() + "\n")
             key.chmod(0o600)
             if os.getuid() == 0:
                 shutil.chown(key, self.user, self.user)
-            self.as_user([self.options.build / "keystead", "pg", "init", "--data", self.data, "--key-file", key, "--bindir",
+            self.as_user([self.options.build / "keystead", "pg", "init", "--data", self.data, "--key-file", key, "--bin",
                           self.bin, "--", *initdb], stdout=subprocess.DEVNULL)
         with open(self.data / "postgresql.conf", "a") as conf:
             conf.write("listen_addresses = ''\nunix_socket_directories = '%s'\nport = %d\nfsync = off\n"
@@ -163,7 +163,7 @@ initdb)
     [ -e "$key" ] || (umask 077 && head -c 32 /dev/urandom > "$key")
     while [ "$1" != -D ]; do set -- "$@" "$1"; shift; done
     shift 2
-    exec {keystead} pg init --data "$data" --key-file "$key" --bindir {bin} -- "$@"
+    exec {keystead} pg init --data "$data" --key-file "$key" --bin {bin} -- "$@"
     ;;
 pg_basebackup)
     port=5432
