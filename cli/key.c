@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "crypto/hash.h"
+#include "crypto/pq.h"
 
 int
 key_find(struct cli *cli, size_t i, char ret_uid[KS_UID_SIZE])
@@ -137,14 +138,14 @@ key_signature(struct cli *cli, const char *uid, struct ks_crypto_params *ret)
 {
     uint32_t algorithm;
     KS_TRY(key_algorithm(cli, uid, &algorithm));
-    /* Edwards curves leave nothing to choose. */
-    const bool edwards =
-        algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
+    /* These leave nothing to choose. */
+    const bool alone = ks_pq_is(algorithm) || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 ||
+                       algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
     if (cli_flag(cli, "pss") && algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
         return cli_fail(cli, KS_E_INVALID, "--pss is for RSA keys");
-    if (edwards && cli_value(cli, "hash") != NULL)
+    if (alone && cli_value(cli, "hash") != NULL)
         return cli_fail(cli, KS_E_INVALID, "--hash is not for keys of this kind: they have a hash of their own");
-    if (edwards)
+    if (alone)
         return 0;
     KS_TRY(key_word(cli, "hash", WORDS_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256, &ret->hashing_algorithm));
     ret->cryptographic_algorithm = algorithm;

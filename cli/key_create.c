@@ -3,6 +3,7 @@
 
 #include "cli/key.h"
 #include "cli/output.h"
+#include "crypto/pq.h"
 
 #define MASK(bit) KMIP_CRYPTOGRAPHIC_USAGE_MASK_##bit
 
@@ -28,7 +29,7 @@ makes_pairs(uint32_t algorithm)
     for (size_t i = 0; i < KS_ARRAY_LEN(algorithms); i++)
         if (algorithm == algorithms[i])
             return true;
-    return false;
+    return ks_pq_is(algorithm);
 }
 
 /* NAME-private and NAME-public: two objects do not share a name. */
@@ -47,6 +48,11 @@ create_pair(struct cli *cli, const struct ks_new_object *object, const char *nam
                                         .public_name = public_name,
                                         .private_usage_mask = MASK(SIGN),
                                         .public_usage_mask = MASK(VERIFY)};
+    /* ML-KEM: what the keys are for is done by those who get them. */
+    if (ks_pq_is(object->algorithm) && !ks_pq_signs(object->algorithm)) {
+        params.private_usage_mask = MASK(UNWRAP_KEY);
+        params.public_usage_mask = MASK(WRAP_KEY);
+    }
     KS_TRY(key_word(cli, "curve", WORDS_RECOMMENDED_CURVE, 0, &params.curve));
     if (cli_flag(cli, "usage"))
         return cli_fail(cli, KS_E_INVALID, "--usage is for symmetric keys; a key pair signs and verifies");
@@ -85,7 +91,7 @@ run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    {"algorithm", CLI_CHOICE, "aes|hmac-sha256|hmac-sha384|hmac-sha512|rsa|ec|ed25519|chacha20",
+    {"algorithm", CLI_CHOICE, "aes|hmac-sha256|hmac-sha384|hmac-sha512|rsa|ec|ed25519|ml-dsa-87|ml-kem-1024|chacha20",
      "kind of key (default aes; any of KMIP's that the server offers)"},
     {"length", CLI_TEXT, "BITS", "length (default 256; for a key pair the server's choice)"},
     {"curve", CLI_TEXT, "CURVE", "for ec: p-256, p-384, p-521, ..."},

@@ -139,17 +139,18 @@ add_usage(X509 *cert, const struct ks_cert_wish *what, struct ks_diag *diag)
     const bool rsa = key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
     const bool agree_only =
         key->curve != NULL && key->curve->group == NULL && key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
+    const bool kem = key->pq != NULL && key->pq->kind == KS_PQ_KEM; /* RFC 9935: keyEncipherment and nothing else */
     ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
     bool ok = bits != NULL, some = false;
     for (size_t i = 0; i < KS_ARRAY_LEN(rows) && ok; i++) {
         const bool enciphers = rows[i].bit == ENCIPHER_KEY || rows[i].bit == ENCIPHER_DATA;
-        if ((what->usage & rows[i].mask) == 0 || (enciphers && !rsa) || (agree_only && rows[i].bit != AGREE))
+        if ((what->usage & rows[i].mask) == 0 || (enciphers && !rsa) || (agree_only && rows[i].bit != AGREE) || kem)
             continue;
         some = true;
         ok = ASN1_BIT_STRING_set_bit(bits, rows[i].bit, 1) == 1;
     }
     if (ok && !some) {
-        ok = ASN1_BIT_STRING_set_bit(bits, agree_only ? AGREE : SIGN, 1) == 1;
+        ok = ASN1_BIT_STRING_set_bit(bits, agree_only ? AGREE : kem ? ENCIPHER_KEY : SIGN, 1) == 1;
         if (ok && rsa)
             ok = ASN1_BIT_STRING_set_bit(bits, ENCIPHER_KEY, 1) == 1;
     }

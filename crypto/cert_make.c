@@ -20,7 +20,7 @@ digest_for(const struct ks_pkey *key)
 {
     const bool edwards = key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 ||
                          key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
-    if (edwards)
+    if (edwards || key->pq != NULL)
         return NULL;
     return ks_ossl_md(key->curve != NULL && key->info.bits >= LARGE_CURVE ? KS_OSSL_MD_SHA2_384 : KS_OSSL_MD_SHA2_256);
 }
@@ -32,7 +32,8 @@ ks_x509_check_signer(const struct ks_pkey *key, struct ks_diag *diag)
         return ks_fail(diag, KS_E_INVALID, "signing a certificate or request needs the private key");
     const bool agreement =
         key->curve != NULL && key->curve->group == NULL && key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
-    if (agreement || ks_pkey_is_ffc(key))
+    const bool kem = key->pq != NULL && key->pq->kind == KS_PQ_KEM;
+    if (agreement || kem || ks_pkey_is_ffc(key))
         return ks_fail(diag, KS_E_INVALID, "a key of type %s cannot sign", ks_pkey_text(key));
     return 0;
 }
@@ -186,7 +187,7 @@ start(const struct ks_pkey *subject_key, const struct ks_cert_spec *spec, X509 *
 {
     if (ks_pkey_is_ffc(subject_key))
         return ks_fail(diag, KS_E_INVALID, "certificate: keys of type %s are not certified", ks_pkey_text(subject_key));
-    if (subject_key->curve == NULL && subject_key->info.bits < RSA_LEAST)
+    if (ks_pkey_is_rsa(subject_key) && subject_key->info.bits < RSA_LEAST)
         return ks_fail(diag, KS_E_INVALID, "certificate: an RSA key of %u bits is too short; %d at least",
                        subject_key->info.bits, RSA_LEAST);
     KS_CLEANUP(X509_freep) X509 *cert = X509_new();
@@ -248,7 +249,7 @@ ks_cert_issue(struct ks_span ca_cert, const struct ks_pkey *ca_key, const struct
     KS_TRY(ks_x509_add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE", diag));
     /* RSA key exchange is TLS 1.2's; with all other keys a signature is all there is. */
     const char *usage =
-        subject_key->curve == NULL ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
+        ks_pkey_is_rsa(subject_key) ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
     KS_TRY(ks_x509_add_extension(cert, ca, NID_key_usage, usage, diag));
     if (extended_usage(spec) != NULL)
         KS_TRY(ks_x509_add_extension(cert, ca, NID_ext_key_usage, extended_usage(spec), diag));

@@ -9,6 +9,7 @@
 
 #include "crypto/keyread.h"
 #include "crypto/pkey.h"
+#include "crypto/pq.h"
 
 /* Keys are short; an RSA key of 16384 bits is about 9 KiB. RSA below 512 bits is a toy, above it costs seconds. */
 enum { KEY_BYTES_MAX = 1 << 16, RSA_BITS_MIN = 512, RSA_BITS_MAX = 16384, FFC_BITS_MIN = 512, FFC_BITS_MAX = 8192 };
@@ -80,6 +81,7 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
 {
     KS_CLEANUP(EVP_PKEY_freep) EVP_PKEY *pkey = taken;
     const struct ks_curve *curve = NULL;
+    const struct ks_pq *pq = NULL;
     struct ks_pkey_info info = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, .is_private = is_private};
     if (EVP_PKEY_is_a(pkey, "RSA") == 1) {
         const int bits = EVP_PKEY_get_bits(pkey);
@@ -97,8 +99,10 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
         info.algorithm =
             EVP_PKEY_is_a(pkey, "DSA") == 1 ? KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA : KMIP_CRYPTOGRAPHIC_ALGORITHM_DH;
         info.bits = (uint32_t)bits;
+    } else if ((curve = find_curve_of(pkey)) == NULL && (pq = ks_pq_find_pkey(pkey)) != NULL) {
+        info.algorithm = pq->algorithm;
+        info.bits = (uint32_t)pq->public_bytes * 8;
     } else {
-        curve = find_curve_of(pkey);
         if (curve == NULL) {
             const char *type = EVP_PKEY_get0_type_name(pkey);
             return ks_ossl_fail(diag, KS_E_UNSUPPORTED, "keys of type %s on this curve are not offered",
@@ -114,6 +118,7 @@ ks_pkey_take(EVP_PKEY *taken, bool is_private, struct ks_pkey **ret, struct ks_d
     key->pkey = pkey;
     pkey = NULL; /* transferred */
     key->curve = curve;
+    key->pq = pq;
     key->info = info;
     *ret = key;
     return 0;
@@ -152,12 +157,14 @@ ks_pkey_text(const struct ks_pkey *key)
 {
     if (ks_pkey_is_ffc(key))
         return key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA ? "DSA" : "DH";
+    if (key->pq != NULL)
+        return key->pq->type;
     if (key->curve == NULL)
         return "RSA";
     return key->curve->group != NULL ? key->curve->group : key->curve->type;
 }
 
-enum { DER_INTEGER = 0x02, DER_OCTETS = 0x04, DER_BITS = 0x03, DER_SEQUENCE = 0x30 };
+enum { DER_INTEGER = 0x02, DER_OCTETS = 0x04, DER_BITS = 0x03, DER_OID = 0x06, DER_SEQUENCE = 0x30 };
 
 /*
  * Formats that are DER: which half, which key type (NULL: any), OpenSSL's name of the structure; the types of the
@@ -177,14 +184,18 @@ static const struct format {
      DER_BITS},
 };
 
-static int
-find_format(uint32_t number, bool is_private, const struct format **ret, struct ks_diag *diag)
+static const struct format *
+find_format(uint32_t number, bool is_private)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(formats); i++)
-        if (formats[i].format == number && formats[i].is_private == is_private) {
-            *ret = &formats[i];
-            return 0;
-        }
+        if (formats[i].format == number && formats[i].is_private == is_private)
+            return &formats[i];
+    return NULL;
+}
+
+static int
+no_format(uint32_t number, bool is_private, struct ks_diag *diag)
+{
     return ks_fail(diag, KS_E_UNSUPPORTED, "key format type %#x is not offered for %s keys", number,
                    is_private ? "private" : "public");
 }
@@ -231,11 +242,32 @@ looks_like(const struct format *format, struct ks_span bytes)
     return inner.err == 0 && first == format->first && second == format->second;
 }
 
+/* The post-quantum algorithm that the AlgorithmIdentifier of a PKCS#8 or X.509 key names; NULL: none. */
+static const struct ks_pq *
+announced(const struct format *format, struct ks_span bytes)
+{
+    struct ks_cursor c = KS_CURSOR(bytes);
+    struct ks_span body, element, oid;
+    (void)next_element(&c, &body);
+    c = KS_CURSOR(body);
+    uint8_t type = next_element(&c, &element);
+    if (format->format == KMIP_KEY_FORMAT_TYPE_PKCS_8)
+        type = next_element(&c, &element);
+    if (type != DER_SEQUENCE || c.err != 0)
+        return NULL;
+    c = KS_CURSOR(element);
+    return next_element(&c, &oid) == DER_OID && c.err == 0 ? ks_pq_find_oid(oid) : NULL;
+}
+
 static int
 parse_der(const struct format *format, struct ks_span bytes, struct ks_pkey **ret, struct ks_diag *diag)
 {
     if (!looks_like(format, bytes))
         return ks_fail(diag, KS_E_MALFORMED, "this is no %s", format->text);
+    /* Where libcrypto does not know the algorithm it calls a sound key malformed. */
+    const struct ks_pq *pq = announced(format, bytes);
+    if (pq != NULL)
+        KS_TRY(ks_pq_check(pq->algorithm, diag));
     KS_CLEANUP(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
     const int selection = format->is_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
     OSSL_DECODER_CTX *ctx =
@@ -260,6 +292,9 @@ static int
 parse_raw(bool is_private, uint32_t algorithm, uint32_t curve, struct ks_span bytes, struct ks_pkey **ret,
           struct ks_diag *diag)
 {
+    const struct ks_pq *pq = ks_pq_find(algorithm);
+    if (pq != NULL)
+        return ks_pq_from_raw(pq, is_private, bytes, ret, diag);
     if (ks_curve_find(curve, algorithm) == NULL)
         return ks_fail(diag, KS_E_UNSUPPORTED,
                        "a raw asymmetric key needs an elliptic curve: cryptographic algorithm %#x, curve %#x is none "
@@ -283,8 +318,9 @@ ks_pkey_parse(uint32_t format, bool is_private, uint32_t algorithm, uint32_t cur
         return ks_fail(diag, KS_E_LIMIT, "a key of %zu bytes; %d at most", bytes.len, KEY_BYTES_MAX);
     if (format == KMIP_KEY_FORMAT_TYPE_RAW)
         return parse_raw(is_private, algorithm, curve, bytes, ret, diag);
-    const struct format *f = NULL;
-    KS_TRY(find_format(format, is_private, &f, diag));
+    const struct format *f = find_format(format, is_private);
+    if (f == NULL)
+        return no_format(format, is_private, diag);
     KS_PKEY *key = NULL;
     const int rc = ks_pkey_read(format, is_private, bytes, &key);
     if (rc == KS_E_NOMEM)
@@ -320,6 +356,8 @@ export_der(const struct ks_pkey *key, const struct format *format, struct ks_buf
 static int
 export_raw(const struct ks_pkey *key, bool is_private, struct ks_buf *ret, struct ks_diag *diag)
 {
+    if (key->pq != NULL)
+        return ks_pq_raw(key, is_private, ret, diag);
     if (key->curve == NULL)
         return ks_fail(diag, KS_E_UNSUPPORTED, "a key of type %s has no raw form", ks_pkey_text(key));
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(4096);
@@ -336,8 +374,9 @@ ks_pkey_export(const struct ks_pkey *key, uint32_t format, bool is_private, stru
         return ks_fail(diag, KS_E_INVALID, "a public key of type %s has no private half", ks_pkey_text(key));
     if (format == KMIP_KEY_FORMAT_TYPE_RAW)
         return export_raw(key, is_private, ret, diag);
-    const struct format *f = NULL;
-    KS_TRY(find_format(format, is_private, &f, diag));
+    const struct format *f = find_format(format, is_private);
+    if (f == NULL)
+        return no_format(format, is_private, diag);
     return export_der(key, f, ret, diag);
 }
 

@@ -9,7 +9,8 @@
  *
  * Formats (KMIP Key Format Type): PKCS#1 (RSA private and public), PKCS#8 (private, unencrypted), ECPrivateKey
  * (RFC 5915, private), X.509 (SubjectPublicKeyInfo, public), Raw (RFC 8032 and RFC 7748 keys; NIST curve: the
- * scalar, the uncompressed point). The transparent ones are components: ks_pkey_rsa, ks_pkey_ec and back.
+ * scalar, the uncompressed point; post-quantum keys: crypto/pq.h). The transparent ones are components: ks_pkey_rsa,
+ * ks_pkey_ec and back.
  */
 #pragma once
 
@@ -29,9 +30,12 @@ int ks_pkey_share(const struct ks_pkey *key, struct ks_pkey **ret) KS_MUST_CHECK
 #define KS_PKEY KS_CLEANUP(ks_pkey_freep) struct ks_pkey
 
 struct ks_pkey_info {
-    uint32_t algorithm; /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448, DSA, DH; EC for X25519 and X448 too */
-    uint32_t curve;     /* KMIP Recommended Curve; 0 for keys that are on none and curves that KMIP does not number */
-    uint32_t bits;      /* RSA modulus, DSA and DH prime, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456 */
+    /* KMIP Cryptographic Algorithm: RSA, EC, Ed25519, Ed448, DSA, DH, those of crypto/pq.h; EC for X25519 and X448 too
+     */
+    uint32_t algorithm;
+    uint32_t curve; /* KMIP Recommended Curve; 0 for keys that are on none and curves that KMIP does not number */
+    uint32_t bits;  /* RSA modulus, DSA and DH prime, EC group order; X25519 and Ed25519 256, X448 448, Ed448 456;
+                       post-quantum: the public key */
     uint32_t exponent_bits; /* of an RSA key's public exponent; else 0 */
     bool is_private;
 };

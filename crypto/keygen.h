@@ -21,9 +21,9 @@ int ks_keygen_symmetric(uint32_t algorithm, size_t bits, unsigned flags, struct 
                         struct ks_diag *diag) KS_MUST_CHECK;
 
 struct ks_keypair_params {
-    uint32_t algorithm; /* RSA, EC, ECDSA, ECDH, Ed25519, Ed448 */
+    uint32_t algorithm; /* RSA, EC, ECDSA, ECDH, Ed25519, Ed448, those of crypto/pq.h */
     uint32_t bits;  /* RSA 1024 to 8192, multiple of 256 (which of these are allowed is the caller's policy); 0: 3072.
-                       EC: picks the NIST curve where curve is 0 */
+                       EC: picks the NIST curve where curve is 0. Post-quantum: 0, or the length of the public key */
     uint32_t curve; /* KMIP Recommended Curve: P-224, P-256, P-384, P-521, SECP256K1, CURVE25519, CURVE448 */
     uint32_t exponent; /* RSA: odd, 65537 at least; 0: 65537 */
 };

@@ -94,7 +94,17 @@ ks_keygen_pair(const struct ks_keypair_params *params, struct ks_pkey **ret, str
     case KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448:
         return generate_ec(params, ret, diag);
     default:
+        break;
+    }
+    const struct ks_pq *pq = ks_pq_find(params->algorithm);
+    if (pq == NULL)
         return ks_fail(diag, KS_E_UNSUPPORTED, "no key pairs are made for cryptographic algorithm %#x",
                        params->algorithm);
-    }
+    if (params->curve != 0)
+        return ks_fail(diag, KS_E_INVALID, "%s keys have no recommended curve", pq->type);
+    if (params->bits != 0 && params->bits != pq->public_bytes * 8)
+        return ks_fail(diag, KS_E_INVALID,
+                       "%s has public keys of %zu bits, which is their length, not %u; leave it out", pq->type,
+                       pq->public_bytes * 8, params->bits);
+    return ks_pq_generate(pq, ret, diag);
 }

@@ -54,7 +54,7 @@ to_span(const BIGNUM *b, size_t len, struct ks_arena *arena, struct ks_span *ret
 int
 ks_pkey_rsa(const struct ks_pkey *key, struct ks_arena *arena, struct ks_rsa_parts *ret, struct ks_diag *diag)
 {
-    if (key->curve != NULL || ks_pkey_is_ffc(key))
+    if (!ks_pkey_is_rsa(key))
         return ks_fail(diag, KS_E_INVALID, "a key of type %s has no RSA components", ks_pkey_text(key));
     struct ks_rsa_parts parts = {0};
     struct ks_span *const spans[NUMBERS] = {[N] = &parts.n, [E] = &parts.e,   [D] = &parts.d,   [P] = &parts.p,

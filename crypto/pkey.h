@@ -14,9 +14,21 @@ struct ks_curve {
     size_t bytes;
 };
 
+/* A row of crypto/pq.def. */
+enum ks_pq_kind { KS_PQ_KEM, KS_PQ_SIGN, KS_PQ_SLOW };
+struct ks_pq {
+    uint32_t algorithm;
+    const char *type; /* OpenSSL's key type, and the name for messages */
+    enum ks_pq_kind kind;
+    uint32_t strength;
+    size_t public_bytes, private_bytes, seed_bytes;
+    uint8_t oid[2]; /* its last two numbers */
+};
+
 struct ks_pkey {
     EVP_PKEY *pkey;
-    const struct ks_curve *curve; /* NULL: RSA, DSA or DH */
+    const struct ks_curve *curve; /* NULL: not on a curve */
+    const struct ks_pq *pq;       /* NULL: not post-quantum */
     struct ks_pkey_info info;
 };
 
@@ -37,6 +49,23 @@ ks_pkey_is_ffc(const struct ks_pkey *key)
     return key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA ||
            key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_DH;
 }
+
+static inline bool
+ks_pkey_is_rsa(const struct ks_pkey *key)
+{
+    return key->info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
+}
+
+/* The row of an algorithm, of a key of libcrypto, of an object identifier's bytes; NULL: it is none of these. */
+const struct ks_pq *ks_pq_find(uint32_t algorithm);
+const struct ks_pq *ks_pq_find_pkey(const EVP_PKEY *pkey);
+const struct ks_pq *ks_pq_find_oid(struct ks_span oid);
+
+/* Making post-quantum keys, and their raw bytes. KS_E_UNSUPPORTED: this OpenSSL has no such keys. */
+int ks_pq_generate(const struct ks_pq *pq, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;
+int ks_pq_from_raw(const struct ks_pq *pq, bool is_private, struct ks_span bytes, struct ks_pkey **ret,
+                   struct ks_diag *diag) KS_MUST_CHECK;
+int ks_pq_raw(const struct ks_pkey *key, bool is_private, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* Wraps a key of libcrypto, which it takes in any case. KS_E_UNSUPPORTED for kinds that are not offered. */
 int ks_pkey_take(EVP_PKEY *pkey, bool is_private, struct ks_pkey **ret, struct ks_diag *diag) KS_MUST_CHECK;

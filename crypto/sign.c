@@ -9,10 +9,10 @@
 #include "crypto/pkey.h"
 #include "crypto/rsa_pkcs1.h"
 
-enum { RSA_LEAST = 2048, SIGNATURE_MAX = 1 << 14, DIGEST_LEAST = 16, PKCS1_OVERHEAD = 11 };
-enum scheme { PKCS1, PSS, ECDSA, EDDSA };
+enum { RSA_LEAST = 2048, SIGNATURE_MAX = 1 << 16, DIGEST_LEAST = 16, PKCS1_OVERHEAD = 11 };
+enum scheme { PKCS1, PSS, ECDSA, EDDSA, ML_DSA, SLH_DSA };
 
-static const char *const scheme_text[] = {"RSA PKCS#1 v1.5", "RSA PSS", "ECDSA", "EdDSA"};
+static const char *const scheme_text[] = {"RSA PKCS#1 v1.5", "RSA PSS", "ECDSA", "EdDSA", "ML-DSA", "SLH-DSA"};
 
 /* What KMIP's Digital Signature Algorithms stand for; hash 0: from the Hashing Algorithm. */
 static const struct {
@@ -39,16 +39,29 @@ static const struct {
 /* How to sign, after the parameters were understood. */
 struct plan {
     enum scheme scheme;
-    uint32_t hash; /* 0: EdDSA, or a digest of an unnamed hash (PKCS1: padded as it is) */
+    uint32_t hash; /* 0: a scheme that takes the message, or a digest of an unnamed hash (PKCS1: padded as it is) */
     uint32_t mgf_hash;
     int salt_len;
 };
+
+/* Schemes that take the message whole, with a hash of their own, and have no parameters. */
+static bool
+takes_message(enum scheme scheme)
+{
+    return scheme == EDDSA || scheme == ML_DSA || scheme == SLH_DSA;
+}
 
 static int
 scheme_of_key(const struct ks_pkey *key, enum scheme *ret, struct ks_diag *diag)
 {
     if (ks_pkey_is_ffc(key))
         return ks_fail(diag, KS_E_UNSUPPORTED, "keys of type %s are kept, and not signed with", ks_pkey_text(key));
+    if (key->pq != NULL && key->pq->kind == KS_PQ_KEM)
+        return ks_fail(diag, KS_E_INVALID, "keys of type %s do not sign", ks_pkey_text(key));
+    if (key->pq != NULL) {
+        *ret = strncmp(key->pq->type, "SLH", strlen("SLH")) == 0 ? SLH_DSA : ML_DSA;
+        return 0;
+    }
     if (key->curve == NULL) {
         *ret = PKCS1;
         return 0;
@@ -107,9 +120,9 @@ make_plan(const struct ks_pkey *key, const struct ks_sign_params *params, struct
     KS_TRY(scheme_of_key(key, &plan.scheme, diag));
     KS_TRY(plan_padding(params->padding, &plan, diag));
     KS_TRY(plan_signature(params, &plan, diag));
-    if (plan.scheme == EDDSA) {
+    if (takes_message(plan.scheme)) {
         if (plan.hash != 0 || params->digested)
-            return ks_fail(diag, KS_E_INVALID, "EdDSA signs messages, with a hash of its own");
+            return ks_fail(diag, KS_E_INVALID, "%s signs messages, with a hash of its own", scheme_text[plan.scheme]);
     } else if (plan.hash == 0 && !(params->digested && plan.scheme != PSS)) {
         plan.hash = KMIP_HASHING_ALGORITHM_SHA_256;
     }
@@ -161,12 +174,13 @@ set_up(EVP_PKEY_CTX *ctx, const struct plan *plan, bool verify, struct ks_diag *
 }
 
 static int
-sign_eddsa(const struct ks_pkey *key, struct ks_span data, uint8_t *out, size_t *len, struct ks_diag *diag)
+sign_message(const struct ks_pkey *key, enum scheme scheme, struct ks_span data, uint8_t *out, size_t *len,
+             struct ks_diag *diag)
 {
     KS_CLEANUP(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (ctx == NULL || EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) != 1 ||
         EVP_DigestSign(ctx, out, len, data.data, data.len) != 1)
-        return ks_ossl_fail(diag, KS_E_CRYPTO, "EdDSA: signing");
+        return ks_ossl_fail(diag, KS_E_CRYPTO, "%s: signing", scheme_text[scheme]);
     return 0;
 }
 
@@ -178,15 +192,15 @@ ks_sign(const struct ks_pkey *key, const struct ks_sign_params *params, struct k
     KS_TRY(make_plan(key, params, &plan, diag));
     if (!key->info.is_private)
         return ks_fail(diag, KS_E_INVALID, "%s: signing needs the private key", scheme_text[plan.scheme]);
-    if (key->curve == NULL && key->info.bits < RSA_LEAST)
+    if (ks_pkey_is_rsa(key) && key->info.bits < RSA_LEAST)
         return ks_fail(diag, KS_E_INVALID, "RSA: a key of %u bits is too short to sign; %d at least", key->info.bits,
                        RSA_LEAST);
     size_t len = (size_t)EVP_PKEY_get_size(key->pkey);
     if (ks_buf_reserve(ret, len) != 0)
         return ks_fail(diag, ret->err, "no room for a signature of %zu bytes", len);
     uint8_t *out = ret->data + ret->len;
-    if (plan.scheme == EDDSA) {
-        KS_TRY(sign_eddsa(key, data, out, &len, diag));
+    if (takes_message(plan.scheme)) {
+        KS_TRY(sign_message(key, plan.scheme, data, out, &len, diag));
     } else {
         uint8_t buf[KS_HASH_MAX];
         struct ks_span d = KS_SPAN_NONE;
@@ -212,10 +226,10 @@ ks_verify(const struct ks_pkey *key, const struct ks_sign_params *params, struct
     if (signature.len > SIGNATURE_MAX)
         return ks_fail(diag, KS_E_INTEGRITY, "%s: a signature of %zu bytes is none", scheme_text[plan.scheme],
                        signature.len);
-    if (plan.scheme == EDDSA) {
+    if (takes_message(plan.scheme)) {
         KS_CLEANUP(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         if (ctx == NULL || EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key->pkey, NULL) != 1)
-            return ks_ossl_fail(diag, KS_E_CRYPTO, "EdDSA: preparing to verify");
+            return ks_ossl_fail(diag, KS_E_CRYPTO, "%s: preparing to verify", scheme_text[plan.scheme]);
         valid = EVP_DigestVerify(ctx, signature.data, signature.len, data.data, data.len) == 1;
     } else {
         uint8_t buf[KS_HASH_MAX];
@@ -304,7 +318,7 @@ set_up_asym(EVP_PKEY_CTX *ctx, const struct ks_asym_params *params, bool encrypt
 static int
 check_asym(const struct ks_pkey *key, struct ks_diag *diag)
 {
-    if (key->curve != NULL || ks_pkey_is_ffc(key))
+    if (!ks_pkey_is_rsa(key))
         return ks_fail(diag, KS_E_INVALID, "keys of type %s do not encrypt", ks_pkey_text(key));
     return 0;
 }

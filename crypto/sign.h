@@ -5,12 +5,13 @@
 #include "crypto/keyformat.h"
 
 /*
- * RSA PKCS#1 v1.5 and PSS (RFC 8017), ECDSA (FIPS 186-4), EdDSA (RFC 8032). What kind of key it is decides; the
+ * RSA PKCS#1 v1.5 and PSS (RFC 8017), ECDSA (FIPS 186-4), EdDSA (RFC 8032), ML-DSA and SLH-DSA (FIPS 204 and
+ * 205: the message itself, empty context, hedged). What kind of key it is decides; the
  * parameters must fit.
  */
 struct ks_sign_params {
     uint32_t signature; /* KMIP Digital Signature Algorithm; 0: from hash and padding */
-    uint32_t hash;      /* KMIP Hashing Algorithm; 0: SHA-256. EdDSA: must be 0 */
+    uint32_t hash;      /* KMIP Hashing Algorithm; 0: SHA-256. EdDSA, ML-DSA, SLH-DSA: must be 0 */
     uint32_t padding;   /* RSA: PKCS1 v1.5 or PSS; 0: PKCS1 v1.5. Others: must be 0 or None */
     uint32_t mgf_hash;  /* PSS: hash of MGF1; 0: the same hash. (KMIP's default is SHA-1: the caller sets it.) */
     int32_t salt_len;   /* PSS: bytes; negative: as long as the hash, and any when verifying */
@@ -23,7 +24,7 @@ struct ks_sign_params {
 
 /*
  * The hash that a signature with key and parameters is made of, so that the caller can compute it in parts and sign
- * with hash and digested set. 0: EdDSA, which needs the message whole; or a digest of an unnamed hash.
+ * with hash and digested set. 0: EdDSA, ML-DSA, SLH-DSA, which need the message whole; or a digest of an unnamed hash.
  */
 int ks_sign_hash(const struct ks_pkey *key, const struct ks_sign_params *params, uint32_t *ret,
                  struct ks_diag *diag) KS_MUST_CHECK;

@@ -65,7 +65,11 @@ parser_freep(XML_Parser *parser)
 static size_t
 offset(const struct xml *x)
 {
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9
+    const int64_t at = XML_GetCurrentByteIndex64(x->parser); /* the other one is deprecated */
+#else
     const XML_Index at = XML_GetCurrentByteIndex(x->parser);
+#endif
     return at >= 0 ? (size_t)at : 0;
 }
 

@@ -130,7 +130,7 @@ struct ctx {
     struct ks_span *results;                  /* every Unique Identifier that the answers so far hold, in order */
     size_t n_results;
     size_t n_items;
-    size_t n_slow;                     /* RSA keys that were made in the engine's thread */
+    size_t n_slow;                     /* RSA keys made, SLH-DSA keys made or signed with, in the engine's thread */
     size_t iterations;                 /* of PBKDF2 that were made in the engine's thread */
     uint64_t split_work;               /* steps of splitting and joining keys in the engine's thread */
     size_t searched;                   /* objects that Locate has looked at */

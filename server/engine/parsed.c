@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "crypto/cert.h"
+#include "crypto/pq.h"
 #include "server/engine/material.h"
 
 struct parsed {
@@ -136,6 +137,9 @@ parsed_key(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
         p->keys->found++;
         return 0;
     }
+    struct ks_diag diag = {0};
+    if (ks_pq_check((uint32_t)core_get(&rev->core, CORE_ALGORITHM), &diag) != 0)
+        return engine_fail_diag(ctx, COND_PARAMETERS_NOT_OFFERED, &diag);
     KS_TRY(material_open(ctx, object, &material));
     const int rc = object_type(object) == KMIP_OBJECT_TYPE_CERTIFICATE ? certificate_key(ctx, material.bytes, ret)
                                                                        : material_pkey(ctx, &rev->core, &material, ret);

@@ -1,6 +1,7 @@
 /* The object in a Register request: its facts, and its material as it is kept. */
 #include "crypto/cert.h"
 #include "crypto/keygen.h"
+#include "crypto/pq.h"
 #include "server/engine/attr.h"
 #include "server/engine/certificate.h"
 #include "server/engine/material.h"
@@ -66,6 +67,10 @@ check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material, 
         core_set(&draft->core, CORE_ALGORITHM, info.algorithm);
     if (!core_has(&draft->core, CORE_LENGTH))
         core_set(&draft->core, CORE_LENGTH, info.bits);
+    const uint32_t said = (uint32_t)core_get(&draft->core, CORE_ALGORITHM);
+    if (said != info.algorithm && (ks_pq_is(said) || ks_pq_is(info.algorithm)))
+        return engine_fail(ctx, COND_BAD_FIELD,
+                           "the Key Material is a key of another kind than its Cryptographic Algorithm says");
     if (info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && core_get(&draft->core, CORE_ALGORITHM) != info.algorithm)
         return engine_fail(ctx, COND_BAD_FIELD,
                            "the Key Material is an RSA key, which its Cryptographic Algorithm does not say");

@@ -1,5 +1,6 @@
 #include "server/engine/rotate.h"
 
+#include "crypto/pq.h"
 #include "server/engine/op/op.h"
 
 enum {
@@ -51,7 +52,8 @@ static bool
 takes_long(const struct object *object)
 {
     return object_type(object) == KMIP_OBJECT_TYPE_PRIVATE_KEY &&
-           core_get(&object->rev->core, CORE_ALGORITHM) == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
+           (core_get(&object->rev->core, CORE_ALGORITHM) == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA ||
+            ks_pq_is_slow((uint32_t)core_get(&object->rev->core, CORE_ALGORITHM)));
 }
 
 /* What failed, on record; and not again before an hour is over. */

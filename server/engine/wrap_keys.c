@@ -3,6 +3,7 @@
 #include "crypto/cipher.h"
 #include "crypto/hash.h"
 #include "crypto/keywrap.h"
+#include "crypto/pq.h"
 #include "crypto/sign.h"
 #include "server/engine/attr.h"
 #include "server/engine/profile.h"
@@ -178,7 +179,7 @@ strength(const struct object *object)
     case KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448:
         return bits / 2 < MOST ? bits / 2 : MOST;
     default:
-        return 0;
+        return ks_pq_strength((uint32_t)core_get(core, CORE_ALGORITHM));
     }
 }
 

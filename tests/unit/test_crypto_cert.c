@@ -146,7 +146,7 @@ another_tool_accepts_them(void **state)
                 "2001:db8::7 cert.pem",
                 "! openssl verify -attime 1795600000 -CAfile ca.pem -verify_hostname other.example cert.pem",
                 "! openssl verify -attime 1895600000 -CAfile ca.pem cert.pem",
-                "openssl req -in request.pem -noout -verify -subject | grep -q 'CN = client one'",
+                "openssl req -in request.pem -noout -verify -subject | grep -Eq 'CN ?= ?client one'",
                 "openssl pkey -in key.pem -check -noout",
             };
             for (size_t k = 0; k < KS_ARRAY_LEN(commands); k++)

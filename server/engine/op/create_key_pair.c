@@ -1,5 +1,6 @@
 /* Create Key Pair (KMIP 1.4: 4.2; 2.1: 6.1.9). */
 #include "crypto/keygen.h"
+#include "crypto/pq.h"
 #include "server/engine/op/pair.h"
 #include "server/engine/prepared.h"
 #include "server/engine/profile.h"
@@ -71,12 +72,17 @@ pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
                                              .curve = curve_of(a)};
     const struct profile_what what = profile_facts(a);
     KS_TRY(profile_check(ctx, PROFILE_MAKE, &what));
+    if (ks_pq_check(params.algorithm, &diag) != 0)
+        return engine_fail_diag(ctx, COND_PARAMETERS_NOT_OFFERED, &diag);
     if (params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA) {
         const int rc = prepared_rsa(ctx, params.bits, ret, &diag);
         if (rc != KS_E_NOT_FOUND)
             return made(ctx, rc, &diag);
     }
     /* Where nobody makes them beforehand; more would keep all others waiting. */
+    if (ks_pq_is_slow(params.algorithm) && ctx->n_slow++ != 0)
+        return engine_fail(ctx, COND_SERVER_LIMIT,
+                           "a request makes or signs with one SLH-DSA key of small signatures; send another");
     if (params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && ctx->n_slow++ != 0)
         return engine_fail(ctx, COND_SERVER_LIMIT, "a request makes one RSA key pair; send another");
     if (ctx->who != NULL && params.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA && params.bits > RSA_HERE_MOST)

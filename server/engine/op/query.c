@@ -1,4 +1,5 @@
 /* Query and Discover Versions (KMIP 1.4: 4.25, 4.26; 2.1: 6.1.44, 6.1.13). */
+#include "crypto/pq.h"
 #include "server/engine/message.h"
 #include "server/engine/op/op.h"
 #include "server/engine/rules.h"
@@ -154,6 +155,7 @@ put_capabilities(struct ctx *ctx, struct kmip_query_response *ret)
         .has_rng_mode = true,
         .rng_mode = KMIP_RNG_MODE_SHARED_INSTANTIATION,
         .has_quantum_safe_capability = true,
+        .quantum_safe_capability = ks_pq_check(KMIP_CRYPTOGRAPHIC_ALGORITHM_ML_DSA_87, NULL) == 0,
     };
     ret->capability_information[0] = c;
     ret->n_capability_information = 1;

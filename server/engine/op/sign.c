@@ -1,5 +1,6 @@
 /* Sign and Signature Verify (KMIP 2.1: 6.1.55, 6.1.56), whole and in parts. */
 #include "crypto/sign.h"
+#include "crypto/pq.h"
 
 #include "server/engine/op/crypto.h"
 
@@ -43,8 +44,8 @@ params_of(struct ctx *ctx, struct signing *s, const struct kmip_cryptographic_pa
     to->salt_len = p->has_salt_length ? p->salt_length : -1;
     if (p->has_salt_length && p->salt_length < 0)
         return engine_fail(ctx, COND_BAD_PARAMETERS, "a Salt Length of %d bytes is not possible", (int)p->salt_length);
-    /* Edwards curves take no parameters; of all others at least something must be known. */
-    if (own != KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 && own != KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448 &&
+    /* Edwards curves and post-quantum keys take no parameters; of all others at least something must be known. */
+    if (own != KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 && own != KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448 && !ks_pq_is(own) &&
         !p->has_digital_signature_algorithm && !p->has_hashing_algorithm && !p->has_padding_method &&
         !p->has_cryptographic_algorithm)
         return engine_fail(ctx, COND_BAD_PARAMETERS, "neither the request nor key %s says how to sign", s->key->uid);
@@ -163,6 +164,10 @@ op_sign(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(stream_data(ctx, s.part, r->has_data || r->has_digested_data));
     KS_TRY(prepare(ctx, &s, r->cryptographic_parameters, r->has_digested_data, r->digested_data, digest));
     if (s.part == PART_WHOLE || s.part == PART_LAST) {
+        /* A large part of a second each, while all others wait. */
+        if (ks_pq_is_slow((uint32_t)core_get(&s.key->rev->core, CORE_ALGORITHM)) && ctx->n_slow++ != 0)
+            return engine_fail(ctx, COND_SERVER_LIMIT,
+                               "a request makes or signs with one SLH-DSA key of small signatures; send another");
         const int rc = ks_sign(s.pkey, &s.params, s.data, &out, &diag);
         if (rc != 0)
             return crypto_fail(ctx, rc, &diag);
