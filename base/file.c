@@ -66,8 +66,9 @@ ks_file_read(const char *path, struct ks_buf *buf, struct ks_diag *diag)
     return read_fd(fd, path, buf, diag);
 }
 
-int
-ks_file_read_private(const char *path, struct ks_buf *buf, struct ks_diag *diag)
+/* forbidden: permission bits that must not be there; remedy: what chmod is to be told. */
+static int
+read_own(const char *path, mode_t forbidden, const char *remedy, struct ks_buf *buf, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_closep) int fd = -1;
     KS_TRY(open_to_read(path, diag, &fd));
@@ -76,13 +77,26 @@ ks_file_read_private(const char *path, struct ks_buf *buf, struct ks_diag *diag)
         return ks_fail_errno(diag, KS_E_IO, errno, "cannot examine %s", path);
     if (!S_ISREG(st.st_mode))
         return ks_fail(diag, KS_E_DENIED, "%s is not a regular file", path);
-    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return ks_fail(diag, KS_E_DENIED, "%s can be used by others (mode %04o); run: chmod 600 %s", path,
-                       (unsigned)st.st_mode & 07777U, path);
+    if ((st.st_mode & forbidden) != 0)
+        return ks_fail(diag, KS_E_DENIED, "%s can be %s by others (mode %04o); run: chmod %s %s", path,
+                       (st.st_mode & forbidden & (S_IWGRP | S_IWOTH)) == (st.st_mode & forbidden) ? "changed" : "used",
+                       (unsigned)st.st_mode & 07777U, remedy, path);
     if (st.st_uid != geteuid())
         return ks_fail(diag, KS_E_DENIED, "%s belongs to user %u, not to the user running this (%u)", path,
                        (unsigned)st.st_uid, (unsigned)geteuid());
     return read_fd(fd, path, buf, diag);
+}
+
+int
+ks_file_read_private(const char *path, struct ks_buf *buf, struct ks_diag *diag)
+{
+    return read_own(path, S_IRWXG | S_IRWXO, "600", buf, diag);
+}
+
+int
+ks_file_read_own(const char *path, struct ks_buf *buf, struct ks_diag *diag)
+{
+    return read_own(path, S_IWGRP | S_IWOTH, "go-w", buf, diag);
 }
 
 int

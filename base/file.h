@@ -14,6 +14,9 @@ int ks_file_read(const char *path, struct ks_buf *buf, struct ks_diag *diag) KS_
 /* As ks_file_read, but refuses (KS_E_DENIED) a file that group or others can read, or that another user owns. */
 int ks_file_read_private(const char *path, struct ks_buf *buf, struct ks_diag *diag) KS_MUST_CHECK;
 
+/* The same for a file that holds no secret, but that nobody else may change: only writing is forbidden to others. */
+int ks_file_read_own(const char *path, struct ks_buf *buf, struct ks_diag *diag) KS_MUST_CHECK;
+
 /* Temporary file beside it, fsync, rename, fsync of the folder. An existing file is replaced. */
 int ks_file_write(const char *path, struct ks_span data, mode_t mode, struct ks_diag *diag) KS_MUST_CHECK;
 

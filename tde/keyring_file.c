@@ -30,7 +30,9 @@ tde_keyring_file_read(const char *data, struct ks_buf *ret_bytes, struct tde_key
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return ks_fail(diag, KS_E_NOT_FOUND, "%s is not an encrypted data directory: it has no keystead/" NAME, data);
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(TDE_KEYRING_MAX);
-    KS_TRY(ks_file_read_private(path, &bytes, diag));
+    /* Copies of a data directory need not keep the mode, which the directory's own makes up for; what is wrapped and
+       authenticated may be read. */
+    KS_TRY(ks_file_read_own(path, &bytes, diag));
     TDE_KEYRING_PTR *keyring = NULL;
     struct ks_diag why = {0};
     int rc = tde_keyring_decode(ks_buf_span(&bytes), &keyring, &why);
