@@ -474,7 +474,7 @@ nearest_version(const struct kmip_request_message *request)
     return asked == NULL || asked->protocol_version_major < 1 ? KMIP_V1_0 : NEWEST;
 }
 
-/* A message with a fault is answered in its own version, if it came as far as to say which (1.x: 6.1; 2.1: 9.14). */
+/* A message with a fault is answered in its own version, if it came as far as to say which (1.x: 6.1; 2.1: 9.16). */
 static enum kmip_version
 version_of(const struct ctx *ctx, const struct kmip_request_message *request)
 {

@@ -220,6 +220,16 @@ take_split_key(struct ctx *ctx, const struct kmip_split_key *split, struct takin
     return take_key_block(ctx, split->key_block, how, draft);
 }
 
+/* Whether the request holds an object, of whatever type. */
+static bool
+has_object(const struct kmip_managed_object *from)
+{
+    return from->certificate != NULL || from->symmetric_key != NULL || from->public_key != NULL ||
+           from->private_key != NULL || from->split_key != NULL || from->template != NULL ||
+           from->secret_data != NULL || from->opaque_object != NULL || from->pgp_key != NULL ||
+           from->certificate_request != NULL;
+}
+
 static int
 take_object(struct ctx *ctx, const struct kmip_managed_object *from, struct taking *how, struct rev *draft)
 {
@@ -274,8 +284,7 @@ take_object(struct ctx *ctx, const struct kmip_managed_object *from, struct taki
     default:
         return engine_fail(ctx, COND_OBJECT_KIND, "objects of that type can not be registered");
     }
-    const struct kmip_managed_object none = {0};
-    if (memcmp(from, &none, sizeof(none)) != 0)
+    if (has_object(from))
         return engine_fail(ctx, COND_BAD_FIELD, "the object of the request is not of the Object Type that it names");
     return engine_fail(ctx, COND_MISSING, "the request holds no object of the Object Type that it names");
 }

@@ -7,7 +7,7 @@ static const struct kmip_protection_storage_masks *
 masks_of(const struct ctx *ctx, const void *payload, uint32_t tag)
 {
     const struct kmip_schema *schema = ctx->op->request;
-    const struct kmip_protection_storage_masks *masks = NULL;
+    const void *masks = NULL;
     for (size_t i = 0; i < schema->n_fields; i++)
         if (schema->fields[i].tag == tag && schema->fields[i].sub == &kmip_schema_protection_storage_masks &&
             schema->fields[i].card == KMIP_CARD_OPT)
