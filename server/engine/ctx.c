@@ -119,7 +119,7 @@ engine_note_results(struct ctx *ctx, const void *response)
         const struct kmip_uid *v = member;
         if (many) {
             memcpy(&n, (const uint8_t *)response + field->count_at, sizeof(n));
-            memcpy(&v, member, sizeof(v));
+            memcpy(&v, member, sizeof(void *));
         }
         for (size_t i = 0; i < n; i++)
             KS_TRY(add_result(ctx, &v[i]));
