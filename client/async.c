@@ -77,7 +77,7 @@ take_uids(const struct kmip_schema *schema, const uint8_t *response, struct ks_p
         if (uids == NULL)
             return KS_E_NOMEM;
         for (size_t k = 0; k < n; k++)
-            if (v[k].type == KMIP_TYPE_TEXT_STRING && (uids[ret->n++] = client_result_text(ret, v[k].text)) == NULL)
+            if (v[k].text.len != 0 && (uids[ret->n++] = client_result_text(ret, v[k].text)) == NULL)
                 return KS_E_NOMEM;
         ret->uids = uids;
     }

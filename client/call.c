@@ -24,6 +24,8 @@ static const uint32_t repeatable[] = {
     KMIP_OPERATION_OBTAIN_LEASE,
     KMIP_OPERATION_CANCEL,
     KMIP_OPERATION_QUERY_ASYNCHRONOUS_REQUESTS,
+    KMIP_OPERATION_GET_CONSTRAINTS,
+    KMIP_OPERATION_PING,
 };
 
 static bool
@@ -66,7 +68,9 @@ run(struct client_step *step, struct conn *conn, const struct client_wait *wait,
     const size_t max_response = (size_t)call->client->config->max_response;
     KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(REQUEST_MAX);
     step->outcome = CLIENT_FINAL;
-    KS_TRY(message_encode(batch->ops, batch->n_ops, step->version, max_response, &call->arena, &request, error));
+    const struct ks_span ticket = call->options != NULL ? client_span(call->options->ticket) : KS_SPAN_NONE;
+    KS_TRY(
+        message_encode(batch->ops, batch->n_ops, step->version, max_response, ticket, &call->arena, &request, error));
     ks_buf_reset(&call->answer);
     bool processed = false;
     step->conn_ok = false;

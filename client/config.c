@@ -196,7 +196,7 @@ parse_versions(struct ks_client_config *config, const char *value, struct ks_err
     enum kmip_version oldest;
     enum kmip_version newest;
     if (!parse_version(dash != NULL ? KS_SPAN(value, dash - value) : ks_span_str(value), &oldest) ||
-        !parse_version(ks_span_str(dash != NULL ? dash + 1 : value), &newest) || oldest > newest || newest > KMIP_V2_1)
+        !parse_version(ks_span_str(dash != NULL ? dash + 1 : value), &newest) || oldest > newest)
         return client_fail(error, KS_E_CONFIG, "versions: \"%.100s\" is no range of KMIP versions; write 1.0-2.1",
                            value);
     config->oldest = oldest;

@@ -52,7 +52,7 @@ exchange(const struct ks_enroll *params, const struct client_address *address, c
                      error));
     KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(REQUEST_MAX);
     /* Keystead's own operations are in every version; 1.0 needs no asking. */
-    KS_TRY(message_encode(op, 1, KMIP_V1_0, RESPONSE_MAX, &e->arena, &request, error));
+    KS_TRY(message_encode(op, 1, KMIP_V1_0, RESPONSE_MAX, KS_SPAN_NONE, &e->arena, &request, error));
     bool processed = false;
     const int rc = conn_exchange(conn, ks_buf_span(&request), RESPONSE_MAX, wait, &e->answer, &processed, error);
     if (rc != 0) {

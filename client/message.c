@@ -200,9 +200,34 @@ check_operation(const struct client_op *op, enum kmip_version version, struct ks
     return check_fits(operation->request, op->request, version, error);
 }
 
+/* The header's Authentication with a ticket in it. */
+static int
+show_ticket(struct ks_span value, enum kmip_version version, struct ks_arena *arena, struct kmip_authentication **ret,
+            struct ks_error *error)
+{
+    struct kmip_ticket ticket = {.ticket_type = KMIP_TICKET_TYPE_LOGIN, .ticket_value = value};
+    const struct kmip_ticket_credential shown = {.ticket = &ticket};
+    if (version < KMIP_V2_0)
+        return refuse_missing("a ticket", version, error);
+    struct kmip_authentication *authentication = ks_arena_alloc(arena, sizeof(*authentication));
+    struct kmip_credential *credential = ks_arena_alloc(arena, sizeof(*credential));
+    struct kmip_credential **credentials = ks_arena_array(arena, 1, sizeof(*credentials));
+    if (authentication == NULL || credential == NULL || credentials == NULL)
+        return client_fail(error, KS_E_NOMEM, "out of memory");
+    credential->credential_type = KMIP_CREDENTIAL_TYPE_TICKET;
+    const int rc =
+        kmip_item_encode(&kmip_schema_ticket_credential, version, &shown, arena, &credential->credential_value);
+    if (rc != 0)
+        return client_fail(error, rc, "the ticket: %s", ks_err_text(rc));
+    credentials[0] = credential;
+    *authentication = (struct kmip_authentication){.credential = credentials, .n_credential = 1};
+    *ret = authentication;
+    return 0;
+}
+
 int
 message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version version, size_t max_response,
-               struct ks_arena *arena, struct ks_buf *ret, struct ks_error *error)
+               struct ks_span ticket, struct ks_arena *arena, struct ks_buf *ret, struct ks_error *error)
 {
     const struct kmip_version_number number = kmip_version_number(version);
     struct kmip_protocol_version protocol = {.protocol_version_major = number.major,
@@ -216,6 +241,8 @@ message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version vers
     struct kmip_request_batch_item *items = ks_arena_array(arena, n_ops, sizeof(*items));
     if (message.batch_item == NULL || items == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
+    if (ticket.len != 0)
+        KS_TRY(show_ticket(ticket, version, arena, &header.authentication, error));
     for (size_t i = 0; i < n_ops; i++) {
         KS_TRY(check_operation(&ops[i], version, error));
         if (ops[i].put_off && version < KMIP_V2_0)

@@ -34,7 +34,7 @@ turn(struct serve *serve, struct conn *conn, enum kmip_version version, const st
     struct client_op op = {.operation = KMIP_OPERATION_SET_ENDPOINT_ROLE, .request = &request};
     KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(REQUEST_MOST);
     const size_t max_response = (size_t)call->client->config->max_response;
-    KS_TRY(message_encode(&op, 1, version, max_response, &call->arena, &out, error));
+    KS_TRY(message_encode(&op, 1, version, max_response, KS_SPAN_NONE, &call->arena, &out, error));
     ks_buf_reset(&call->answer);
     KS_TRY(conn_exchange(conn, ks_buf_span(&out), max_response, wait, &call->answer, ret_processed, error));
     KS_TRY(message_decode(ks_buf_span(&call->answer), &op, 1, &call->arena, error));

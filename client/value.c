@@ -84,6 +84,9 @@ from_value(const struct ks_value *value, struct ks_arena *arena, struct kmip_ite
     case KMIP_TYPE_TEXT_STRING:
     case KMIP_TYPE_BYTE_STRING:
     case KMIP_TYPE_BIG_INTEGER:
+    case KMIP_TYPE_IDENTIFIER:
+    case KMIP_TYPE_REFERENCE:
+    case KMIP_TYPE_NAME_REFERENCE:
         item->s = KS_SPAN(value->bytes.data, value->bytes.len);
         break;
     case KMIP_TYPE_STRUCTURE:

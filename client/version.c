@@ -28,7 +28,7 @@ ask(struct ks_client *client, struct conn *conn, enum kmip_version in, const str
     }
     *op = (struct client_op){.operation = KMIP_OPERATION_DISCOVER_VERSIONS, .request = &request};
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(4096);
-    KS_TRY(message_encode(op, 1, in, (size_t)client->config->max_response, arena, &bytes, error));
+    KS_TRY(message_encode(op, 1, in, (size_t)client->config->max_response, KS_SPAN_NONE, arena, &bytes, error));
     bool processed; /* of no interest: asking twice does no harm */
     KS_TRY(conn_exchange(conn, ks_buf_span(&bytes), (size_t)client->config->max_response, wait, answer, &processed,
                          error));

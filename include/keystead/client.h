@@ -30,6 +30,9 @@
  * The library changes no process-wide state: no signal handlers (it cannot raise SIGPIPE), no locale, no environment.
  * It never logs. Host names are looked up in a short-lived thread that has all signals blocked, because getaddrinfo
  * cannot be interrupted; addresses in numbers need none.
+ *
+ * Two more headers: <keystead/access.h> for tickets, rules of new objects and users, <keystead/operations.h> for the
+ * operations that few programs need.
  */
 #ifndef KEYSTEAD_CLIENT_H
 #define KEYSTEAD_CLIENT_H
@@ -98,7 +101,8 @@ KS_API void ks_client_config_free(struct ks_client_config *config); /* accepts N
  *   server_name      name to verify in the server's certificate, if it is not the host of `server`
  *   connect_timeout  "5s", "500ms": for each server, name lookup and handshake included (default 5s)
  *   request_timeout  for a whole call, connecting and failing over included (default 30s)
- *   versions         range of KMIP versions, "1.0-2.1"; the highest that both sides have is used (default 1.0-2.1)
+ *   versions         range of KMIP versions, "1.0-2.1"; the highest that both sides have is used (default 1.0-2.1;
+ *                    3.0 is a draft that is used only where it is asked for here, and the server offers it)
  *   pool_size        idle connections kept per server (default 4)
  *   idle_timeout     an idle connection is not used again after this (default 60s)
  *   max_response     bytes that an answer may have, 1024 at least (default 8388608)
@@ -126,20 +130,21 @@ KS_API_MUST_CHECK int ks_client_new(const struct ks_client_config *config, struc
                                     struct ks_error *error);
 KS_API void ks_client_free(struct ks_client *client); /* closes connections; accepts NULL */
 
-/* How one call is made. NULL, or all zero: the configured request timeout, not to be interrupted. */
-struct ks_call {
-    int64_t timeout_ms; /* for the whole call; 0: the configured one */
-    int (*interrupted)(
-        void *arg); /* asked at least every 100 ms while waiting; non-zero ends the call: KS_E_CANCELLED */
-    void *interrupted_arg;
-};
-
 /* ---- Values ---------------------------------------------------------------------------------------------------- */
 
 /* Borrowed bytes. In results, text has a NUL behind its len bytes. */
 struct ks_bytes {
     const uint8_t *data;
     size_t len;
+};
+
+/* How one call is made. NULL, or all zero: the configured request timeout, not to be interrupted. */
+struct ks_call {
+    int64_t timeout_ms; /* for the whole call; 0: the configured one */
+    int (*interrupted)(
+        void *arg); /* asked at least every 100 ms while waiting; non-zero ends the call: KS_E_CANCELLED */
+    void *interrupted_arg;
+    struct ks_bytes ticket; /* of Login or Delegated Login (keystead/access.h), from 2.0; empty: none */
 };
 
 /* A Unique Identifier as text. Longer ones than fit are refused (KS_E_LIMIT). */
@@ -154,7 +159,7 @@ struct ks_value {
         int64_t number;        /* LONG_INTEGER; DATE_TIME in seconds, DATE_TIME_EXTENDED in microseconds since 1970 */
         uint32_t enumeration;  /* ENUMERATION, and INTERVAL in seconds */
         bool boolean;          /* BOOLEAN */
-        struct ks_bytes bytes; /* TEXT_STRING (UTF-8), BYTE_STRING, BIG_INTEGER (two's complement) */
+        struct ks_bytes bytes; /* TEXT_STRING (UTF-8), BYTE_STRING, BIG_INTEGER (two's complement), 3.0: references */
         struct {
             const struct ks_value *fields;
             size_t n_fields;
