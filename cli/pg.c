@@ -55,6 +55,38 @@ pg_ring_read(struct cli *cli, const char *data, struct pg_ring *ring)
     return tde_keyring_file_read(ring->data, &ring->bytes, &ring->keyring, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
 }
 
+int
+pg_ring_new(struct cli *cli, const char *data, struct pg_ring *ring)
+{
+    struct ks_diag diag = {0};
+    char name[PG_KEY_NAME];
+    int64_t wait_s = TDE_WAIT_DEFAULT;
+    const char *policy = cli_value(cli, "when-unreachable");
+    KS_TRY(cli_duration(cli, "wait", TDE_WAIT_DEFAULT, &wait_s));
+    if (wait_s > TDE_WAIT_MAX)
+        return cli_fail(cli, KS_E_INVALID, "--wait: %d seconds at most", TDE_WAIT_MAX);
+    if (policy != NULL && strcmp(policy, "refuse") != 0 && strcmp(policy, "other-slot") != 0)
+        return cli_fail(cli, KS_E_INVALID, "--when-unreachable: '%s' is neither refuse nor other-slot", policy);
+    if (data != ring->data)
+        (void)snprintf(ring->data, sizeof(ring->data), "%s", data);
+    const int64_t now = ks_clock_us() / 1000000;
+    if (tde_keyring_new(now, &ring->keyring, &ring->key, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    ring->keyring->wait_s = (uint32_t)wait_s;
+    ring->keyring->unreachable =
+        policy != NULL && strcmp(policy, "other-slot") == 0 ? TDE_UNREACHABLE_OTHER : TDE_UNREACHABLE_REFUSE;
+    struct tde_slot *slot = tde_keyring_add_slot(ring->keyring, now);
+    if (slot == NULL)
+        return cli_fail(cli, KS_E_INTERNAL, "no slot");
+    KS_TRY(pg_key_name(cli, ring->keyring, name));
+    KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
+    const struct tde_how how = {.data = ring->data, .ask = true};
+    if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    ring->slot = slot->id;
+    return 0;
+}
+
 static void
 notice(const char *line)
 {

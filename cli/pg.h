@@ -31,6 +31,12 @@ struct pg_ring {
 void pg_ring_done(struct pg_ring *ring);
 int pg_ring_read(struct cli *cli, const char *data, struct pg_ring *ring) KS_MUST_CHECK;
 
+/*
+ * A new one, for the cluster in data (absolute), with one slot as the options say: PG_PROVIDER_OPTIONS, --wait and
+ * --when-unreachable. Nothing is written; a key that was made at a KMS or as a file stays if a later step fails.
+ */
+int pg_ring_new(struct cli *cli, const char *data, struct pg_ring *ring) KS_MUST_CHECK;
+
 /* As a start does, and notes when a KMS answered. */
 int pg_ring_unlock(struct cli *cli, struct pg_ring *ring, bool ask) KS_MUST_CHECK;
 

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 #include "cli/pg.h"
+#include "cli/pg_conf.h"
 
 enum { CONF_MAX = 1 << 20 };
 
@@ -72,37 +73,6 @@ new_data(struct cli *cli, const char *given, char ret[PATH_MAX])
     return 0;
 }
 
-static int
-make_keyring(struct cli *cli, struct job *job)
-{
-    struct pg_ring *ring = &job->ring;
-    struct ks_diag diag = {0};
-    char name[PG_KEY_NAME];
-    int64_t wait_s = TDE_WAIT_DEFAULT;
-    const char *policy = cli_value(cli, "when-unreachable");
-    KS_TRY(cli_duration(cli, "wait", TDE_WAIT_DEFAULT, &wait_s));
-    if (wait_s > TDE_WAIT_MAX)
-        return cli_fail(cli, KS_E_INVALID, "--wait: %d seconds at most", TDE_WAIT_MAX);
-    if (policy != NULL && strcmp(policy, "refuse") != 0 && strcmp(policy, "other-slot") != 0)
-        return cli_fail(cli, KS_E_INVALID, "--when-unreachable: '%s' is neither refuse nor other-slot", policy);
-    const int64_t now = ks_clock_us() / 1000000;
-    if (tde_keyring_new(now, &ring->keyring, &ring->key, &diag) != 0)
-        return cli_fail_diag(cli, &diag);
-    ring->keyring->wait_s = (uint32_t)wait_s;
-    ring->keyring->unreachable =
-        policy != NULL && strcmp(policy, "other-slot") == 0 ? TDE_UNREACHABLE_OTHER : TDE_UNREACHABLE_REFUSE;
-    struct tde_slot *slot = tde_keyring_add_slot(ring->keyring, now);
-    if (slot == NULL)
-        return cli_fail(cli, KS_E_INTERNAL, "no slot");
-    KS_TRY(pg_key_name(cli, ring->keyring, name));
-    KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
-    const struct tde_how how = {.data = ring->data, .ask = true};
-    if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
-        return cli_fail_diag(cli, &diag);
-    ring->slot = slot->id;
-    return 0;
-}
-
 static void
 free_from(char **argv)
 {
@@ -136,52 +106,6 @@ run_initdb(struct cli *cli, const struct job *job)
     return rc;
 }
 
-/* The value of shared_preload_libraries that is in force, without quotes; "" if none is. */
-static void
-preloaded(struct ks_span conf, struct ks_buf *ret)
-{
-    static const char name[] = "shared_preload_libraries";
-    while (conf.len > 0) {
-        const uint8_t *end = memchr(conf.data, '\n', conf.len);
-        const size_t len = end != NULL ? (size_t)(end - conf.data) : conf.len;
-        size_t at = 0;
-        while (at < len && (conf.data[at] == ' ' || conf.data[at] == '\t'))
-            at++;
-        if (len - at > sizeof(name) && memcmp(conf.data + at, name, sizeof(name) - 1) == 0) {
-            const uint8_t *open = memchr(conf.data + at, '\'', len - at);
-            const uint8_t *close = open != NULL ? memchr(open + 1, '\'', (size_t)(conf.data + len - (open + 1))) : NULL;
-            ks_buf_reset(ret);
-            if (close != NULL)
-                (void)ks_buf_add(ret, open + 1, (size_t)(close - open - 1));
-        }
-        const size_t used = end != NULL ? len + 1 : len;
-        conf = KS_SPAN(conf.data + used, conf.len - used);
-    }
-}
-
-/* The guard module refuses to let a server run whose files the layer does not see. */
-static int
-configure(struct cli *cli, const struct job *job)
-{
-    char path[PATH_MAX], version[16], guard[PATH_MAX];
-    KS_CLEANUP(ks_buf_done) struct ks_buf conf = KS_BUF(CONF_MAX), others = KS_BUF(4096);
-    struct ks_diag diag = {0};
-    struct stat st;
-    pg_version(job->ring.data, version);
-    KS_TRY(pg_guard_name(cli, version, guard));
-    if ((size_t)snprintf(path, sizeof(path), "%s/postgresql.conf", job->ring.data) >= sizeof(path) ||
-        ks_file_read(path, &conf, &diag) != 0 || stat(path, &st) != 0)
-        return cli_fail_diag(cli, &diag);
-    preloaded(ks_buf_span(&conf), &others);
-    (void)ks_buf_addf(&conf,
-                      "\n# Encrypted by Keystead: the server does not run without this (keystead pg init)\n"
-                      "shared_preload_libraries = '%s%s%s'\n",
-                      guard, others.len != 0 ? "," : "", others.len != 0 ? ks_buf_cstr(&others) : "");
-    if (conf.err != 0 || others.err != 0)
-        return cli_fail(cli, KS_E_LIMIT, "%s: is too large", path);
-    return ks_file_write(path, ks_buf_span(&conf), st.st_mode & 0777, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
-}
-
 /* All that the cluster's own user does. */
 static int
 make_cluster(struct cli *cli, struct job *job, const char *given)
@@ -191,10 +115,10 @@ make_cluster(struct cli *cli, struct job *job, const char *given)
     KS_CLEANUP(ks_buf_done) struct ks_buf file = KS_BUF(TDE_KEYRING_MAX);
     KS_TRY(pg_layer_path(cli, layer));
     KS_TRY(new_data(cli, given, job->ring.data));
-    KS_TRY(make_keyring(cli, job));
+    KS_TRY(pg_ring_new(cli, job->ring.data, &job->ring));
     int rc = run_initdb(cli, job);
     if (rc == 0)
-        rc = configure(cli, job);
+        rc = pg_conf_add_guard(cli, job->ring.data, job->ring.data, "pg init");
     if (rc == 0 && tde_keyring_encode(job->ring.keyring, &job->ring.key, &file, &diag) != 0)
         rc = cli_fail_diag(cli, &diag);
     if (rc == 0 && tde_keyring_file_create(job->ring.data, ks_buf_span(&file), &diag) != 0)

@@ -48,10 +48,11 @@ struct tde_bundle {
 };
 
 /* What both sides know by name. */
-#define TDE_ENV_FD "KEYSTEAD_TDE_FD"     /* the descriptor of a bundle */
-#define TDE_ENV_ROOT "KEYSTEAD_TDE_ROOT" /* absolute path of a data directory that has no keyring yet */
-#define TDE_KEYRING "keystead/keyring"   /* below the data directory: it is an encrypted one */
-#define TDE_CHECK "keystead/check"       /* the layer's: check values of the keys that it was started with */
+#define TDE_ENV_FD "KEYSTEAD_TDE_FD"         /* the descriptor of a bundle */
+#define TDE_ENV_ROOT "KEYSTEAD_TDE_ROOT"     /* absolute path of a data directory that has no keyring yet */
+#define TDE_KEYRING "keystead/keyring"       /* below the data directory: it is an encrypted one */
+#define TDE_CHECK "keystead/check"           /* the layer's: check values of the keys that it was started with */
+#define TDE_CONVERTING "keystead/converting" /* journal of a conversion that is not finished: nothing starts */
 #define TDE_LIBRARY "libkeystead_tde.so"
 #define TDE_GUARD "keystead_guard"
 #define TDE_HELPER_FD 3

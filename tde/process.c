@@ -148,12 +148,27 @@ data_directory(int argc, char **argv)
 }
 
 static bool
-has_keyring(const char *root)
+has_file(const char *root, const char *name)
 {
     char path[TDE_PATH_MAX + 32];
     struct stat st;
-    snprintf(path, sizeof(path), "%s/" TDE_KEYRING, root);
+    snprintf(path, sizeof(path), "%s/%s", root, name);
     return *root != '\0' && stat(path, &st) == 0;
+}
+
+/* Some of the files are encrypted and others are not: a server would read, and then write, nonsense. */
+static void
+refuse_half_converted(const char *root)
+{
+    char why[TDE_PATH_MAX + 200];
+    if (!has_file(root, TDE_CONVERTING))
+        return;
+    snprintf(
+        why, sizeof(why),
+        "the encryption or decryption of the cluster in \"%s\" is not finished: run the \"keystead pg encrypt\" or "
+        "\"keystead pg decrypt\" that was begun once more",
+        root);
+    give_up(why);
 }
 
 /* LD_PRELOAD without this library, or without anything. */
@@ -230,7 +245,9 @@ static void __attribute__((constructor)) start(int argc, char **argv)
         return;
     }
     tde_root_set(root, (program->what & SPACES) != 0);
-    if (fd < 0 && ((program->what & NO_KEYS) != 0 || !has_keyring(tde_root())))
+    if ((program->what & NO_KEYS) == 0)
+        refuse_half_converted(tde_root());
+    if (fd < 0 && ((program->what & NO_KEYS) != 0 || !has_file(tde_root(), TDE_KEYRING)))
         return;
     take_keys(fd, tde_root());
     must_be_guarded =

@@ -73,6 +73,11 @@ _PG_init(void)
                         errmsg(TDE_GUARD " is for shared_preload_libraries alone")));
     memcpy(&layer, &symbol, sizeof(layer));
     struct tde_state *state = layer != NULL ? layer() : NULL;
+    if (snprintf(path, sizeof(path), "%s/" TDE_CONVERTING, DataDir) > 0 && stat(path, &st) == 0)
+        ereport(FATAL,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("the encryption or decryption of this cluster is not finished"),
+                 errhint("Run the \"keystead pg encrypt\" or \"keystead pg decrypt\" that was begun once more.")));
     if (!encrypted && !making && (state == NULL || !state->active))
         return;
     if (state == NULL)

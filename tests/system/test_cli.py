@@ -689,7 +689,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 45
+    assert len(commands()) == 47
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
