@@ -8,7 +8,6 @@ import pathlib
 import pty
 import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -28,23 +27,25 @@ KILLER = r"""
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
-static void count(void)
+static void count(const char *path)
 {
     static long left = -1;
+    const char *on = getenv("KILL_ON");
     if (left < 0)
         left = atol(getenv("KILL_AT"));
-    if (--left == 0)
+    if (--left == 0 || (on && strstr(path, on)))
         kill(getpid(), SIGKILL);
 }
-#define HOOK(type, name, params, args) \
-    type name params { type (*real) params = (type (*) params)dlsym(RTLD_NEXT, #name); count(); return real args; }
-HOOK(int, fsync, (int fd), (fd))
-HOOK(int, rename, (const char *a, const char *b), (a, b))
-HOOK(int, renameat, (int x, const char *a, int y, const char *b), (x, a, y, b))
-HOOK(int, unlink, (const char *a), (a))
-HOOK(int, unlinkat, (int x, const char *a, int flags), (x, a, flags))
-HOOK(int, ftruncate, (int fd, off_t n), (fd, n))
+#define HOOK(type, name, params, args, path) \
+    type name params { type (*real) params = (type (*) params)dlsym(RTLD_NEXT, #name); count(path); return real args; }
+HOOK(int, fsync, (int fd), (fd), "")
+HOOK(int, rename, (const char *a, const char *b), (a, b), b)
+HOOK(int, renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), b)
+HOOK(int, unlink, (const char *a), (a), a)
+HOOK(int, unlinkat, (int x, const char *a, int flags), (x, a, flags), a)
+HOOK(int, ftruncate, (int fd, off_t n), (fd, n), "")
 """
 
 
@@ -188,16 +189,18 @@ def test_there_and_back(plain):
     plain.stop()
 
 
-def killed_until_done(killer, between, *command):
-    """Runs it again and again, each time killed at a call that changes something; how many times, and the last report."""
-    steps = [*range(1, 14), 40, 90, 200, 201, 700, 1500, *range(1, 100, 2)]
-    for kills, at in enumerate([*steps, 1000000]):
-        result = keystead(*command, "--json", env=("LD_PRELOAD=%s" % killer, "KILL_AT=%d" % at))
-        if result.returncode == 0:
-            return kills, json.loads(result.stdout)
-        assert result.returncode in (137, -9), result.stderr
-        between(at)
-    raise AssertionError("it never comes to an end")
+def killed_until_done(cluster, killer, halfway, ends, *command):
+    """Runs it again and again, each time killed at the n-th call that changes something, and then at the calls that end
+    the work, by the file they are for. The finished files at each kill, and the report of the last run."""
+    journal, held = cluster.data / "keystead" / "converting", []
+    for at in [*range(1, 14), 40, 90, 200, 201, 203, 500, 777, *ends]:
+        at = ("KILL_AT=%d" % at,) if isinstance(at, int) else ("KILL_AT=0", "KILL_ON=%s" % at)
+        result = keystead(*command, "--json", env=("LD_PRELOAD=%s" % killer, *at))
+        assert result.returncode in (137, -9), (at, result.stdout, result.stderr)
+        held.append(journal.read_bytes().count(b"\n") if journal.exists() else 0)
+        if at == ("KILL_AT=200",):
+            halfway(journal)
+    return held, json.loads(done(*command, "--json"))
 
 
 @pytest.fixture
@@ -210,35 +213,34 @@ def killer(work):
 
 def test_killed_at_any_moment(plain, killer):
     before, held = contents(plain), status(plain)
-    converting = plain.data / "keystead" / "converting"
-    lines = []
+    layer = ("LD_PRELOAD=%s" % LAYER,)
 
-    def look(at):
-        print(at, time.time())
-        lines.append(len(converting.read_bytes().splitlines()) if converting.exists() else 0)
-        if at == 200:  # in the middle: nothing starts, with the layer or without, and nothing is touched
-            assert "is not finished" in plain.refused()
-            assert "is not finished" in plain.refused(env=("LD_PRELOAD=%s" % LAYER,))
-            other = plain.folder / "copy"
-            shutil.copytree(plain.data, other, symlinks=True)
-            subprocess.run(["chown", "-R", "postgres:", other], check=True)
-            (other / "postmaster.pid").unlink(missing_ok=True)
-            direction = converting.read_text().split()[3]
-            assert "another copy" in refused(direction, "--data", other, *(plain.options[2:] if direction == "encrypt" else ()))
-            shutil.rmtree(other)
+    def halfway(journal):
+        """Nothing starts, with the layer or without; nor is a copy gone on with."""
+        assert "is not finished" in plain.refused()
+        assert "is not finished" in plain.refused(env=layer)
+        other = plain.folder / "copy"
+        shutil.copytree(plain.data, other, symlinks=True)
+        subprocess.run(["chown", "-R", "postgres:", other], check=True)
+        (other / "postmaster.pid").unlink(missing_ok=True)
+        direction, back = journal.read_text().split()[3], ["decrypt", "encrypt"]
+        back.remove(direction)
+        assert "another copy" in refused(direction, "--data", other)
+        assert "is not finished" in refused(back[0], "--data", plain.data)
+        shutil.rmtree(other)
 
-    kills, said = killed_until_done(killer, look, "encrypt", *plain.options)
-    assert kills > 20 and said["resumed"] and said["converted_before"] > 300
-    assert lines[0] == 0 and len(set(lines)) > 5
-    assert readable(plain) == [] and temporary(plain) == [] and not converting.exists()
+    kills, said = killed_until_done(plain, killer, halfway, ("keystead/check", "/converting"), "encrypt", *plain.options)
+    assert len(set(kills)) > 5 and said["resumed"] and said["converted_before"] > 800
+    assert readable(plain) == [] and temporary(plain) == []
     assert status(plain) == held
-    plain.start(env=("LD_PRELOAD=%s" % LAYER,))
+    plain.start(env=layer)
     assert plain.sql(SUMS) == plain.sums
     plain.stop()
-    held = status(plain)
 
-    kills, said = killed_until_done(killer, look, "decrypt", "--data", plain.data)
-    assert kills > 20 and said["resumed"] and not converting.exists()
+    held = status(plain)
+    kills, said = killed_until_done(plain, killer, halfway, ("keystead/check", "keystead/keyring", "postgresql.conf", "/converting"),
+                                    "decrypt", "--data", plain.data)
+    assert len(set(kills)) > 5 and said["resumed"]
     assert temporary(plain) == [] and status(plain) == held
     # What no server wrote since is what it was, to the byte.
     assert sum(before.get(path) == now for path, now in contents(plain).items()) > 800
