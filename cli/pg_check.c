@@ -150,6 +150,10 @@ check_files(const struct pg_ring *ring, struct checks *checks)
             access(path, F_OK) == 0)
             add(checks, "no change of the keyring was cut off", false,
                 "%s is there: a change was cut off by a crash. The keyring is whole; the next change removes it", path);
+    if ((size_t)snprintf(path, sizeof(path), "%s/" TDE_CONVERTING, ring->data) < sizeof(path) &&
+        access(path, F_OK) == 0)
+        add(checks, "no conversion is unfinished", false,
+            "%s is there: run the keystead pg encrypt or decrypt that was begun once more", path);
 }
 
 static int

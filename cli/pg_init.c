@@ -96,8 +96,10 @@ run_initdb(struct cli *cli, const struct job *job)
             return cli_fail(cli, KS_E_INVALID, "'%s': initdb is told where by --data; behind -- are its other options",
                             arg);
         }
-        if ((argv[i + 3] = strdup(arg)) == NULL)
+        if ((argv[i + 3] = strdup(arg)) == NULL) {
+            free_from(argv + 3);
             return cli_fail(cli, KS_E_NOMEM, "out of memory");
+        }
     }
     int rc = pg_bundle(cli, &job->ring, &fd);
     if (rc == 0)

@@ -78,7 +78,7 @@ parse(struct tde_journal *j, uint64_t inode, struct ks_diag *diag)
     enum tde_direction direction = TDE_CONVERT_NOTHING;
     for (size_t i = 0; i < j->text.len; i++)
         n += text[i] == '\n';
-    if ((j->lines = calloc(n, sizeof(*j->lines))) == NULL)
+    if ((j->lines = calloc(n + 1, sizeof(*j->lines))) == NULL)
         return ks_fail(diag, KS_E_NOMEM, "out of memory");
     for (size_t line = 0; line < n; line++) {
         char *end = memchr(text + at, '\n', j->text.len - at);
