@@ -86,6 +86,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_client_serve = {
     .name = "client serve",
+    .args = "",
     .connects = true,
     .summary = "take Notify and Put over a connection that this command opens",
     .details =
