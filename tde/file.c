@@ -375,7 +375,7 @@ plan(struct tde_file *f, int fd, off_t offset, size_t n, off_t size, struct edge
     if (e->end == e->size && e->size != e->last && e->start == e->last && e->last > 0) {
         if (known)
             memcpy(e->before, f->before, TDE_BLOCK);
-        else if (read_raw(fd, e->before, TDE_BLOCK, e->last - TDE_BLOCK) != TDE_BLOCK)
+        else if (read_raw(fd, e->before, TDE_BLOCK, e->last - TDE_BLOCK) < 0) /* a hole: zeros */
             return -1;
     }
     return 0;

@@ -131,11 +131,11 @@ class Cluster:
         self.run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "start", **kwargs)
 
     def refused(self, **kwargs):
-        """The start must fail; what the server said."""
+        """The start must fail; what the server, or pg_ctl, said."""
         before = len(self.log())
         done = self.command("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "start", **kwargs)
         assert done.returncode != 0
-        return self.log()[before:]
+        return self.log()[before:] + done.stderr
 
     def stop(self, mode="fast"):
         self.run("pg_ctl", "-D", self.data, "-m", mode, "-w", "stop", layer=False)

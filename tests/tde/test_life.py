@@ -1,8 +1,5 @@
 """An encrypted cluster lives as a plain one does: it starts, stops, is killed, recovers; without its keys it does not."""
 
-import filecmp
-import pathlib
-import shutil
 import subprocess
 import time
 
