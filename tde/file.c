@@ -7,8 +7,8 @@
 #include "tde/real.h"
 
 enum {
-    CHUNK = 128 * 1024, /* bytes that go through the bounce buffer at once; a multiple of every unit */
-    ROOM = CHUNK + 4 * TDE_BLOCK,
+    CHUNK = 131072,      /* bytes that go through the bounce buffer at once; a multiple of every unit */
+    ROOM = CHUNK + 4096, /* whole pages: blocks in front of it and behind it */
     AHEAD = 8192,
 };
 
@@ -45,7 +45,7 @@ static __thread uint8_t *bounce; /* of this thread, made at first use */
 static uint8_t *
 room(void)
 {
-    if (bounce == NULL && (bounce = aligned_alloc(4096, (ROOM + 4095) / 4096 * 4096)) == NULL)
+    if (bounce == NULL && (bounce = aligned_alloc(4096, ROOM)) == NULL)
         errno = ENOMEM;
     return bounce;
 }

@@ -63,8 +63,10 @@ spawn(const char *path, const char *root, int socket_fd, pid_t *ret)
     sigaddset(&defaults, SIGPIPE);
     sigaddset(&defaults, SIGCHLD);
     int rc = argv[4] == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
-    if (rc != 0)
+    if (rc != 0) {
+        free(argv[4]);
         return rc;
+    }
     rc = posix_spawnattr_init(&attr);
     if (rc == 0) {
         rc = posix_spawn_file_actions_adddup2(&actions, socket_fd, TDE_HELPER_FD);
@@ -113,7 +115,7 @@ tde_helper_run(const char *root, int *ret_fd, char *why, size_t size)
 {
     char path[HELPER_PATH];
     int pair[2];
-    pid_t pid;
+    pid_t pid = -1;
     helper_path(path);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         snprintf(why, size, "no socket for the key helper: %s", strerror(errno));
@@ -132,7 +134,7 @@ tde_helper_run(const char *root, int *ret_fd, char *why, size_t size)
     }
     const int fd = receive(pair[0]);
     (void)tde_real()->close(pair[0]);
-    if (fd < 0)
+    if (fd < 0 && pid > 0)
         (void)kill(pid, SIGTERM);
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

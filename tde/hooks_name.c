@@ -42,6 +42,53 @@ convert(int dirfd, const char *path, const struct tde_what *from, const struct t
     return rc;
 }
 
+/*
+ * A timeline's history is written under the name of a segment under construction, and gets a name in the clear: small,
+ * and nothing that anybody keeps secret.
+ */
+static int
+reveal(int dirfd, const char *path, const struct tde_what *from)
+{
+    static uint8_t bytes[65536];
+    const int fd = tde_real()->openat(dirfd, path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int rc = -1;
+    struct tde_file *f = tde_file_new(fd, from->class, from->identity, O_RDWR);
+    const ssize_t n = f != NULL ? tde_file_pread(f, fd, bytes, sizeof(bytes), 0) : -1;
+    if (n == (ssize_t)sizeof(bytes))
+        errno = EFBIG;
+    else if (n >= 0 && tde_real()->pwrite(fd, bytes, (size_t)n, 0) == n)
+        rc = fdatasync(fd);
+    tde_file_put(f);
+    const int e = errno;
+    (void)tde_real()->close(fd);
+    errno = e;
+    return rc;
+}
+
+/* A file that no row knew, and so was written in the clear, gets a name under which it will be decrypted. */
+static int
+conceal(int dirfd, const char *path, const struct tde_what *to)
+{
+    struct stat st;
+    const int fd = tde_real()->openat(dirfd, path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int rc = -1;
+    struct tde_file *f = tde_file_new(fd, to->class, to->identity, O_RDWR);
+    uint8_t *bytes = f != NULL && fstat(fd, &st) == 0 ? malloc((size_t)st.st_size + 1) : NULL;
+    if (bytes != NULL && tde_real()->pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size &&
+        tde_real()->ftruncate(fd, 0) == 0 && tde_file_pwrite(f, fd, bytes, (size_t)st.st_size, 0) == st.st_size)
+        rc = fdatasync(fd);
+    free(bytes);
+    tde_file_put(f);
+    const int e = errno;
+    (void)tde_real()->close(fd);
+    errno = e;
+    return rc;
+}
+
 /* Before a file gets another name. 0, or -1 and errno: the rename must not be done. */
 static int
 prepare(int old_dir, const char *old, int new_dir, const char *new)
@@ -51,10 +98,15 @@ prepare(int old_dir, const char *old, int new_dir, const char *new)
         return 0;
     const bool was = tde_hook_encrypted(old_dir, old, &from), will = tde_hook_encrypted(new_dir, new, &to);
     struct stat st;
+    if (from.class == TDE_UNKNOWN && will && fstatat(old_dir, old, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode))
+        return conceal(old_dir, old, &to);
     if (!was || (will && from.class == to.class && strcmp(from.identity, to.identity) == 0))
         return 0; /* what is in the clear by name, as a segment from the archive is, has its bytes already */
     if (fstatat(old_dir, old, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
         return 0; /* the rename itself has what there is to say */
+    if (!will && from.class == TDE_WALNEW)
+        return reveal(old_dir, old, &from);
     if (!will) {
         errno = EXDEV; /* to a name in the clear: as between file systems, by reading and writing */
         return -1;

@@ -45,9 +45,9 @@ def test_refused(make):
     (cluster.data / "postgresql.conf").write_text(conf, encoding="utf-8")
 
     cluster.start()
-    assert cluster.sql("SELECT sum(n) FROM t") == [(500500,)]
+    assert cluster.sql("SELECT sum(n) AS remembered FROM t") == [(500500,)]
     assert cluster.sql("SELECT calls FROM pg_stat_statements WHERE query LIKE '%remembered%'"
-                       " AND query NOT LIKE '%calls%'") == [(1,)]
+                       " AND query NOT LIKE '%calls%'") == [(2,)]
 
 
 def test_children(make):

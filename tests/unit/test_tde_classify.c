@@ -64,6 +64,7 @@ static const struct {
     {17, "pg_notify/000000000000001", TDE_SLRU, "pg_notify/000000000000001"},
     {15, "pg_serial/0000", TDE_SLRU, "pg_serial/0000"},
     {15, "pg_twophase/000002EA", TDE_STATE, "pg_twophase/000002EA"},
+    {15, "pg_twophase/000002EA.tmp", TDE_STATE, "pg_twophase/000002EA"},
     {15, "pg_snapshots/00000003-00000002-1.tmp", TDE_STATE, "pg_snapshots/00000003-00000002-1"},
     {15, "pg_replslot/a_1/xid-700-lsn-0-1000000.spill", TDE_SPILL, "pg_replslot/a_1/xid-700-lsn-0-1000000.spill"},
     {15, "pg_replslot/a_1.tmp/state.tmp", TDE_STATE, "pg_replslot/a_1/state"},
