@@ -13,7 +13,7 @@ data_of(const struct cli *cli)
 {
     const char *given = cli_value(cli, "data");
     for (size_t i = 1; given == NULL && i < cli->n_args; i++) {
-        const char *arg = cli->args[i];
+        const char *arg = cli->args[i] != NULL ? cli->args[i] : "";
         const char *next = i + 1 < cli->n_args ? cli->args[i + 1] : NULL;
         if (strcmp(arg, "-D") == 0 || strcmp(arg, "--pgdata") == 0)
             given = next;
@@ -40,8 +40,11 @@ run(struct cli *cli)
     KS_TRY(pg_bundle(cli, &ring, &fd));
     KS_TRY(pg_layer_environment(cli, fd, NULL));
     for (size_t i = 0; i < cli->n_args; i++) /* PostgreSQL's find each other by the path of their own */
-        if ((argv[i] = strdup(i == 0 ? program : cli->args[i])) == NULL)
+        if ((argv[i] = strdup(i == 0 ? program : cli->args[i])) == NULL) {
+            while (i-- > 0)
+                free(argv[i]);
             return cli_fail(cli, KS_E_NOMEM, "out of memory");
+        }
     ks_key32_done(&ring.key);
     (void)execv(program, argv);
     const int err = errno;

@@ -110,6 +110,8 @@ guided(struct cli *cli, struct job *job)
     char text[2 * TDE_TEXT], question[2 * TDE_TEXT + 64];
     const uint32_t old = tde_keyring_primary(job->ring.keyring)->id;
     KS_TRY(add_wrap(cli, job, &slot));
+    if (slot == NULL)
+        return KS_E_NOT_FOUND;
     KS_TRY(verify(cli, job, slot));
     KS_TRY(make_primary(cli, job, slot));
     struct tde_slot *before = tde_keyring_slot(job->ring.keyring, old);
@@ -136,6 +138,8 @@ step(struct cli *cli, struct job *job)
     if (strcmp(verb, "verify") != 0 && strcmp(verb, "make-primary") != 0 && strcmp(verb, "drop-wrap") != 0)
         return cli_fail(cli, KS_E_INVALID, "'%s' is none of add-wrap, verify, make-primary, drop-wrap", verb);
     KS_TRY(slot_of(cli, job, 1, &slot));
+    if (slot == NULL)
+        return KS_E_NOT_FOUND;
     return verb[0] == 'v'   ? verify(cli, job, slot)
            : verb[0] == 'm' ? make_primary(cli, job, slot)
                             : drop_wrap(cli, job, slot);

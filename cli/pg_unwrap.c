@@ -37,7 +37,7 @@ send_descriptor(struct cli *cli, int fd)
 static int
 run(struct cli *cli)
 {
-    struct sockaddr_un peer;
+    struct sockaddr_un peer = {0};
     socklen_t len = sizeof(peer);
     pg_harden();
     if (getsockname(TDE_HELPER_FD, (struct sockaddr *)&peer, &len) != 0 || peer.sun_family != AF_UNIX)

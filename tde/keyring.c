@@ -261,6 +261,7 @@ tde_keyring_decode(struct ks_span file, struct tde_keyring **ret, struct ks_diag
     struct walk w = {.in = &in};
     body_walk(&w, k);
     if (in.err != 0)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the cleanup attribute frees it */
         return ks_fail_at(diag, KS_E_MALFORMED, "", in.pos, "the keyring ends in the middle of a field");
     if (w.wrong != NULL)
         return ks_fail_at(diag, KS_E_MALFORMED, "", w.wrong_at, "the keyring is damaged: %s", w.wrong);
@@ -303,8 +304,8 @@ key_aad(const struct tde_keyring *k, const struct tde_data_key *key, uint8_t ret
 {
     memcpy(ret, k->cluster, TDE_BUNDLE_ID);
     memcpy(ret + TDE_BUNDLE_ID, key->id, TDE_BUNDLE_ID);
-    ks_put_be32(ret + 2 * TDE_BUNDLE_ID, key->purpose);
-    ks_put_be32(ret + 2 * TDE_BUNDLE_ID + 4, key->generation);
+    ks_put_be32(ret + (size_t)2 * TDE_BUNDLE_ID, key->purpose);
+    ks_put_be32(ret + (size_t)2 * TDE_BUNDLE_ID + 4, key->generation);
 }
 
 static int
@@ -339,6 +340,7 @@ tde_keyring_new(int64_t now, struct tde_keyring **ret, struct ks_key32 *ret_key,
         return ks_fail(diag, KS_E_NOMEM, "keyring: out of memory");
     if (ks_random_key(key.b, sizeof(key.b)) != 0 || ks_random(k->cluster, sizeof(k->cluster)) != 0 ||
         ks_random(k->key_id, sizeof(k->key_id)) != 0)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the cleanup attribute frees it */
         return ks_fail(diag, KS_E_CRYPTO, "no random bytes for a keyring");
     k->cluster[6] = (uint8_t)((k->cluster[6] & 0x0f) | 0x40); /* UUID version 4 */
     k->cluster[8] = (uint8_t)((k->cluster[8] & 0x3f) | 0x80);
@@ -434,6 +436,7 @@ tde_keyring_encode(const struct tde_keyring *keyring, const struct ks_key32 *key
     struct walk w = {.out = &out};
     body_walk(&w, copy);
     if (w.wrong != NULL)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the cleanup attribute frees it */
         return ks_fail(diag, KS_E_INVALID, "the keyring cannot be written: %s", w.wrong);
     if (out.err == 0)
         (void)ks_buf_put_be32(&out, sizeof(magic) + 4, (uint32_t)out.len + MAC_LEN);

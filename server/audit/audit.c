@@ -206,7 +206,8 @@ audit_log_last(const struct audit_log *log, struct ks_buf *ret, struct ks_diag *
     if (end == 0 && log->number > 1) { /* the last file is empty yet */
         struct stat st;
         audit_file_name(log->number - 1, name);
-        fd = before = openat(log->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        before = openat(log->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = before;
         if (fd < 0 || fstat(fd, &st) != 0)
             return ks_fail_errno(diag, KS_E_IO, errno, "cannot open %s/%s", log->path, name);
         end = st.st_size;

@@ -217,7 +217,8 @@ hand_out(struct ctx *ctx, struct notice *notice, const struct engine_endpoint *e
     if (why != NULL)
         return drop(ctx, notice, record, why);
     ctx->client = ctx->holder = notice->client;
-    ctx->version = client->listener->version;
+    if (client->listener != NULL) /* whoever is gone was dropped above */
+        ctx->version = client->listener->version;
     if (endpoint != NULL && endpoint->versions != 0 && (endpoint->versions >> ctx->version & 1) == 0)
         ctx->version = (enum kmip_version)endpoint->version;
     ctx->record = record;
@@ -340,10 +341,7 @@ client_at(struct engine *engine, const struct engine_endpoint *endpoint)
 static int
 ask_about(struct ctx *ctx, const struct client *client, const struct engine_endpoint *endpoint)
 {
-    static const struct kmip_discover_versions_request all = {0};
     static uint32_t functions[] = {KMIP_QUERY_FUNCTION_QUERY_OPERATIONS, KMIP_QUERY_FUNCTION_QUERY_OBJECTS};
-    static const struct kmip_query_request query = {.query_function = functions,
-                                                    .n_query_function = KS_ARRAY_LEN(functions)};
     const bool first = endpoint->stage == ENDPOINT_VERSIONS;
     const uint32_t operation = first ? KMIP_OPERATION_DISCOVER_VERSIONS : KMIP_OPERATION_QUERY;
     struct record *record = record_for(ctx, client, operation);
@@ -351,7 +349,9 @@ ask_about(struct ctx *ctx, const struct client *client, const struct engine_endp
         return KS_E_NOMEM;
     record->event.message = KS_LIT("sent on the client's connection, whose roles are turned");
     ctx->version = (enum kmip_version)endpoint->version;
-    return encode(ctx, operation, first ? (void *)(uintptr_t)&all : (void *)(uintptr_t)&query);
+    struct kmip_discover_versions_request all = {0};
+    struct kmip_query_request query = {.query_function = functions, .n_query_function = KS_ARRAY_LEN(functions)};
+    return first ? encode(ctx, operation, &all) : encode(ctx, operation, &query);
 }
 
 bool
