@@ -84,8 +84,7 @@ const struct cli_command cli_pg_decrypt = {
         "All of it is readable on the disk afterwards. The keyring is kept as keystead/keyring.UUID: backups and\n"
         "archived WAL from before need it.",
     .examples = "  keystead pg decrypt --data /srv/pg\n"
-                "  keystead pg decrypt --data /var/lib/postgresql/15/main \\\n"
-                "    --configuration /etc/postgresql/15/main\n",
+                "  keystead pg decrypt --data /srv/pg --configuration /etc/postgresql/15/main\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),
     .run = run,

@@ -108,8 +108,7 @@ const struct cli_command cli_pg_encrypt = {
         "Backups and archived WAL from before stay in the clear.",
     .examples = "  keystead pg encrypt --data /srv/pg --passphrase-file /run/keys/pg\n"
                 "  keystead pg encrypt --data /srv/pg --config pg-client.conf --create-key\n"
-                "  keystead pg encrypt --data /var/lib/postgresql/15/main \\\n"
-                "    --configuration /etc/postgresql/15/main --key-file /run/keys/pg\n",
+                "  keystead pg encrypt --data /srv/pg --configuration /etc/postgresql/15/main --key-file /run/pg\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),
     .run = run,
