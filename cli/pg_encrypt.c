@@ -82,7 +82,7 @@ run(struct cli *cli)
         printf(
             "Its keys are wrapped by %s.\nStart it with: LD_PRELOAD=%s pg_ctl -D %s start\n"
             "Backups and archived WAL from before are in the clear still, and so may be blocks of the disk that are\n"
-            "free now: take a new base backup, and see docs/pg.md.\n",
+            "free now: take a new base backup, and see docs/pg-encrypt.md.\n",
             text, layer, c.data);
     }
     return 0;

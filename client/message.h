@@ -20,11 +20,12 @@ struct client_op {
 };
 
 /*
- * Encodes, with a ticket in the header unless it is empty. KS_E_UNSUPPORTED: the version does not know an operation, a field or an attribute that is asked for; nothing
- * is ever left out silently.
+ * Encodes, with a ticket in the header unless it is empty. KS_E_UNSUPPORTED: the version does not know an operation, a
+ * field or an attribute that is asked for; nothing is ever left out silently.
  */
 int message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version version, size_t max_response,
-                   struct ks_span ticket, struct ks_arena *arena, struct ks_buf *ret, struct ks_error *error) KS_MUST_CHECK;
+                   struct ks_span ticket, struct ks_arena *arena, struct ks_buf *ret,
+                   struct ks_error *error) KS_MUST_CHECK;
 
 /* Decodes what message_encode's message was answered with. bytes must outlive what is in the arena. */
 int message_decode(struct ks_span bytes, struct client_op *ops, size_t n_ops, struct ks_arena *arena,
