@@ -88,7 +88,7 @@ const struct cli_command cli_client_serve = {
     .name = "client serve",
     .args = "",
     .connects = true,
-    .summary = "take Notify and Put over a connection that this command opens",
+    .summary = "take Notify and Put over a connection of its own",
     .details =
         "The server sends over it, so nothing has to be open to the outside. Each message is one line; keys that are\n"
         "put are not printed. A connection that breaks is opened again, and what waits is sent then. Without --notify\n"

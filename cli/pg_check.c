@@ -208,7 +208,7 @@ static const struct cli_option options[] = {
 const struct cli_command cli_pg_check = {
     .name = "pg check",
     .args = "",
-    .summary = "test whether a cluster would start, and only with its keys",
+    .summary = "test whether a cluster starts with its keys only",
     .details =
         "Opens the keyring by each of its slots, verifies all of it, tries changed copies of it, and looks at what a\n"
         "start needs: the layer, the guard, locked memory.",

@@ -166,7 +166,7 @@ static const struct cli_option options[] = {
 const struct cli_command cli_pg_status = {
     .name = "pg status",
     .args = "",
-    .summary = "show a cluster's keys, what wraps them, and what the KMS says",
+    .summary = "show a cluster's keys and what wraps them",
     .details = "Needs no key: what it shows of the keyring is verified by `keystead pg check`.",
     .examples = "  keystead pg status --data /srv/pg\n"
                 "  keystead pg status --data /srv/pg --json\n",

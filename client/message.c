@@ -211,7 +211,7 @@ show_ticket(struct ks_span value, enum kmip_version version, struct ks_arena *ar
         return refuse_missing("a ticket", version, error);
     struct kmip_authentication *authentication = ks_arena_alloc(arena, sizeof(*authentication));
     struct kmip_credential *credential = ks_arena_alloc(arena, sizeof(*credential));
-    struct kmip_credential **credentials = ks_arena_array(arena, 1, sizeof(*credentials));
+    struct kmip_credential **credentials = ks_arena_array(arena, 1, sizeof(void *));
     if (authentication == NULL || credential == NULL || credentials == NULL)
         return client_fail(error, KS_E_NOMEM, "out of memory");
     credential->credential_type = KMIP_CREDENTIAL_TYPE_TICKET;

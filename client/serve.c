@@ -7,7 +7,7 @@ enum { REQUEST_MOST = 65536 };
 
 struct serve {
     struct client_call *call;
-    ks_client_serve_fn *take;
+    ks_client_serve_fn take;
     void *arg;
 };
 
@@ -190,7 +190,7 @@ run(struct client_step *step, struct conn *conn, const struct client_wait *wait,
 }
 
 int
-ks_client_serve(struct ks_client *client, const struct ks_call *options, ks_client_serve_fn *take, void *arg,
+ks_client_serve(struct ks_client *client, const struct ks_call *options, ks_client_serve_fn take, void *arg,
                 struct ks_error *error)
 {
     CALL(call, client, options, error);

@@ -14,10 +14,7 @@
 #include "tde/bundle.h"
 #include "tde/real.h"
 
-#ifndef TDE_HELPER
-#error "TDE_HELPER: the path of the keystead command"
-#endif
-
+/* TDE_HELPER, of the build: the path of the keystead command. */
 extern char **environ;
 
 enum { HELPER_PATH = 4096 };

@@ -341,8 +341,8 @@ tde_keyring_new(int64_t now, struct tde_keyring **ret, struct ks_key32 *ret_key,
     if (ks_random_key(key.b, sizeof(key.b)) != 0 || ks_random(k->cluster, sizeof(k->cluster)) != 0 ||
         ks_random(k->key_id, sizeof(k->key_id)) != 0)
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the cleanup attribute frees it */
-        return ks_fail(diag, KS_E_CRYPTO, "no random bytes for a keyring");
-    k->cluster[6] = (uint8_t)((k->cluster[6] & 0x0f) | 0x40); /* UUID version 4 */
+        return ks_fail(diag, KS_E_CRYPTO, "no random bytes for a keyring"); /* cppcheck-suppress memleak ; the same */
+    k->cluster[6] = (uint8_t)((k->cluster[6] & 0x0f) | 0x40);               /* UUID version 4 */
     k->cluster[8] = (uint8_t)((k->cluster[8] & 0x3f) | 0x80);
     k->epoch = 1;
     k->created = k->changed = now;

@@ -19,7 +19,7 @@ int
 tde_control_read(const char *data, struct tde_control *ret, struct ks_diag *diag)
 {
     char path[PATH_MAX];
-    struct begin begin;
+    struct begin begin = {0};
     KS_CLEANUP(ks_buf_done) struct ks_buf file = KS_BUF(CONTROL_MAX);
     if ((size_t)snprintf(path, sizeof(path), "%s/global/pg_control", data) >= sizeof(path))
         return ks_fail(diag, KS_E_INVALID, "%s: the path is too long", data);

@@ -9,7 +9,7 @@ int
 tde_key_bytes(struct ks_span text, const char *whence, struct ks_key32 *ret, struct ks_diag *diag)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf bytes = KS_BUF(KEY_FILE_MAX);
-    KS_KEY32 key;
+    KS_KEY32 key = {0};
     if (text.len == sizeof(key.b)) {
         memcpy(key.b, text.data, sizeof(key.b));
     } else {

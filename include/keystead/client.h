@@ -793,8 +793,8 @@ struct ks_served {
     size_t n_deleted; /* Notify from 2.0: how many are gone */
 };
 enum { KS_SERVE_LAST = 1 };
-typedef int ks_client_serve_fn(void *arg, const struct ks_served *served);
-KS_API_MUST_CHECK int ks_client_serve(struct ks_client *client, const struct ks_call *call, ks_client_serve_fn *take,
+typedef int (*ks_client_serve_fn)(void *arg, const struct ks_served *served);
+KS_API_MUST_CHECK int ks_client_serve(struct ks_client *client, const struct ks_call *call, ks_client_serve_fn take,
                                       void *arg, struct ks_error *error);
 
 /* ---- Anything else --------------------------------------------------------------------------------------------- */

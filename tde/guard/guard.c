@@ -80,9 +80,11 @@ _PG_init(void)
                  errhint("Run the \"keystead pg encrypt\" or \"keystead pg decrypt\" that was begun once more.")));
     if (!encrypted && !making && (state == NULL || !state->active))
         return;
-    if (state == NULL)
+    if (state == NULL) {
         ereport(FATAL, (errcode(ERRCODE_CONFIG_FILE_ERROR),
                         errmsg("this cluster is encrypted, and the encryption layer is not loaded"), errhint(ADVICE)));
+        return; /* not reached */
+    }
     if (state->version != TDE_LAYER_VERSION)
         ereport(FATAL, (errcode(ERRCODE_CONFIG_FILE_ERROR),
                         errmsg("the encryption layer is of version %u, and " TDE_GUARD " of version %u", state->version,

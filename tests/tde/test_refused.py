@@ -56,6 +56,6 @@ def test_children(make):
     cluster.start()
     ((env,),) = cluster.sql(
         "CREATE TABLE seen (line text)",
-        "COPY seen FROM PROGRAM 'env | grep -E \"^(LD_PRELOAD|KEYSTEAD)\"; ls -l /proc/self/fd | grep -c memfd; true'",
+        "COPY seen FROM PROGRAM 'env | grep -E \"^(LD_PRELOAD|KEYSTEAD_TDE)\"; ls -l /proc/self/fd | grep -c memfd; true'",
         "SELECT string_agg(line, ' ') FROM seen")
     assert env == "0"
