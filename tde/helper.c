@@ -25,7 +25,7 @@ helper_path(char ret[HELPER_PATH])
 {
     Dl_info info;
     struct stat st;
-    char path[HELPER_PATH], text[HELPER_PATH];
+    char path[HELPER_PATH], text[HELPER_PATH] = "";
     snprintf(ret, HELPER_PATH, "%s", TDE_HELPER);
     if (dladdr((const void *)&tde_real_functions, &info) == 0 || info.dli_fname == NULL)
         return;
