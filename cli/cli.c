@@ -22,6 +22,7 @@ static const struct {
     {{"server", CLI_TEXT, "HOST:PORT", "this server rather than the configured ones"}, offsetof(struct cli, server)},
     {{"timeout", CLI_TEXT, "TIME", "for the whole request: 500ms, 10s, 2m (default 30s)"},
      offsetof(struct cli, timeout)},
+    {{"ticket", CLI_FILE, "FILE", "show the ticket in FILE (keystead ticket)"}, offsetof(struct cli, ticket)},
 };
 
 const struct cli_option *
@@ -249,6 +250,20 @@ freep(char **text)
     free(*text);
 }
 
+int
+cli_read_ticket(struct cli *cli, const char *path, struct ks_buf *ret)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(8192);
+    struct ks_diag diag = {0};
+    const bool standard = strcmp(path, "-") == 0;
+    if ((standard ? command_read(path, &text, &diag) : ks_file_read_private(path, &text, &diag)) != 0)
+        return cli_fail_diag(cli, &diag);
+    if (ks_hex_decode(ks_buf_span(&text), ret) != 0 || ret->len == 0)
+        return cli_fail(cli, KS_E_MALFORMED, "%s holds no ticket; write one with: keystead ticket create --out FILE",
+                        path);
+    return 0;
+}
+
 static int
 connect_client(struct cli *cli)
 {
@@ -269,6 +284,12 @@ connect_client(struct cli *cli)
         KS_TRY(ks_client_config_set(config, "servers", cli->server, &cli->error));
     if (cli->timeout != NULL)
         KS_TRY(ks_client_config_set(config, "request_timeout", cli->timeout, &cli->error));
+    if (cli->command->draft)
+        KS_TRY(ks_client_config_set(config, "versions", "3.0", &cli->error));
+    if (cli->ticket != NULL) {
+        KS_TRY(cli_read_ticket(cli, cli->ticket, &cli->shown));
+        cli->call.ticket = (struct ks_bytes){cli->shown.data, cli->shown.len};
+    }
     return ks_client_new(config, &cli->client, &cli->error);
 }
 
@@ -306,6 +327,11 @@ run(struct cli *cli)
     if (rc == 0)
         rc = cli->command->run(cli);
     ks_client_free(cli->client);
+    ks_buf_done(&cli->shown);
+    if (cli->command->draft && cli->error.result_reason == KMIP_RESULT_REASON_UNSUPPORTED_PROTOCOL_VERSION)
+        rc = cli_fail(
+            cli, KS_E_UNSUPPORTED,
+            "this is of KMIP 3.0, a draft, which the server does not speak (a Keystead: kmip { version_3_0 })");
     if (rc == 0 && output_flush() != 0)
         rc = cli_fail(cli, KS_E_IO, "cannot write to standard output");
     if (rc != 0)
@@ -369,7 +395,7 @@ cli_main(int argc, char **argv)
 {
     int words = 0;
     bool help = false;
-    struct cli cli = {.command = find(argc, argv, &words)};
+    struct cli cli = {.command = find(argc, argv, &words), .shown = KS_BUF(4096)};
     if (cli.command == NULL)
         return no_command(argc, argv);
     const int status = parse(&cli, argc - words, argv + words, &help);

@@ -32,6 +32,7 @@ struct cli_command {
     const char *arg_choices;
     bool hidden;   /* for programs: not in overviews, nor completed */
     bool connects; /* has the options of a client too, and a client */
+    bool draft;    /* of KMIP 3.0, and spoken in it whatever the configuration says */
     const char *summary;
     const char *details;  /* paragraphs for --help; NULL: none */
     const char *examples; /* lines, each ending in \n */
@@ -46,10 +47,11 @@ struct cli {
     const char *args[CLI_MAX_ARGS];
     size_t n_args;
     const char *values[CLI_MAX_OPTIONS]; /* of the command's options; "" for a flag that was given, NULL: not given */
-    const char *dir, *config, *server, *timeout;
+    const char *dir, *config, *server, *timeout, *ticket;
     bool json;
     struct ks_client *client; /* if the command connects */
     struct ks_call call;
+    struct ks_buf shown; /* the ticket of --ticket; call points to it */
     struct ks_error error;
 };
 
@@ -88,6 +90,9 @@ char *cli_default_folder(void);
 int cli_number(struct cli *cli, const char *option, int64_t least, int64_t most, int64_t fallback,
                int64_t *ret) KS_MUST_CHECK;
 int cli_duration(struct cli *cli, const char *option, int64_t fallback_s, int64_t *ret_s) KS_MUST_CHECK;
+
+/* A ticket as ticket create writes it: hexadecimal, in a file that nobody else can read; "-": standard input. */
+int cli_read_ticket(struct cli *cli, const char *path, struct ks_buf *ret) KS_MUST_CHECK;
 
 /*
  * Writes what a command has for its user to --out (mode 0600) or standard output. KS_E_IO and the like.

@@ -1,5 +1,6 @@
 #include "cli/key.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,9 +8,26 @@
 #include "crypto/hash.h"
 #include "crypto/pq.h"
 
+/* "0193c1f0-7d2a-7c3e-9a55-0242ac120002" */
+static bool
+is_identifier(const char *text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+    for (; text[i] != '\0' && form[i] != '\0'; i++)
+        if (form[i] == 'x' ? isxdigit((unsigned char)text[i]) == 0 : text[i] != '-')
+            return false;
+    return text[i] == '\0' && form[i] == '\0';
+}
+
 int
 key_find(struct cli *cli, size_t i, char ret_uid[KS_UID_SIZE])
 {
+    if (cli->ticket != NULL && is_identifier(cli->args[i])) {
+        /* Its rights may be to this one operation, and each look costs one of its requests. */
+        snprintf(ret_uid, KS_UID_SIZE, "%s", cli->args[i]);
+        return 0;
+    }
     return ks_client_find(cli->client, &cli->call, cli->args[i], ret_uid, &cli->error);
 }
 
@@ -115,9 +133,9 @@ int
 key_find_ref(struct cli *cli, struct key_ref *ref)
 {
     KS_TRY(key_find(cli, 0, ref->uid));
-    if (strcmp(ref->uid, cli->args[0]) == 0)
+    if (strcmp(ref->uid, cli->args[0]) == 0 && cli->ticket == NULL)
         KS_TRY(find_name(cli, ref));
-    else if ((ref->name = strdup(cli->args[0])) == NULL)
+    else if (strcmp(ref->uid, cli->args[0]) != 0 && (ref->name = strdup(cli->args[0])) == NULL)
         return KS_E_NOMEM;
     key_text(&ref->text, ref->uid, ref->name);
     return ks_buf_cstr(&ref->text) != NULL ? 0 : ref->text.err;

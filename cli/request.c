@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "cli/output.h"
 
+#include <keystead/operations.h>
+
 void
 request_text(const struct ks_pending *pending, struct ks_buf *ret)
 {
@@ -159,6 +161,24 @@ cancel(struct cli *cli)
     return output_json(&json);
 }
 
+static int
+process(struct cli *cli)
+{
+    struct ks_pending pending;
+    KS_TRY(request_find(cli, &pending));
+    KS_TRY(ks_client_process(cli->client, &cli->call, &pending, &cli->error));
+    if (!cli->json) {
+        printf("Carried out; see: keystead request result %s\n", cli->args[0]);
+        return 0;
+    }
+    KS_CLEANUP(json_done) struct json json = JSON;
+    json_open(&json, NULL, '{');
+    json_text(&json, "request", cli->args[0]);
+    json_bool(&json, "processed", true);
+    json_close(&json, '}');
+    return output_json(&json);
+}
+
 const struct cli_command cli_request_list = {
     .name = "request list",
     .args = "",
@@ -191,4 +211,16 @@ const struct cli_command cli_request_cancel = {
     .summary = "cancel a request that was not carried out yet",
     .examples = "  keystead request cancel 8d1f7c0a9b3e4d5566aa77bb00000001\n",
     .run = cancel,
+};
+
+const struct cli_command cli_request_process = {
+    .name = "request process",
+    .args = "REQUEST",
+    .min_args = 1,
+    .max_args = 1,
+    .connects = true,
+    .summary = "have a request that was put off carried out now",
+    .details = "Its result is fetched as ever: keystead request result. Needs KMIP 2.1.",
+    .examples = "  keystead request process 8d1f7c0a9b3e4d5566aa77bb00000001\n",
+    .run = process,
 };

@@ -45,6 +45,16 @@ in_set(const struct row *row, enum words_set set)
     return strcmp(row->set, set_names[set]) == 0;
 }
 
+/* Which set the values of a tag are of: "NONE" for most. */
+static const struct {
+    uint32_t tag;
+    const char *set;
+} sets[] = {
+#define KMIP_TAG(name, value, text, xml, set, since, until) {(value), #set},
+#include <keystead/spec/tags.def>
+#undef KMIP_TAG
+};
+
 /* Letters and digits alone count. */
 static bool
 same_word(const char *a, struct ks_span b)
@@ -78,6 +88,28 @@ int
 words_find(enum words_set set, const char *word, uint32_t *ret)
 {
     return find(set, ks_span_str(word), ret);
+}
+
+bool
+words_same(const char *name, struct ks_span word)
+{
+    return same_word(name, word);
+}
+
+int
+words_find_of(uint32_t tag, struct ks_span word, uint32_t *ret)
+{
+    const char *set = NULL;
+    for (size_t i = 0; i < KS_ARRAY_LEN(sets) && set == NULL; i++)
+        if (sets[i].tag == tag)
+            set = sets[i].set;
+    for (size_t i = 0; set != NULL && i < KS_ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].set, set) == 0 && same_word(rows[i].text, word)) {
+            *ret = rows[i].value;
+            return 0;
+        }
+    }
+    return KS_E_NOT_FOUND;
 }
 
 int

@@ -23,6 +23,10 @@ enum words_set {
 
 /* KS_E_NOT_FOUND. */
 int words_find(enum words_set set, const char *word, uint32_t *ret) KS_MUST_CHECK;
+/* The same of the set that the values of a tag (KMIP_TAG_*) are of: names of mask bits too. */
+int words_find_of(uint32_t tag, struct ks_span word, uint32_t *ret) KS_MUST_CHECK;
+/* Whether the word means the name. */
+bool words_same(const char *name, struct ks_span word);
 /* A comma-separated list of mask bits. KS_E_NOT_FOUND; the word that is unknown goes to ret_unknown. */
 int words_find_mask(enum words_set set, const char *list, uint32_t *ret, char ret_unknown[64]) KS_MUST_CHECK;
 /* As in the specification; NULL: unknown. */
