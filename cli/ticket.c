@@ -168,7 +168,7 @@ const struct cli_command cli_ticket_create = {
     .summary = "get a ticket for this client's own requests",
     .details = TICKET_HINT,
     .examples = "  keystead ticket create --valid 1h --out session.ticket\n"
-                "  keystead key list --ticket session.ticket\n",
+                "  keystead ticket create --requests 100 --json\n",
     .options = create_options,
     .n_options = KS_ARRAY_LEN(create_options),
     .run = create,
@@ -192,7 +192,7 @@ const struct cli_command cli_ticket_delegate = {
     .details = KEY_HINT " Without a KEY it is good for all of yours.\n" TICKET_HINT "\n"
                         "Who shows it gives a key's identifier: looking a name up is an operation too.",
     .examples = "  keystead ticket delegate invoices --allow get,decrypt --valid 15m --out for-bob\n"
-                "  keystead key get 0193c1f0-7d2a-7c3e-9a55-0242ac120002 --ticket for-bob --out key\n",
+                "  keystead ticket delegate --group finance --requests 5 --out for-bob\n",
     .options = delegate_options,
     .n_options = KS_ARRAY_LEN(delegate_options),
     .run = delegate,
