@@ -60,6 +60,7 @@ reveal(int dirfd, const char *path, const struct tde_what *from)
         errno = EFBIG;
     else if (n >= 0 && tde_real()->pwrite(fd, bytes, (size_t)n, 0) == n)
         rc = fdatasync(fd);
+    ks_wipe(bytes, sizeof(bytes));
     tde_file_put(f);
     const int e = errno;
     (void)tde_real()->close(fd);
@@ -81,6 +82,8 @@ conceal(int dirfd, const char *path, const struct tde_what *to)
     if (bytes != NULL && tde_real()->pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size &&
         tde_real()->ftruncate(fd, 0) == 0 && tde_file_pwrite(f, fd, bytes, (size_t)st.st_size, 0) == st.st_size)
         rc = fdatasync(fd);
+    if (bytes != NULL)
+        ks_wipe(bytes, (size_t)st.st_size);
     free(bytes);
     tde_file_put(f);
     const int e = errno;
