@@ -14,6 +14,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from instance import Instance  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Where tests run in several processes, those of a file stay together, and those of the extension too: they share
+    its one installation and their cluster."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "postgres" else item.path.stem))
+
+
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory):
     made = Instance(tmp_path_factory.mktemp("keystead") / "instance").start()

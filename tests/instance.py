@@ -1,7 +1,9 @@
 """A real instance for tests: `keystead init`, then `keystead server`, on a free port of the loopback address."""
 
+import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -16,9 +18,13 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Undefined
 
 
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that nobody listens on, below those that the kernel gives to connections: what binds it later, while other
+    tests run, finds it free still."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def run(*args, check=True, **kwargs):

@@ -23,6 +23,8 @@ import time
 
 import pytest
 
+from instance import free_port
+
 psycopg2 = pytest.importorskip("psycopg2", reason="python3-psycopg2 is not installed")
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -207,12 +209,6 @@ class Certificates:
 @pytest.fixture(scope="session")
 def certificates(work):
     return Certificates(work / "certificates")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class SilentPeer:
