@@ -18,7 +18,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ("postgresql-15", "postgresql-client-15", "postgresql-server-dev-15")
+PACKAGES = ("postgresql-%d", "postgresql-client-%d", "postgresql-server-dev-%d")
 CONTRIB = ("pgcrypto", "pageinspect", "amcheck", "pg_stat_statements", "pg_visibility")
 SKIPPED = 77  # exit status: the registry does not have what is needed
 
@@ -52,21 +52,22 @@ def apt(work, *words, **how):
          "-o", "APT::Sandbox::User=root", *map(str, words[1:])], capture_output=True, text=True, **how)
 
 
-def fetch(work):
+def fetch(work, major):
     """The newest version whose source and binaries are both there, unpacked: returns (source, root)."""
+    packages = [package % major for package in packages]
     source, root = work / "source", work / "root"
     if (work / "fetched").exists():
         return source, root
     if apt(work, "apt-get", "update", "-qq").returncode != 0:
         raise Missing("no package lists")
-    known = apt(work, "apt-cache", "madison", PACKAGES[0]).stdout
+    known = apt(work, "apt-cache", "madison", packages[0]).stdout
     versions = list(dict.fromkeys(line.split("|")[1].strip() for line in known.splitlines()))
     for version in versions:
         got = work / "packages"
         shutil.rmtree(got, ignore_errors=True)
         got.mkdir(parents=True)
-        done = [apt(work, "apt-get", "source", "-qq", "--download-only", "%s=%s" % (PACKAGES[0], version), cwd=got)]
-        done += [apt(work, "apt-get", "download", "-qq", "%s=%s" % (package, version), cwd=got) for package in PACKAGES]
+        done = [apt(work, "apt-get", "source", "-qq", "--download-only", "%s=%s" % (packages[0], version), cwd=got)]
+        done += [apt(work, "apt-get", "download", "-qq", "%s=%s" % (package, version), cwd=got) for package in packages]
         if any(one.returncode for one in done):
             continue
         for place in (source, root):
@@ -77,7 +78,7 @@ def fetch(work):
             run(["dpkg", "-x", package, root])
         (work / "fetched").write_text(version)
         return source, root
-    raise Missing("the registry has no version of %s whole; it knows %s" % (PACKAGES[0], ", ".join(versions) or "none"))
+    raise Missing("the registry has no version of %s whole; it knows %s" % (packages[0], ", ".join(versions) or "none"))
 
 
 class Server:
@@ -85,7 +86,7 @@ class Server:
 
     def __init__(self, work, root, name, user, options):
         self.work, self.name, self.user, self.options = work / name, name, user, options
-        self.bin = root / "usr/lib/postgresql/15/bin"
+        self.bin = root / "usr/lib/postgresql" / str(options.major) / "bin"
         self.data = self.work / "data"
         self.port = 5501 if name == "plain" else 5502
 
@@ -135,16 +136,20 @@ class Server:
         env = {**os.environ, "PATH": "%s:%s" % (self.bin, os.environ["PATH"]), "PGHOST": str(self.work), "PGUSER": "regress"}
         done = subprocess.run(
             [*(["runuser", "-u", self.user, "--"] if os.getuid() == 0 else []), str(tool),
+             *(["--expecteddir=%s" % inputdir] if self.options.major >= 16 else []),
              "--bindir=%s" % self.bin, "--inputdir=%s" % inputdir, "--outputdir=%s" % out, "--dlpath=%s" % dlpath,
              "--host=%s" % self.work, "--port=%d" % self.port, "--user=regress", *map(str, words)],
             env=env, capture_output=True, text=True)
         (out / "log").write_text(done.stdout + done.stderr)
         found = {}
         for line in done.stdout.splitlines():
-            # "test name ... ok 12 ms", "     name ... FAILED 12 ms", "... failed (ignored)"
+            # "test name ... ok 12 ms", "     name ... FAILED 12 ms", "... failed (ignored)"; from 16 on "ok 5 - name 12 ms"
             match = re.match(r"(?:test )?\s*(\S+)\s+\.\.\. (ok|FAILED|failed \(ignored\))", line)
             if match:
                 found[match[1]] = match[2]
+            match = re.match(r"(ok|not ok)\s+\d+\s+[-+]\s+(\S+)", line)
+            if match:
+                found[match[2]] = "ok" if match[1] == "ok" else "FAILED"
         if not found:
             raise SystemExit("%s of the %s cluster ran no test: see %s" % (tool, self.name, out / "log"))
         return found
@@ -211,25 +216,27 @@ def tap(server, source, pgxs, library, out):
     (out / "prove.log").write_text(done.stdout + done.stderr)
     found = {}
     for line in done.stdout.splitlines():
-        match = re.match(r"t/(\S+)\s*\.\.+\s*(ok|skipped|Failed|Dubious)", line.replace("\r", ""))
+        # prove says what failed in its summary as "t/NAME (Wstat: ...", and what passed as "t/NAME .. ok".
+        match = re.match(r"t/(\S+)\s*(?:\.\.+\s*(ok|skipped)|\(Wstat:)", line.rsplit("\r", 1)[-1])
         if match:
-            found[match[1]] = match[2]
+            found[match[1]] = match[2] or "failed"
     if not found:
         raise SystemExit("prove ran no test of the %s cluster: see %s" % (server.name, out / "prove.log"))
     return found
 
 
-def suites(source, root, work):
+def suites(source, root, work, major):
     """Name -> (settings of the server, function of a server giving {test: result})."""
-    pgxs = root / "usr/lib/postgresql/15/lib/pgxs/src/test"
+    installed = root / "usr/lib/postgresql" / str(major) / "lib"
+    pgxs = installed / "pgxs/src/test"
     library = work / "regress.so"
     if not library.exists():
-        headers = root / "usr/include/postgresql/15/server"
+        headers = root / "usr/include/postgresql" / str(major) / "server"
         run(["cc", "-O2", "-fPIC", "-shared", "-w", "-I", headers, "-I", root / "usr/include/postgresql", "-o", library,
              source / "src/test/regress/regress.c"])
     regress = pgxs / "regress/pg_regress"
     for name in ("autoinc", "refint"): # what the suite builds from contrib/spi
-        shutil.copy(root / "usr/lib/postgresql/15/lib" / (name + ".so"), work)
+        shutil.copy(installed / (name + ".so"), work)
 
     def core(server, out):
         tests = source / "src/test/regress"
@@ -273,17 +280,19 @@ def compare(name, plain, encrypted):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/var/tmp/keystead-tde-suites"))
+    parser.add_argument("--major", type=int, default=15, help="of PostgreSQL, as this distribution has it")
+    parser.add_argument("--work", type=pathlib.Path, help="where it all goes; /var/tmp/keystead-tde-suites/MAJOR unless told")
     parser.add_argument("--only", default="", help="suites whose name contains this")
     parser.add_argument("--user", default="postgres", help="who runs the servers, if this is run by root")
     parser.add_argument("--tap", default="*.pl", help="of the TAP tests, those that match")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     options.build = options.build.resolve()
+    options.work = options.work or pathlib.Path("/var/tmp/keystead-tde-suites") / str(options.major)
     options.work.mkdir(parents=True, exist_ok=True)
     pwd.getpwnam(options.user)
     try:
-        source, root = fetch(options.work)
+        source, root = fetch(options.work, options.major)
     except Missing as why:
         print("skipped: %s" % why)
         return SKIPPED
@@ -292,14 +301,14 @@ def main():
     for server in servers:
         server.make()
     results = {}
-    for name, (settings, suite) in suites(source, root, options.work).items():
+    for name, (settings, suite) in suites(source, root, options.work, options.major).items():
         if options.only not in name:
             continue
         found = []
         for server in servers:
             guard = ["keystead_guard"] if server.name != "plain" else []
             if guard and settings:
-                guard = [str(next((options.build / "tde/guard").glob("keystead_guard-pg15.so")))]
+                guard = [str(next((options.build / "tde/guard").glob("keystead_guard-pg%d.so" % options.major)))]
             more = settings % ",".join([*guard, "pg_stat_statements"]) if settings else ""
             # TAP tests make clusters of their own.
             with server.running(more) if settings is not None else contextlib.nullcontext():
