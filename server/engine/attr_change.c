@@ -356,6 +356,9 @@ attr_check(struct ctx *ctx, const struct client *owner, const struct rev *draft,
            bool changing)
 {
     const char *what;
+    /* The names of session objects are nobody's but the session's. */
+    const bool of_session =
+        self != NULL ? self->of_session : p11_makes(ctx->p11, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE));
     if ((self == NULL || dates_changed(&self->rev->core, &draft->core)) && !state_dates_fit(&draft->core, &what))
         return engine_fail(ctx, changing ? COND_WRONG_STATE : COND_ATTRIBUTE_VALUE, "the dates do not fit: %s", what);
     for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next) {
@@ -364,7 +367,8 @@ attr_check(struct ctx *ctx, const struct client *owner, const struct rev *draft,
         const struct ks_span text = name_text(a->value);
         bool used = same_name(draft, text);
         uint32_t at = INDEX_NONE;
-        for (const struct object *o; !used && (o = objects_named(&ctx->engine->objects, owner, text, &at)) != NULL;)
+        for (const struct object *o;
+             !used && !of_session && (o = objects_named(&ctx->engine->objects, owner, text, &at)) != NULL;)
             used = o != self;
         if (used)
             return engine_fail(ctx, changing ? COND_NAME_IN_USE_CHANGE : COND_NAME_IN_USE,

@@ -179,12 +179,19 @@ engine_unreadable(struct ctx *ctx, struct ks_span uid)
                        (int)printable(uid).len, (const char *)uid.data, ks_err_text(KS_E_CORRUPT));
 }
 
+struct object *
+engine_find(struct ctx *ctx, struct ks_span uid)
+{
+    struct object *own = ctx->p11 != NULL ? p11_object_find(ctx->p11->app, uid) : NULL;
+    return own != NULL ? own : objects_find(&ctx->engine->objects, uid);
+}
+
 int
 engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
 {
     struct ks_span text;
     KS_TRY(engine_uid(ctx, uid, &text));
-    struct object *object = objects_find(&ctx->engine->objects, text);
+    struct object *object = engine_find(ctx, text);
     if (object == NULL && ctx->engine->objects.failed != 0)
         return engine_unreadable(ctx, text);
     if (object == NULL || (policy_ticket_allows(ctx->client, object) && !policy_may(ctx->client, RIGHT_SEE, object))) {

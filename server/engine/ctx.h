@@ -14,7 +14,7 @@
 #include "server/engine/object.h"
 #include "server/engine/outbox_list.h"
 #include "server/engine/parsed.h"
-#include "server/engine/pkcs11/state.h"
+#include "server/engine/pkcs11/session.h"
 #include "server/engine/policy.h"
 #include "server/engine/prepared.h"
 #include "server/engine/state.h"
@@ -143,7 +143,8 @@ struct ctx {
     /* of the item */
     size_t item; /* from 0 */
     const struct kmip_operation *op;
-    const struct object *used; /* what engine_use allowed last, for the limits of a ticket */
+    const struct p11_terms *p11; /* a call of PKCS#11 asks for the operation; NULL: the request itself */
+    const struct object *used;   /* what engine_use allowed last, for the limits of a ticket */
     int64_t used_bytes;
     struct record *record;
     bool failed;
@@ -179,6 +180,10 @@ engine_fail_diag(struct ctx *ctx, enum condition condition, struct ks_diag *diag
 /* The object that a request names, or the ID Placeholder where it names none. One that the client may not see is
  * unknown. */
 int engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret) KS_MUST_CHECK;
+
+/* What has that identifier, for the client to see or not: an object of the store, or, where a call of PKCS#11 asks, a
+ * session object of its application. NULL: there is none, or objects.failed says why it can not be read. */
+struct object *engine_find(struct ctx *ctx, struct ks_span uid);
 
 /* Fails because of objects.failed, after a NULL of objects_find or a failure of objects_ready. */
 int engine_unreadable(struct ctx *ctx, struct ks_span uid) KS_MUST_CHECK;

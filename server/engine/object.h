@@ -123,6 +123,7 @@ struct object {
     uint8_t storage;  /* KMIP Storage Status Mask, one bit */
     bool of_user;     /* a user made it (user.h) */
     bool in_group;    /* it has a Group Link */
+    bool of_session;  /* of PKCS#11 (pkcs11/session.h): in no set, index or row */
     char uid[37];
 };
 
@@ -142,6 +143,13 @@ static inline uint32_t
 object_state(const struct object *object)
 {
     return (uint32_t)core_get(&object->rev->core, CORE_STATE);
+}
+
+/* Whether a is kept where b goes with its session: then nothing of a is to point to b. */
+static inline bool
+object_outlives(const struct object *a, const struct object *b)
+{
+    return !a->of_session && b->of_session;
 }
 
 /* A draft with the same contents, which it borrows; the lists are its own. */
@@ -218,6 +226,8 @@ void objects_add(struct objects *objects, struct object *object); /* without a r
 void objects_remove(struct objects *objects, struct object *object);
 /* Makes rev (or NULL) what the object is: attributes and due time are indexed. Cannot fail after objects_reserve. */
 void objects_set(struct objects *objects, struct object *object, struct rev *rev);
+/* What the handle says of the rev that the object gets. */
+void objects_describe(struct object *object, const struct rev *rev);
 /* Puts a rev that was read back into the cache: nothing else changes. */
 void objects_set_rev(struct objects *objects, struct object *object, struct rev *rev);
 

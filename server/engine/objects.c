@@ -291,6 +291,16 @@ carries_tag(const struct rev *rev, uint32_t tag)
 }
 
 void
+objects_describe(struct object *object, const struct rev *rev)
+{
+    object->seal = rev->seal;
+    object->type = (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE);
+    object->storage = storage_of(&rev->core);
+    object->of_user = carries_tag(rev, KMIP_TAG_OBJECT_USER);
+    object->in_group = carries_tag(rev, KMIP_TAG_GROUP_LINK);
+}
+
+void
 objects_set(struct objects *objects, struct object *object, struct rev *rev)
 {
     objects->users += tells_of_users(object, rev);
@@ -298,13 +308,8 @@ objects_set(struct objects *objects, struct object *object, struct rev *rev)
     index_set(&objects->index, object, object->owner, rev, &object->entries);
     object->due = rev != NULL ? state_next_due(&rev->core) : STATE_NEVER;
     put_due(objects, object);
-    if (rev == NULL)
-        return;
-    object->seal = rev->seal;
-    object->type = (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE);
-    object->storage = storage_of(&rev->core);
-    object->of_user = carries_tag(rev, KMIP_TAG_OBJECT_USER);
-    object->in_group = carries_tag(rev, KMIP_TAG_GROUP_LINK);
+    if (rev != NULL)
+        objects_describe(object, rev);
 }
 
 static bool

@@ -531,7 +531,7 @@ outbox_collect(struct ctx *ctx)
     for (const struct tx_entry *entry = ctx->tx.newest; entry != NULL; entry = entry->older) {
         const struct client *owner = entry->object->owner;
         if (owner->listener == NULL || !is_served(ctx->engine, owner->listener) || owner->revoked ||
-            entry->after == NULL || is_overtaken(&ctx->tx, entry))
+            entry->after == NULL || entry->object->of_session || is_overtaken(&ctx->tx, entry))
             continue;
         const struct rev *before = entry->before;
         bool own = entry->own;

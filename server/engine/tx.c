@@ -40,6 +40,24 @@ tx_hook(struct ctx *ctx, void (*undo)(struct engine *, void *), void (*done)(str
     return 0;
 }
 
+/* A session object of PKCS#11: sealed and undone like any other, and in no row. */
+static int
+put_session(struct ctx *ctx, struct object *object, const struct rev *draft, struct tx_entry *entry)
+{
+    struct rev *rev;
+    KS_TRY(rev_make(object, draft, &rev));
+    if (rev->size > PKCS11_OBJECT_BYTES) {
+        rev_free(rev);
+        return engine_fail(ctx, COND_SERVER_LIMIT, "an object of a session has at most %d bytes with its attributes",
+                           PKCS11_OBJECT_BYTES);
+    }
+    *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, rev, true};
+    p11_object_set(&ctx->engine->pkcs11, object, rev);
+    ctx->tx.newest = entry;
+    ctx->tx.n++;
+    return 0;
+}
+
 /* Everything that can fail comes before the swap. */
 static int
 put(struct ctx *ctx, struct object *object, struct rev *draft)
@@ -50,6 +68,8 @@ put(struct ctx *ctx, struct object *object, struct rev *draft)
     if (entry == NULL)
         return KS_E_NOMEM;
     KS_TRY(row_seal(engine, ctx->arena, object_uid(object), ks_span_str(object->owner->name), draft, &row));
+    if (object->of_session)
+        return put_session(ctx, object, draft, entry);
     ctx->tx.n_entries += index_need(draft) + index_need(object->rev);
     KS_TRY(objects_reserve(&engine->objects, 2 * (ctx->tx.n + 1), ctx->tx.n_entries));
     struct rev *rev;
@@ -80,14 +100,26 @@ tx_create(struct ctx *ctx, struct client *owner, struct rev *draft, struct objec
     return tx_create_as(ctx, owner, KS_SPAN_NONE, draft, ret);
 }
 
+static int
+new_object(struct ctx *ctx, const struct rev *draft, struct object **ret)
+{
+    if (!p11_makes(ctx->p11, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE))) {
+        *ret = calloc(1, sizeof(**ret));
+        return *ret != NULL ? 0 : KS_E_NOMEM;
+    }
+    const int rc = p11_object_new(&ctx->engine->pkcs11, ctx->p11, ret);
+    if (rc == KS_E_LIMIT)
+        return engine_fail(ctx, COND_SERVER_LIMIT, "there are too many session objects of PKCS#11; destroy some");
+    return rc;
+}
+
 int
 tx_create_as(struct ctx *ctx, struct client *owner, struct ks_span uid, struct rev *draft, struct object **ret)
 {
     uint8_t random[KS_UUID_RANDOM];
+    struct object *object;
     KS_TRY(engine_random(ctx->engine, random, sizeof(random)));
-    struct object *object = calloc(1, sizeof(*object));
-    if (object == NULL)
-        return KS_E_NOMEM;
+    KS_TRY(new_object(ctx, draft, &object));
     if (uid.len == sizeof(object->uid) - 1)
         memcpy(object->uid, uid.data, uid.len);
     else
@@ -150,6 +182,14 @@ tx_delete(struct ctx *ctx, struct object *object)
     KS_TRY(check_reach(ctx, object));
     if (entry == NULL)
         return KS_E_NOMEM;
+    if (object->of_session) {
+        *entry = (struct tx_entry){ctx->tx.newest, object, object->rev, NULL, true};
+        p11_object_set(&ctx->engine->pkcs11, object, NULL);
+        ctx->used = NULL;
+        ctx->tx.newest = entry;
+        ctx->tx.n++;
+        return 0;
+    }
     KS_TRY(ks_arena_span(ctx->arena, object_uid(object), &change.key));
     ctx->tx.n_entries += index_need(object->rev);
     KS_TRY(objects_reserve(&ctx->engine->objects, 2 * (ctx->tx.n + 1), ctx->tx.n_entries));
@@ -160,6 +200,21 @@ tx_delete(struct ctx *ctx, struct object *object)
     ctx->tx.newest = entry;
     ctx->tx.n++;
     return 0;
+}
+
+static void
+take_back(struct engine *engine, const struct tx_entry *entry)
+{
+    if (entry->object->of_session) {
+        p11_object_set(&engine->pkcs11, entry->object, entry->before);
+        return;
+    }
+    if (entry->after == NULL)
+        objects_add(&engine->objects, entry->object); /* as the newest one, until the next start */
+    if (entry->before != NULL)
+        objects_set(&engine->objects, entry->object, entry->before);
+    else
+        objects_remove(&engine->objects, entry->object);
 }
 
 void
@@ -176,12 +231,7 @@ tx_rollback(struct ctx *ctx, const struct tx *mark)
     tx->touches = mark->touches;
     while (tx->n > mark->n) {
         struct tx_entry *entry = tx->newest;
-        if (entry->after == NULL)
-            objects_add(&ctx->engine->objects, entry->object); /* as the newest one, until the next start */
-        if (entry->before != NULL)
-            objects_set(&ctx->engine->objects, entry->object, entry->before);
-        else
-            objects_remove(&ctx->engine->objects, entry->object);
+        take_back(ctx->engine, entry);
         tx->newest = entry->older;
         tx->n--;
         entry->older = tx->dead;
@@ -274,6 +324,7 @@ bury(struct ctx *ctx)
             free(entry->object);
     }
     ctx->tx.dead = NULL;
+    p11_objects_bury(&ctx->engine->pkcs11);
 }
 
 /* What was replaced goes; of an object that was deleted, the object as well. */
@@ -300,7 +351,7 @@ tx_finish(struct ctx *ctx)
     ctx->reply->job.changes = changes;
     ctx->reply->job.n_changes = n;
     for (const struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)
-        if (entry->after != NULL)
+        if (entry->after != NULL && !entry->object->of_session)
             objects_pend(entry->object);
     /* Only then: an object that goes may have been changed before in the same request, by a date that has come. */
     for (struct tx_entry *entry = tx->newest; entry != NULL; entry = entry->older)

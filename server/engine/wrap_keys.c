@@ -37,7 +37,7 @@ parameters_of(struct ctx *ctx, const struct object *key, const struct kmip_crypt
 static struct object *
 visible(struct ctx *ctx, struct ks_span uid)
 {
-    struct object *key = objects_find(&ctx->engine->objects, uid);
+    struct object *key = engine_find(ctx, uid);
     return key != NULL && policy_may(ctx->client, RIGHT_SEE, key) ? key : NULL;
 }
 

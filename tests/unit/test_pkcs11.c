@@ -220,12 +220,15 @@ test_sessions(void **state)
     u64(c, s->session);
     GIVES(c, C_CLOSESESSION, SESSION_HANDLE_INVALID);
     const uint64_t reader = open_session(c, 4);
-    u64(c, reader);
-    u64(c, 0x1080);
-    u8(c, 0);
-    u32(c, 1);
-    number_attr(c, 0x161, 32);
-    GIVES(c, C_GENERATEKEY, SESSION_READ_ONLY);
+    for (int token = 0; token < 2; token++) { /* what it makes is its own, and nothing of the token */
+        u64(c, reader);
+        u64(c, 0x1080);
+        u8(c, 0);
+        u32(c, 2);
+        number_attr(c, 0x161, 32);
+        bool_attr(c, 1, token);
+        call_gives(c, KMIP_PKCS_11_FUNCTION_C_GENERATEKEY, token ? KMIP_PKCS_11_RETURN_CODE_SESSION_READ_ONLY : 0);
+    }
 }
 
 static size_t

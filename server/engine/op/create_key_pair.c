@@ -133,6 +133,8 @@ static int
 link_half(struct ctx *ctx, struct half *half, uint32_t type, const struct half *to)
 {
     struct rev draft;
+    if (object_outlives(half->object, to->object))
+        return 0;
     KS_TRY(rev_draft(ctx->arena, half->object->rev, &draft));
     KS_TRY(attr_link(ctx, &draft, type, object_uid(to->object)));
     return tx_put(ctx, half->object, &draft, true);

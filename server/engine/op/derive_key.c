@@ -392,7 +392,8 @@ finish_bases(struct ctx *ctx, const struct derivation *d, const struct object *d
     for (size_t i = 0; i < d->n_bases; i++) {
         struct rev draft;
         KS_TRY(rev_draft(ctx->arena, d->base[i]->rev, &draft));
-        KS_TRY(attr_link_add(ctx, &draft, KMIP_LINK_TYPE_DERIVED_KEY_LINK, object_uid(derived)));
+        if (!object_outlives(d->base[i], derived))
+            KS_TRY(attr_link_add(ctx, &draft, KMIP_LINK_TYPE_DERIVED_KEY_LINK, object_uid(derived)));
         KS_TRY(tx_put(ctx, d->base[i], &draft, true));
         KS_TRY(engine_used(ctx, d->base[i], &use));
     }
@@ -422,7 +423,8 @@ op_derive_key(struct ctx *ctx, const void *request, void **ret_response)
     if (secret)
         core_set(&draft.core, CORE_SECRET_DATA_TYPE, KMIP_SECRET_DATA_TYPE_SEED);
     for (size_t i = 0; i < d.n_bases; i++)
-        KS_TRY(attr_link_add(ctx, &draft, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK, object_uid(d.base[i])));
+        if (!d.base[i]->of_session || p11_makes(ctx->p11, r->object_type))
+            KS_TRY(attr_link_add(ctx, &draft, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK, object_uid(d.base[i])));
     KS_TRY(material_put(ctx, &draft, MATERIAL_BYTES, KS_SPAN(d.ret, d.len)));
     KS_TRY(op_new_object(ctx, ctx->client, &draft, true, &object));
     KS_TRY(finish_bases(ctx, &d, object));

@@ -258,6 +258,22 @@ look_at(struct ctx *ctx, const struct query *q, struct object *object, bool *ret
     return rc;
 }
 
+/* Those of the application of PKCS#11 that asks. */
+static int
+find_of_sessions(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
+{
+    size_t session = 0;
+    bool match;
+    struct object *o = ctx->p11->no_session ? NULL : p11_object_next(ctx->p11->app, &session, NULL);
+    for (; o != NULL; o = p11_object_next(ctx->p11->app, &session, o)) {
+        ctx->searched++;
+        KS_TRY(look_at(ctx, q, o, &match));
+        if (match && found->total++ >= offset && found->n < most)
+            KS_TRY(keep(ctx, found, o));
+    }
+    return 0;
+}
+
 static int
 find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct found *found)
 {
@@ -268,6 +284,11 @@ find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct 
         return engine_fail(ctx, COND_SERVER_LIMIT,
                            "the searches of this request have looked at %zu objects; send the rest in another request",
                            ctx->searched);
+    if (ctx->p11 != NULL) {
+        KS_TRY(find_of_sessions(ctx, q, offset, most, found));
+        if (ctx->p11->no_token)
+            return 0;
+    }
     struct object *one = q->uid != NULL ? objects_handle(&ctx->engine->objects, q->uid->value->s) : NULL;
     if (q->uid == NULL)
         KS_TRY(search_begin(ctx, q->exact, q->n_exact, is_oldest_first(ctx, q), &s));

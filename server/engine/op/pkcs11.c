@@ -126,7 +126,11 @@ p11_ask(struct p11 *p, uint32_t operation, const void *request, void **ret)
 {
     struct ctx *ctx = p->ctx;
     const struct tx mark = ctx->tx;
+    p->terms.app = p->app;
+    p->terms.session = p->session;
+    ctx->p11 = &p->terms;
     const int rc = engine_run(ctx, operation, request, ret);
+    ctx->p11 = NULL;
     if (rc == 0)
         return CKR(OK);
     tx_rollback(ctx, &mark);

@@ -1,4 +1,4 @@
-/* PKCS#11 functions about objects: made, found, looked at, destroyed. All of them are objects of the token. */
+/* PKCS#11 functions about objects: made, found, looked at, destroyed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -201,6 +201,8 @@ look(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f, enum 
         *ret_number = object_class;
         return CKR(OK);
     case CKA_TOKEN:
+        *ret_number = p11_object_find(p->app, uid->text) == NULL;
+        return CKR(OK);
     case CKA_MODIFIABLE:
     case CKA_DESTROYABLE:
         *ret_number = 1;
@@ -472,12 +474,11 @@ p11_create_object(struct p11 *p)
         return p11_fail(p, KS_E_NOMEM);
     P11_TRY(p11_take_template(p, true, t));
     P11_END(p);
-    if (!p->session->read_write)
-        return CKR(SESSION_READ_ONLY);
     if (!t->v[CKA_CLASS].given || !t->v[CKA_KEY_TYPE].given || !t->v[CKA_VALUE].given)
         return CKR(TEMPLATE_INCOMPLETE);
     if (t->v[CKA_CLASS].number != CKO_SECRET_KEY) /* other objects are for KMIP's Register */
         return CKR(ATTRIBUTE_VALUE_INVALID);
+    P11_TRY(p11_place(p, t, CKO_SECRET_KEY));
     return create_secret(p, t);
 }
 
@@ -496,8 +497,7 @@ p11_generate_key(struct p11 *p)
     P11_END(p);
     if (!known || (m->flags & CKF_GENERATE) == 0)
         return CKR(MECHANISM_INVALID);
-    if (!p->session->read_write)
-        return CKR(SESSION_READ_ONLY);
+    P11_TRY(p11_place(p, t, CKO_SECRET_KEY));
     if (!is_of(t, CKO_SECRET_KEY, m->algorithm) || t->v[CKA_VALUE].given)
         return CKR(TEMPLATE_INCONSISTENT);
     if (!t->v[CKA_VALUE_LEN].given)
@@ -552,8 +552,8 @@ p11_generate_key_pair(struct p11 *p)
     P11_END(p);
     if (!known || (m->flags & CKF_GENERATE_KEY_PAIR) == 0)
         return CKR(MECHANISM_INVALID);
-    if (!p->session->read_write)
-        return CKR(SESSION_READ_ONLY);
+    P11_TRY(p11_place(p, &t[0], CKO_PUBLIC_KEY));
+    P11_TRY(p11_place(p, &t[1], CKO_PRIVATE_KEY));
     if (!is_of(&t[0], CKO_PUBLIC_KEY, m->algorithm) || !is_of(&t[1], CKO_PRIVATE_KEY, m->algorithm))
         return CKR(TEMPLATE_INCONSISTENT);
     const bool rsa = m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
@@ -578,21 +578,30 @@ p11_destroy_object(struct p11 *p)
     void *response;
     const uint64_t handle = ks_cursor_be64(&p->in);
     P11_END(p);
-    if (!p->session->read_write)
-        return CKR(SESSION_READ_ONLY);
     if (!p11_uid(p, handle, &uid))
         return CKR(OBJECT_HANDLE_INVALID);
+    struct object *of_session = p11_object_find(p->app, uid.text);
+    if (!p->session->read_write && of_session == NULL) {
+        struct p11_facts facts;
+        P11_TRY(p11_attributes(p, &uid, &facts)); /* it may be one that is gone */
+        return CKR(SESSION_READ_ONLY);
+    }
     const struct kmip_destroy_request destroy = {.unique_identifier = uid};
     struct kmip_revocation_reason reason = {.revocation_reason_code =
                                                 KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION};
     const struct kmip_revoke_request revoke = {.unique_identifier = uid, .revocation_reason = &reason};
     const struct tx mark = p->ctx->tx;
     uint32_t code = p11_ask(p, KMIP_OPERATION_DESTROY, &destroy, &response);
-    if (code != CKR(ACTION_PROHIBITED))
-        return code;
-    code = p11_ask(p, KMIP_OPERATION_REVOKE, &revoke, &response);
-    if (code == CKR(OK))
-        code = p11_ask(p, KMIP_OPERATION_DESTROY, &destroy, &response);
+    if (code == CKR(ACTION_PROHIBITED)) {
+        code = p11_ask(p, KMIP_OPERATION_REVOKE, &revoke, &response);
+        if (code == CKR(OK))
+            code = p11_ask(p, KMIP_OPERATION_DESTROY, &destroy, &response);
+    }
+    /* What a session had and destroyed nobody asks after. */
+    if (code == CKR(OK) && of_session != NULL) {
+        const int rc = tx_delete(p->ctx, of_session);
+        code = rc == 0 ? CKR(OK) : p11_fail(p, rc);
+    }
     if (code != CKR(OK))
         tx_rollback(p->ctx, &mark);
     return code;

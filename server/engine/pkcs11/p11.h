@@ -19,6 +19,7 @@ struct p11 {
     struct ctx *ctx;
     struct p11_app *app;
     struct p11_session *session;
+    struct p11_terms terms; /* of what is asked for next */
     struct ks_cursor in;
     struct ks_buf *out;
     bool introduce; /* the answer carries the application's value */

@@ -225,7 +225,7 @@ p11_open_session(struct p11 *p)
         return CKR(SLOT_ID_INVALID);
     if ((flags & CKF_SERIAL_SESSION) == 0)
         return CKR(SESSION_PARALLEL_NOT_SUPPORTED);
-    p->session = p11_session_new(p->app, (flags & CKF_RW_SESSION) != 0);
+    p->session = p11_session_new(&p->ctx->engine->pkcs11, p->app, (flags & CKF_RW_SESSION) != 0);
     if (p->session == NULL)
         return CKR(SESSION_COUNT);
     p11_put_u64(p, p->session->handle);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "server/engine/pkcs11/session.h"
+
 void
 p11_job_end(struct pkcs11 *all, struct p11_job *job)
 {
@@ -38,15 +40,17 @@ p11_session_close(struct pkcs11 *all, struct p11_session *session)
     for (size_t i = 0; i < P11_JOBS; i++)
         p11_job_end(all, &session->jobs[i]);
     p11_find_end(session);
+    p11_objects_leave(all, session);
     *session = (struct p11_session){0};
 }
 
 struct p11_session *
-p11_session_new(struct p11_app *app, bool read_write)
+p11_session_new(struct pkcs11 *all, struct p11_app *app, bool read_write)
 {
     for (size_t i = 0; i < PKCS11_SESSIONS; i++)
         if (app->sessions[i].handle == 0) {
             app->sessions[i].handle = ++app->last_session;
+            app->sessions[i].serial = ++all->last_serial;
             app->sessions[i].read_write = read_write;
             return &app->sessions[i];
         }
@@ -87,10 +91,16 @@ p11_handle_uid(const struct p11_app *app, uint64_t handle)
 
 /* Applications */
 
+bool
+p11_app_is_own(const struct p11_app *app, const uint8_t fingerprint[32])
+{
+    return memcmp(app->fingerprint, fingerprint, sizeof(app->fingerprint)) == 0;
+}
+
 static bool
 is_own(const struct p11_app *app, const struct identity *who)
 {
-    return who->authenticated && memcmp(app->fingerprint, who->fingerprint, sizeof(app->fingerprint)) == 0;
+    return who->authenticated && p11_app_is_own(app, who->fingerprint);
 }
 
 void
@@ -172,4 +182,5 @@ pkcs11_clear(struct pkcs11 *all)
 {
     while (all->first != NULL)
         p11_app_free(all, all->first);
+    p11_objects_bury(all);
 }

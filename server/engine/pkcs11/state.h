@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "kmip/kmip.h"
+#include "server/engine/object.h"
 #include "server/identity.h"
 
 enum {
@@ -23,6 +23,9 @@ enum {
     PKCS11_PARAMETER = 4096,     /* bytes of a mechanism's parameter */
     PKCS11_COLLECT = 512 * 1024, /* bytes that one operation collects: the answer has to fit into a message */
     PKCS11_COLLECT_ALL = 16 << 20,
+    PKCS11_OBJECTS = 4096,       /* session objects in all */
+    PKCS11_CLIENT_OBJECTS = 256, /* of one client, in all its applications */
+    PKCS11_OBJECT_BYTES = 16384, /* of one, with its attributes and its key material */
 };
 
 struct p11_mechanism;
@@ -41,6 +44,8 @@ struct p11_job {
 
 struct p11_session {
     uint64_t handle; /* 0: none */
+    uint64_t serial; /* of no other session of the engine */
+    struct object_list objects;
     bool read_write, finding;
     struct p11_job jobs[P11_JOBS];
     uint64_t *found;
@@ -66,6 +71,9 @@ struct p11_app {
 struct pkcs11 {
     struct p11_app *first; /* the one used last is the first */
     size_t n, collected;
+    uint64_t last_serial;
+    struct object_list dying; /* session objects whose session is gone, until the request is answered (session.h) */
+    size_t n_objects;         /* session objects in all */
 };
 
 /* A new application of the client, in place of its oldest if it has too many. KS_E_LIMIT: the server has too many. */
@@ -74,8 +82,11 @@ int p11_app_new(struct pkcs11 *all, const struct identity *who, const uint8_t va
 /* That of the value, if it is the client's; with an empty value the one that the client used last. NULL: none. */
 struct p11_app *p11_app_find(struct pkcs11 *all, const struct identity *who, struct ks_span value, int64_t now_s);
 void p11_app_free(struct pkcs11 *all, struct p11_app *app);
+/* Whether the application is that certificate's. */
+bool p11_app_is_own(const struct p11_app *app, const uint8_t fingerprint[32]);
 
-struct p11_session *p11_session_new(struct p11_app *app, bool read_write); /* NULL: too many */
+/* NULL: too many */
+struct p11_session *p11_session_new(struct pkcs11 *all, struct p11_app *app, bool read_write);
 struct p11_session *p11_session_find(struct p11_app *app, uint64_t handle);
 void p11_session_close(struct pkcs11 *all, struct p11_session *session);
 

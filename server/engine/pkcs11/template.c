@@ -6,7 +6,7 @@
 enum meaning {
     IGNORED,
     READ_ONLY,
-    ALWAYS_TRUE,
+    TOKEN,
     OBJECT_CLASS,
     LABEL,
     VALUE,
@@ -249,6 +249,17 @@ p11_object_type(uint64_t object_class)
     }
 }
 
+uint32_t
+p11_place(struct p11 *p, const struct p11_template *t, uint64_t object_class)
+{
+    const struct p11_value *token = &t->v[CKA_TOKEN];
+    if (!token->given || token->number == 0) {
+        p->terms.makes |= UINT32_C(1) << p11_object_type(object_class);
+        return CKR(OK);
+    }
+    return p->session->read_write ? CKR(OK) : CKR(SESSION_READ_ONLY);
+}
+
 /* What is asked for by number; a search for what cannot be is P11_NOTHING. */
 static uint32_t
 add_filter(struct p11 *p, enum p11_attr attr, const struct p11_value *v, struct kmip_attrs *ret)
@@ -261,8 +272,10 @@ add_filter(struct p11 *p, enum p11_attr attr, const struct p11_value *v, struct 
     case KEY_TYPE:
         number = p11_algorithm_of(v->number);
         return number != 0 ? p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, number) : P11_NOTHING;
-    case ALWAYS_TRUE:
-        return v->number != 0 ? CKR(OK) : P11_NOTHING;
+    case TOKEN:
+        p->terms.no_token = v->number == 0;
+        p->terms.no_session = v->number != 0;
+        return CKR(OK);
     case IGNORED:
         return CKR(OK);
     default:
@@ -301,8 +314,6 @@ add_one(struct p11 *p, enum p11_attr attr, const struct p11_value *v, bool searc
     switch (rows[attr].meaning) {
     case READ_ONLY:
         return CKR(ATTRIBUTE_READ_ONLY);
-    case ALWAYS_TRUE: /* every object is kept */
-        return v->number != 0 ? CKR(OK) : CKR(ATTRIBUTE_VALUE_INVALID);
     default: /* what the function itself looks at */
         return CKR(OK);
     }

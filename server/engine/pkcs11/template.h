@@ -51,6 +51,12 @@ enum p11_kind p11_attr_kind(enum p11_attr attr);
 uint32_t p11_template_attrs(struct p11 *p, const struct p11_template *t, uint64_t object_class, bool search,
                             struct kmip_attrs *ret);
 
+/*
+ * Where a new object of the class goes: to the token where the template says CKA_TOKEN, else to the session (what the
+ * operations make from then on). SESSION_READ_ONLY: the session may not make objects of the token.
+ */
+uint32_t p11_place(struct p11 *p, const struct p11_template *t, uint64_t object_class);
+
 /* No return code: no object can be what the search asks for. */
 #define P11_NOTHING (UINT32_MAX - 1)
 
