@@ -50,9 +50,16 @@ struct tde_bundle {
 /* What both sides know by name. */
 #define TDE_ENV_FD "KEYSTEAD_TDE_FD"         /* the descriptor of a bundle */
 #define TDE_ENV_ROOT "KEYSTEAD_TDE_ROOT"     /* absolute path of a data directory that has no keyring yet */
+#define TDE_ENV_CLEAR "KEYSTEAD_TDE_CLEAR"   /* set: pg_basebackup asks the server for a backup in the clear */
 #define TDE_KEYRING "keystead/keyring"       /* below the data directory: it is an encrypted one */
 #define TDE_CHECK "keystead/check"           /* the layer's: check values of the keys that it was started with */
 #define TDE_CONVERTING "keystead/converting" /* journal of a conversion that is not finished: nothing starts */
+#define TDE_PERMIT "keystead/permit"         /* that base backups may be sent in the clear, until a time */
 #define TDE_LIBRARY "libkeystead_tde.so"
 #define TDE_GUARD "keystead_guard"
 #define TDE_HELPER_FD 3
+
+/* Settings by which the guard of a server and the layer of a client of replication speak. */
+#define TDE_GUC_RECEIVER "keystead.receiver" /* the client's: "layer" encrypts what it gets */
+#define TDE_GUC_BACKUP "keystead.backup"     /* what base backups are sent as: ciphertext, clear */
+#define TDE_GUC_KEYS "keystead.keys"         /* the server's: identifiers of the keys that the ciphertext is under */

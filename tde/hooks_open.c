@@ -41,10 +41,14 @@ tde_hook_open(int dirfd, const char *path, int flags, mode_t mode, const struct 
 static int
 open_any(int dirfd, const char *path, int flags, mode_t mode)
 {
-    struct tde_what what;
-    if (!tde_active() || (flags & (O_PATH | O_DIRECTORY)) != 0)
-        what.class = TDE_CLEAR;
-    else if (tde_hook_encrypted(dirfd, path, &what))
+    struct tde_what what = {.class = TDE_CLEAR};
+    const bool ours = tde_active() && (flags & (O_PATH | O_DIRECTORY)) == 0;
+    enum tde_sends sends = TDE_SENDS_NOTHING;
+    if (ours && tde_state.sends != NULL && (flags & O_ACCMODE) == O_RDONLY)
+        sends = tde_state.sends();
+    if (sends == TDE_SENDS_CLEAR)
+        tde_root_tablespaces(); /* a base backup reaches them by their own paths */
+    if (ours && sends != TDE_SENDS_RAW && tde_hook_encrypted(dirfd, path, &what))
         return tde_hook_open(dirfd, path, flags, mode, &what);
     const int fd = tde_real()->openat(dirfd, path, flags, mode);
     if (fd >= 0) {

@@ -113,7 +113,8 @@ TDE_HOOK(FILE *, fopen, (const char *path, const char *mode))
 {
     struct tde_what what;
     int flags;
-    if (!tde_hook_encrypted(AT_FDCWD, path, &what)) {
+    what.class = TDE_CLEAR;
+    if (tde_process_streams_raw() || !tde_hook_encrypted(AT_FDCWD, path, &what)) {
         FILE *plain = tde_real()->fopen(path, mode);
         if (plain != NULL && tde_active()) {
             tde_files_drop(tde_real()->fileno(plain));

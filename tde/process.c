@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/attr.h"
 #include "tde/check.h"
 #include "tde/helper.h"
 #include "tde/keys.h"
+#include "tde/permit.h"
 #include "tde/real.h"
 #include "tde/root.h"
 
@@ -26,6 +28,7 @@ enum {
     NO_KEYS = 4, /* needs none itself: only hands on what it was given */
     SPACES = 8,  /* reaches tablespaces by their own paths */
     LAST = 16,   /* the data directory may be the last argument */
+    RECEIVES = 32, /* base backups or WAL, from a server */
 };
 
 static const struct program {
@@ -38,13 +41,13 @@ static const struct program {
     {"pg_upgrade", STARTS | SPACES},
     {"pg_rewind", STARTS},
     {"pg_createsubscriber", STARTS},
-    {"pg_basebackup", SPACES},
+    {"pg_basebackup", SPACES | RECEIVES},
     {"pg_combinebackup", SPACES},
     {"pg_checksums", LAST},
     {"pg_resetwal", LAST},
     {"pg_controldata", LAST | NO_KEYS},
     {"pg_verifybackup", NO_KEYS},
-    {"pg_receivewal", 0},
+    {"pg_receivewal", RECEIVES},
     {"pg_waldump", 0},
     {"pg_walsummary", 0},
 };
@@ -61,10 +64,13 @@ known_path(const char *path)
     return what.class != TDE_UNKNOWN;
 }
 
-struct tde_state tde_state = {.version = TDE_LAYER_VERSION, .known = known_path};
+static int read_permit(int64_t *ret_until);
+
+struct tde_state tde_state = {.version = TDE_LAYER_VERSION, .known = known_path, .permit = read_permit};
 
 static const struct program *program;
 static bool must_be_guarded;
+static bool makes_tar, wants_clear, streams_raw;
 static char preload[TDE_PATH_MAX]; /* LD_PRELOAD as it was */
 
 KS_PUBLIC struct tde_state *keystead_tde_state(void);
@@ -171,6 +177,37 @@ refuse_half_converted(const char *root)
     give_up(why);
 }
 
+static int
+read_permit(int64_t *ret_until)
+{
+    char path[TDE_PATH_MAX + 32];
+    uint8_t text[TDE_PERMIT_LEN + 1];
+    snprintf(path, sizeof(path), "%s/" TDE_PERMIT, tde_root());
+    const int fd = tde_real()->open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? KS_E_NOT_FOUND : KS_E_IO;
+    const ssize_t n = tde_real()->read(fd, text, sizeof(text));
+    tde_real()->close(fd);
+    if (n < 0)
+        return KS_E_IO;
+    return tde_permit_check(tde_keys_bundle(), KS_SPAN(text, (size_t)n), time(NULL), ret_until);
+}
+
+static void
+name_keys(void)
+{
+    const struct tde_bundle *bundle = tde_keys_bundle();
+    char *to = tde_state.keys;
+    for (uint32_t purpose = TDE_PURPOSE_REL; purpose <= TDE_PURPOSE_MISC; purpose++)
+        for (uint32_t i = 0; i < bundle->count; i++) {
+            if (bundle->keys[i].purpose != purpose || bundle->keys[i].state != TDE_KEY_ACTIVE)
+                continue;
+            for (size_t b = 0; b < TDE_BUNDLE_ID && to + 2 < tde_state.keys + sizeof(tde_state.keys); b++, to += 2)
+                snprintf(to, 3, "%02x", bundle->keys[i].id[b]);
+            break;
+        }
+}
+
 /* LD_PRELOAD without this library, or without anything. */
 static void
 unset_preload(void)
@@ -223,6 +260,93 @@ take_keys(int fd, const char *root)
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
+/*
+ * The value of an option of one letter, or of its long form; NULL: not given, else the last one. with: the letters that
+ * take a value, since those that do not may stand in front of it (-vPFt).
+ */
+static const char *
+letter_value(int argc, char **argv, const char *with, char letter, const char *name)
+{
+    const char *value = NULL;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : "";
+        if (arg[0] != '-' || strcmp(arg, "--") == 0)
+            continue;
+        if (arg[1] == '-') {
+            const char *given = option_value(name, arg, next);
+            value = given != NULL ? given : value;
+            continue;
+        }
+        for (arg++; *arg != '\0'; arg++) {
+            if (strchr(with, *arg) == NULL)
+                continue;
+            const char *given = arg[1] != '\0' ? arg + 1 : next;
+            if (*arg == letter)
+                value = given;
+            i += arg[1] == '\0'; /* its value is a word of its own */
+            break;
+        }
+    }
+    return value;
+}
+
+static bool
+begins(const char *value, const char *word)
+{
+    return value != NULL && strncmp(value, word, strlen(word)) == 0;
+}
+
+/* What would write in the clear what comes in the clear: refused before anything is asked of a server. */
+static void
+check_receiver(int argc, char **argv)
+{
+    if (strcmp(program->name, "pg_receivewal") == 0) {
+        const char *how = letter_value(argc, argv, "DEhpsSUZd", 'Z', "--compress");
+        if (how != NULL && strcmp(how, "0") != 0 && !begins(how, "none"))
+            give_up("compressed segments would be written in the clear, and ciphertext cannot be compressed: leave out "
+                    "--compress");
+        return;
+    }
+    static const char letters[] = "DFrTXZclhpUsSdit";
+    const char *format = letter_value(argc, argv, letters, 'F', "--format");
+    const char *wal = letter_value(argc, argv, letters, 'X', "--wal-method");
+    makes_tar = begins(format, "t");
+    if (makes_tar && !begins(wal, "f") && !begins(wal, "n"))
+        give_up("pg_wal.tar would be written in the clear: give --wal-method=fetch, or --format=plain");
+}
+
+bool
+tde_process_receiver(void)
+{
+    return tde_active() && (program->what & (RECEIVES | SERVER)) != 0;
+}
+
+bool
+tde_process_wants_clear(void)
+{
+    return wants_clear;
+}
+
+bool
+tde_process_streams_raw(void)
+{
+    return streams_raw;
+}
+
+void
+tde_process_receives(const char *keys)
+{
+    if (program == NULL || strcmp(program->name, "pg_basebackup") != 0)
+        return;
+    if (keys == NULL && makes_tar)
+        give_up("this server sends the files in the clear, and they would be so in the tar: give --format=plain");
+    if (keys != NULL && strcmp(keys, tde_state.keys) != 0)
+        give_up("the server sends the files as they are on its disk, encrypted with other keys than these: give the keys "
+                "of that cluster, or ask for a backup in the clear (keystead pg exec --clear-backup), which it has to "
+                "permit (keystead pg permit)");
+    streams_raw = keys != NULL;
+}
+
 static void __attribute__((constructor)) start(int argc, char **argv)
 {
     char self[TDE_PATH_MAX], root[TDE_PATH_MAX];
@@ -239,6 +363,8 @@ static void __attribute__((constructor)) start(int argc, char **argv)
     unset_preload();
     (void)unsetenv(TDE_ENV_FD);
     (void)unsetenv(TDE_ENV_ROOT);
+    wants_clear = getenv(TDE_ENV_CLEAR) != NULL;
+    (void)unsetenv(TDE_ENV_CLEAR);
     if (has_option(argc, argv, idle_options, KS_ARRAY_LEN(idle_options))) {
         if (fd >= 0)
             (void)close(fd);
@@ -249,7 +375,10 @@ static void __attribute__((constructor)) start(int argc, char **argv)
         refuse_half_converted(tde_root());
     if (fd < 0 && ((program->what & NO_KEYS) != 0 || !has_file(tde_root(), TDE_KEYRING)))
         return;
+    if ((program->what & RECEIVES) != 0)
+        check_receiver(argc, argv);
     take_keys(fd, tde_root());
+    name_keys();
     must_be_guarded =
         (program->what & SERVER) != 0 && !has_option(argc, argv, lone_options, KS_ARRAY_LEN(lone_options));
     static const char *const boot[] = {"--boot"};

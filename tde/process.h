@@ -8,10 +8,21 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What the guard is told; its layout changes with TDE_LAYER_VERSION alone. */
-#define TDE_LAYER_VERSION 1
+#define TDE_LAYER_VERSION 2
 #define TDE_STATE_FUNCTION "keystead_tde_state"
+
+/* What the file that is being opened for reading is read for. */
+enum tde_sends {
+    TDE_SENDS_NOTHING, /* for this server */
+    TDE_SENDS_RAW,     /* for a base backup: as it is on the disk */
+    TDE_SENDS_CLEAR,   /* for a base backup in the clear */
+};
+
+enum { TDE_STATE_KEYS = 3 * 32 + 1 };
+
 struct tde_state {
     unsigned version; /* TDE_LAYER_VERSION of the layer */
     bool active;      /* files are encrypted */
@@ -19,6 +30,9 @@ struct tde_state {
     void (*report)(const char *path); /* set by the guard: a file below the root that no row knows was made */
     bool guarded;                     /* set by the guard */
     bool (*known)(const char *path);  /* is this path, below the root, known to the classifier? */
+    char keys[TDE_STATE_KEYS];        /* identifiers of the active data keys, hexadecimal */
+    enum tde_sends (*sends)(void);    /* set by the guard; may not come back, but end in an error of the server's */
+    int (*permit)(int64_t *ret_until); /* tde_permit_check of the file below the root; KS_E_NOT_FOUND: there is none */
 };
 
 extern struct tde_state tde_state;
@@ -35,6 +49,19 @@ void tde_process_guarded(void);
 
 /* A file below the root that no row knows was made. */
 void tde_process_unknown(const char *path);
+
+/*
+ * pg_basebackup, connected to a server: what comes is ciphertext under these keys (in the end tde_state.keys; streams
+ * are then written as they are), or, NULL, in the clear and encrypted here. Ends the program where that cannot be.
+ */
+void tde_process_receives(const char *keys);
+
+/* The streams of this program are the files of a base backup that comes encrypted. */
+bool tde_process_streams_raw(void);
+
+/* The program receives base backups or WAL. */
+bool tde_process_receiver(void);
+bool tde_process_wants_clear(void);
 
 /*
  * The environment for a child: for a command of the shell (sh_command), or the program itself. NULL: it gets what the

@@ -120,6 +120,12 @@ tde_root_set(const char *path, bool tablespaces_outside)
     find_root();
 }
 
+void
+tde_root_tablespaces(void)
+{
+    root.tablespaces = true;
+}
+
 const char *
 tde_root(void)
 {

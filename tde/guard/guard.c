@@ -16,6 +16,7 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 
 #include "tde/bundle.h"
+#include "tde/guard/backup.h"
 #include "tde/process.h"
 
 PG_MODULE_MAGIC;
@@ -96,5 +97,6 @@ _PG_init(void)
                         errdetail("The data directory is \"%s\".", DataDir), errhint(ADVICE)));
     check_settings();
     state->report = report_unknown;
+    guard_backup_init(state);
     state->guarded = true;
 }

@@ -1,0 +1,232 @@
+"""Backups of an encrypted cluster are ciphertext: over the replication protocol, by a backup program, in the archive."""
+
+import contextlib
+import copy
+import hmac
+import re
+import shutil
+import struct
+import subprocess
+import tarfile
+import time
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from encrypted import Cluster, Keys, own
+
+ROWS = 2000
+MARK = b"CANARYBACKUP9x"
+CONF = "max_wal_senders = 8\nwal_keep_size = 64MB\nwal_level = replica\n"
+
+
+def fill(cluster, name="t", rows=ROWS):
+    cluster.sql("CREATE TABLE %s AS SELECT '%s' || g AS v FROM generate_series(1, %d) g" % (name, MARK.decode(), rows),
+                "CHECKPOINT")
+
+
+def count(cluster, name="t"):
+    return cluster.sql("SELECT count(*) FROM %s WHERE v LIKE '%s%%'" % (name, MARK.decode()))[0][0]
+
+
+def marked(folder):
+    """Which files show the marker."""
+    done = subprocess.run(["grep", "-rlaF", MARK.decode(), folder], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.splitlines()
+
+
+def backup(cluster, to, *options, layer=False, **kwargs):
+    """pg_basebackup, by an ordinary client unless layer is set."""
+    client = copy.copy(cluster)
+    client.data = to
+    return client.command("pg_basebackup", "-h", cluster.folder, "-D", to, "-c", "fast", "--no-sync", *options,
+                          layer=layer, **kwargs)
+
+
+def took(*args, **kwargs):
+    done = backup(*args, **kwargs)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", done.stderr
+
+
+def on(cluster, data):
+    """A server on a copy of a cluster's files."""
+    other = copy.copy(cluster)
+    other.data, other.folder = data, data.parent
+    with open(data / "postgresql.conf", "a", encoding="utf-8") as out:
+        out.write("unix_socket_directories = '%s'\n" % other.folder)
+    return other
+
+
+@pytest.fixture(scope="module")
+def cluster(work):
+    """One encrypted cluster with data, in a tablespace too, running."""
+    made = Cluster(work, "source", Keys(), CONF)
+    made.start()
+    space = made.folder / "space"
+    space.mkdir()
+    shutil.chown(space, "postgres", "postgres")
+    fill(made)
+    made.sql("CREATE TABLESPACE space LOCATION '%s'" % space)
+    made.sql("CREATE TABLE s TABLESPACE space AS TABLE t", "CHECKPOINT")
+    made.permit = made.data / "keystead" / "permit"
+    yield made
+    made.done()
+    shutil.rmtree(made.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def place(work, request):
+    """A folder of PostgreSQL's user for what a test takes, and a list of clusters that are stopped at the end."""
+    folder = work / re.sub(r"\W", "", request.node.name)[-20:]
+    folder.mkdir()
+    shutil.chown(folder, "postgres", "postgres")
+    copies = []
+    yield folder, copies
+    for other in copies:
+        other.done()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def spaces(cluster, folder):
+    return ["-T", "%s=%s" % (cluster.folder / "space", folder / "space")]
+
+
+def starts(cluster, folder, copies, keys=None):
+    """The copy has all rows, and no damaged page."""
+    other = on(cluster, folder / "data")
+    other.keys = keys or other.keys
+    copies.append(other)
+    other.start()
+    assert count(other) == ROWS and count(other, "s") == ROWS
+    other.stop()
+    assert "Bad checksums:  0" in other.run("pg_checksums", "--check", "-D", other.data)
+
+
+def permit(keys, seconds):
+    """What keystead pg permit writes."""
+    misc = next(key for _, purpose, key in keys.keys if purpose == 3)
+    mac_key = HKDF(hashes.SHA256(), 32, None, b"keystead tde 1 permit").derive(misc)
+    body = b"KSTDEPM1" + keys.cluster + struct.pack(">q", int(time.time()) + seconds)
+    return body + hmac.new(mac_key, body, "sha256").digest()
+
+
+@contextlib.contextmanager
+def permitted(cluster, text):
+    cluster.permit.write_bytes(text)
+    own(cluster.permit, 0o600)
+    yield
+    cluster.permit.unlink()
+
+
+def test_plain_format(cluster, place):
+    """An ordinary pg_basebackup has ciphertext, which its manifest speaks of, and which starts with the keys."""
+    folder, copies = place
+    took(cluster, folder / "data", "-X", "fetch", "--no-verify-checksums", *spaces(cluster, folder))
+    assert marked(folder) == []
+    cluster.run("pg_verifybackup", "-n", folder / "data", layer=False)
+    assert "the encryption layer is not loaded" in on(cluster, folder / "data").refused(layer=False)
+    starts(cluster, folder, copies)
+
+
+def test_tar_format(cluster, place):
+    """The same as a tar; and the tar of a client that has the layer is no other."""
+    folder, _ = place
+    for to, layer in (("tar", False), ("layer", True)):
+        took(cluster, folder / to, "-Ft", "-X", "fetch", "--no-verify-checksums", layer=layer)
+        assert marked(folder) == []
+        with tarfile.open(folder / to / "base.tar") as tar:
+            names = tar.getnames()
+            assert "keystead/keyring" in names and any(re.fullmatch("pg_wal/[0-9A-F]{24}", n) for n in names)
+            path = cluster.sql("SELECT pg_relation_filepath('t')")[0][0]
+            assert tar.extractfile(path).read() == (cluster.data / path).read_bytes()
+    done = backup(cluster, folder / "stream", "-Ft", "-z", "--no-verify-checksums", layer=True)
+    assert done.returncode == 1 and "pg_wal.tar would be written in the clear" in done.stderr
+    assert not (folder / "stream").exists()
+
+
+def test_streamed_wal(cluster, place):
+    """WAL is streamed to whoever says that it encrypts it; what pg_basebackup and pg_receivewal write is ciphertext."""
+    folder, copies = place
+    done = backup(cluster, folder / "no", "-X", "stream", "--no-verify-checksums", *spaces(cluster, folder))
+    assert done.returncode == 1 and "this client does not say that it encrypts it" in done.stderr
+    shutil.rmtree(folder / "no", ignore_errors=True)
+    shutil.rmtree(folder / "space", ignore_errors=True)
+    took(cluster, folder / "data", "-X", "stream", "--no-verify-checksums", *spaces(cluster, folder), layer=True)
+    assert marked(folder) == []
+    starts(cluster, folder, copies)
+
+
+def test_received_wal(cluster, place):
+    folder, _ = place
+    cluster.sql("SELECT pg_create_physical_replication_slot('receiver', true)")
+    segments = []
+    for i in range(2):
+        fill(cluster, "streamed%d" % i)
+        segments.append(cluster.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0])
+        ((last,),) = cluster.sql("SELECT pg_switch_wal()")
+    args = ["-h", cluster.folder, "-D", folder, "-S", "receiver", "-n", "--no-sync", "-E", last]
+    done = cluster.command("pg_receivewal", *args, layer=False)
+    assert done.returncode == 1 and "this client does not say that it encrypts it" in done.stderr
+    done = cluster.command("pg_receivewal", *args, "-Z", "1")
+    assert done.returncode == 1 and "compressed segments would be written in the clear" in done.stderr
+    assert list(folder.iterdir()) == [] and marked(cluster.data) == []
+    cluster.run("pg_receivewal", *args)
+    assert marked(folder) == []
+    received = folder / segments[0]
+    assert received.read_bytes() == (cluster.data / "pg_wal" / segments[0]).read_bytes()
+    assert "desc: SWITCH" in cluster.run("pg_waldump", received)
+    cluster.sql("SELECT pg_drop_replication_slot('receiver')")
+
+
+def test_other_commands_are_not_concerned(cluster):
+    """One connection for replication that takes a backup reads the server's own files as before."""
+    size = "SELECT count(*) FROM %s"
+    done = subprocess.run(["runuser", "-u", "postgres", "--", "psql", "-qAt",
+                           "host=%s dbname=postgres replication=database" % cluster.folder, "-c", size % "t", "-c",
+                           "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast', MANIFEST 'no', VERIFY_CHECKSUMS false)",
+                           "-c", size % "s"], capture_output=True, check=False, cwd="/")
+    # psql calls several results of one command an error, and goes on.
+    assert b"ERROR" not in done.stderr and len(done.stdout) > 1 << 20, done.stderr
+    assert done.stdout.startswith(b"%d\n" % ROWS) and done.stdout.endswith(b"%d\n" % ROWS), done.stderr
+    assert MARK not in done.stdout
+
+
+def test_checksums_are_not_verified(cluster, place):
+    done = backup(cluster, place[0] / "data", "-X", "fetch", *spaces(cluster, place[0]))
+    assert done.returncode == 1 and "page checksums cannot be verified" in done.stderr, done.stderr
+    assert "--no-verify-checksums" in done.stderr
+
+
+def test_clear_needs_a_permit(cluster, place):
+    """A backup in the clear is for whoever holds a permit of the keys' owner, for as long as it says, and is logged."""
+    folder, copies = place
+    ask = {"env": ["PGOPTIONS=-c keystead.backup=clear"]}
+    changed = permit(cluster.keys, 3600)
+    changed = changed[:24] + struct.pack(">q", int(time.time()) + 99999) + changed[32:]
+    other = Keys()
+    for text, why in ((None, "are not permitted"), (permit(cluster.keys, -1), "has ended"), (changed, "is damaged"),
+                      (permit(other, 60), "is damaged"), (b"x", "is damaged")):
+        with permitted(cluster, text) if text is not None else contextlib.nullcontext():
+            done = backup(cluster, folder / "no", "-X", "fetch", *spaces(cluster, folder), **ask)
+        assert done.returncode == 1 and why in done.stderr, done.stderr
+        shutil.rmtree(folder / "no", ignore_errors=True)
+        shutil.rmtree(folder / "space", ignore_errors=True)
+
+    # Other keys cannot have the ciphertext, and with a permit encrypt what comes by their own.
+    done = backup(cluster, folder / "no", "-X", "fetch", "--no-verify-checksums", layer=True, keys=other)
+    assert done.returncode == 1 and "encrypted with other keys than these" in done.stderr
+    before = len(cluster.log())
+    with permitted(cluster, permit(cluster.keys, 3600)):
+        took(cluster, folder / "data", "-X", "stream", *spaces(cluster, folder), layer=True, keys=other,
+             env=["KEYSTEAD_TDE_CLEAR=1"])
+        assert 'base backup in the clear for user "postgres", by the permit that ends at' in cluster.log()[before:]
+        done = backup(cluster, folder / "no", "-Ft", "-X", "fetch", layer=True, keys=other, env=["KEYSTEAD_TDE_CLEAR=1"])
+        assert done.returncode == 1 and "they would be so in the tar" in done.stderr
+        assert marked(folder) == []
+        took(cluster, folder / "tar", "-Ft", "-X", "fetch", **ask)
+    assert {path.rpartition("/")[2].lstrip("0123456789") for path in marked(folder / "tar")} == {"base.tar", ".tar"}
+    (folder / "data" / "keystead" / "check").unlink()  # the source's, as its keyring is
+    starts(cluster, folder, copies, keys=other)
