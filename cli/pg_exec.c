@@ -39,6 +39,8 @@ run(struct cli *cli)
     KS_TRY(pg_ring_unlock(cli, &ring, true));
     KS_TRY(pg_bundle(cli, &ring, &fd));
     KS_TRY(pg_layer_environment(cli, fd, NULL));
+    if (cli_flag(cli, "clear-backup") && setenv(TDE_ENV_CLEAR, "1", 1) != 0)
+        return cli_fail(cli, KS_E_NOMEM, "out of memory");
     for (size_t i = 0; i < cli->n_args; i++) /* PostgreSQL's find each other by the path of their own */
         if ((argv[i] = strdup(i == 0 ? program : cli->args[i])) == NULL) {
             while (i-- > 0)
@@ -56,6 +58,7 @@ run(struct cli *cli)
 static const struct cli_option options[] = {
     {"data", CLI_FOLDER, "DIR", "whose keys (default: the program's -D or --pgdata, or PGDATA)"},
     {"bin", CLI_FOLDER, "DIR", "where PostgreSQL's programs are"},
+    {"clear-backup", CLI_FLAG, NULL, "pg_basebackup: ask for it in the clear, to encrypt it by these keys"},
 };
 
 const struct cli_command cli_pg_exec = {

@@ -38,9 +38,9 @@ libpq(const char *name)
 static bool
 is_physical(const char *value)
 {
-    static const char *const not[] = {"database", "false", "off", "no", "0", ""};
-    for (size_t i = 0; i < KS_ARRAY_LEN(not); i++)
-        if (strcasecmp(value, not[i]) == 0)
+    static const char *const not [] = {"database", "false", "off", "no", "0", ""};
+    for (size_t i = 0; i < KS_ARRAY_LEN(not ); i++)
+        if (strcasecmp(value, not [i]) == 0)
             return false;
     return true;
 }
@@ -103,10 +103,9 @@ with_claim(const char *const *keywords, const char *const *values, int expand, s
     if (given == NULL)
         given = parsed != NULL ? parsed : getenv("PGOPTIONS");
     *ret = (struct params){calloc(n + 2, sizeof(char *)), calloc(n + 2, sizeof(char *)), NULL};
-    const int len =
-        asprintf(&ret->options, "-c " TDE_GUC_RECEIVER "=layer%s%s%s",
-                 tde_process_wants_clear() ? " -c " TDE_GUC_BACKUP "=clear" : "", given != NULL ? " " : "",
-                 given != NULL ? given : "");
+    const int len = asprintf(&ret->options, "-c " TDE_GUC_RECEIVER "=layer%s%s%s",
+                             tde_process_wants_clear() ? " -c " TDE_GUC_BACKUP "=clear" : "", given != NULL ? " " : "",
+                             given != NULL ? given : "");
     free(parsed);
     if (len < 0)
         ret->options = NULL;

@@ -23,11 +23,11 @@
 extern char **environ;
 
 enum {
-    SERVER = 1,  /* postgres itself */
-    STARTS = 2,  /* starts programs of PostgreSQL's */
-    NO_KEYS = 4, /* needs none itself: only hands on what it was given */
-    SPACES = 8,  /* reaches tablespaces by their own paths */
-    LAST = 16,   /* the data directory may be the last argument */
+    SERVER = 1,    /* postgres itself */
+    STARTS = 2,    /* starts programs of PostgreSQL's */
+    NO_KEYS = 4,   /* needs none itself: only hands on what it was given */
+    SPACES = 8,    /* reaches tablespaces by their own paths */
+    LAST = 16,     /* the data directory may be the last argument */
     RECEIVES = 32, /* base backups or WAL, from a server */
 };
 
@@ -341,9 +341,10 @@ tde_process_receives(const char *keys)
     if (keys == NULL && makes_tar)
         give_up("this server sends the files in the clear, and they would be so in the tar: give --format=plain");
     if (keys != NULL && strcmp(keys, tde_state.keys) != 0)
-        give_up("the server sends the files as they are on its disk, encrypted with other keys than these: give the keys "
-                "of that cluster, or ask for a backup in the clear (keystead pg exec --clear-backup), which it has to "
-                "permit (keystead pg permit)");
+        give_up(
+            "the server sends the files as they are on its disk, encrypted with other keys than these: give the keys "
+            "of that cluster, or ask for a backup in the clear (keystead pg exec --clear-backup), which it has to "
+            "permit (keystead pg permit)");
     streams_raw = keys != NULL;
 }
 

@@ -27,11 +27,11 @@ struct tde_state {
     unsigned version; /* TDE_LAYER_VERSION of the layer */
     bool active;      /* files are encrypted */
     const char *root;
-    void (*report)(const char *path); /* set by the guard: a file below the root that no row knows was made */
-    bool guarded;                     /* set by the guard */
-    bool (*known)(const char *path);  /* is this path, below the root, known to the classifier? */
-    char keys[TDE_STATE_KEYS];        /* identifiers of the active data keys, hexadecimal */
-    enum tde_sends (*sends)(void);    /* set by the guard; may not come back, but end in an error of the server's */
+    void (*report)(const char *path);  /* set by the guard: a file below the root that no row knows was made */
+    bool guarded;                      /* set by the guard */
+    bool (*known)(const char *path);   /* is this path, below the root, known to the classifier? */
+    char keys[TDE_STATE_KEYS];         /* identifiers of the active data keys, hexadecimal */
+    enum tde_sends (*sends)(void);     /* set by the guard; may not come back, but end in an error of the server's */
     int (*permit)(int64_t *ret_until); /* tde_permit_check of the file below the root; KS_E_NOT_FOUND: there is none */
 };
 

@@ -96,9 +96,9 @@ insist_on_permit(void)
     const char *user = GetConfigOption("session_authorization", true, false);
     if (rc == 0) {
         if (first_of_command())
-            ereport(LOG, (errmsg("base backup in the clear for user \"%s\", by the permit that ends at %s",
-                                 user != NULL ? user : "?",
-                                 timestamptz_to_str(time_t_to_timestamptz((pg_time_t)until)))));
+            ereport(LOG,
+                    (errmsg("base backup in the clear for user \"%s\", by the permit that ends at %s",
+                            user != NULL ? user : "?", timestamptz_to_str(time_t_to_timestamptz((pg_time_t)until)))));
         return;
     }
     ereport(ERROR,

@@ -414,3 +414,35 @@ def test_another_servers_certificate(external):
     done = pg("migrate", "--data", external, "--config", external.parent / "client.conf", "--ca", wrong, "--key",
               "whatever", check=False)
     assert done.returncode == EXIT["integrity"] and keyring(external) == before
+
+
+# Base backups in the clear
+
+def test_permit(instance, external):
+    path = external / "keystead" / "permit"
+    assert "what is to be permitted" in refused("invalid", "permit", "--data", external)
+    assert "30 days" in refused("invalid", "permit", "--clear-backup", "--for", "31d", "--data", external)
+    assert not path.exists()
+    before = time.time()
+    said = json.loads(pg("permit", "--clear-backup", "--for", "2h", "--data", external, "--json").stdout)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    file = path.read_bytes()
+    cluster = bytes.fromhex(status(external, "--offline")["cluster"].replace("-", ""))
+    assert len(file) == 64 and file.startswith(b"KSTDEPM1" + cluster)
+    assert 7190 < int.from_bytes(file[24:32], "big") - before < 7210
+    trail = instance.run("audit", "show", "--last", "20").stdout
+    assert "base backups in the clear are permitted until %s" % said["until"] in trail
+    assert "not permitted any more" in pg("permit", "--end", "--data", external).stdout
+    assert not path.exists()
+    assert "are not permitted any more" in instance.run("audit", "show", "--last", "5").stdout
+    assert "There was no permit" in pg("permit", "--end", "--data", external).stdout
+
+
+def test_no_permit_that_is_not_on_record(instance, external):
+    instance.stop()
+    try:
+        for args in (["--clear-backup"], ["--end"]):
+            assert pg("permit", *args, "--data", external, check=False).returncode != 0
+        assert not (external / "keystead" / "permit").exists()
+    finally:
+        instance.start()
