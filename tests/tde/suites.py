@@ -52,9 +52,10 @@ def apt(work, *words, **how):
          "-o", "APT::Sandbox::User=root", *map(str, words[1:])], capture_output=True, text=True, **how)
 
 
-def fetch(work, major):
-    """The newest version whose source and binaries are both there, unpacked: returns (source, root)."""
-    packages = [package % major for package in packages]
+def fetch(work, major, given):
+    """The newest version whose source and binaries are both there, unpacked: returns (source, root). With the source
+    given as a file, the newest binaries."""
+    packages = [package % major for package in PACKAGES]
     source, root = work / "source", work / "root"
     if (work / "fetched").exists():
         return source, root
@@ -66,17 +67,18 @@ def fetch(work, major):
         got = work / "packages"
         shutil.rmtree(got, ignore_errors=True)
         got.mkdir(parents=True)
-        done = [apt(work, "apt-get", "source", "-qq", "--download-only", "%s=%s" % (packages[0], version), cwd=got)]
+        done = [] if given else [
+            apt(work, "apt-get", "source", "-qq", "--download-only", "%s=%s" % (packages[0], version), cwd=got)]
         done += [apt(work, "apt-get", "download", "-qq", "%s=%s" % (package, version), cwd=got) for package in packages]
         if any(one.returncode for one in done):
             continue
         for place in (source, root):
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-        run(["tar", "xf", next(got.glob("*.orig.tar.*")), "-C", source, "--strip-components=1"])
+        run(["tar", "xf", given or next(got.glob("*.orig.tar.*")), "-C", source, "--strip-components=1"])
         for package in got.glob("*.deb"):
             run(["dpkg", "-x", package, root])
-        (work / "fetched").write_text(version)
+        (work / "fetched").write_text(version + (", tests of %s" % given.name if given else ""))
         return source, root
     raise Missing("the registry has no version of %s whole; it knows %s" % (packages[0], ", ".join(versions) or "none"))
 
@@ -281,6 +283,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--major", type=int, default=15, help="of PostgreSQL, as this distribution has it")
+    parser.add_argument("--source", type=pathlib.Path, help="PostgreSQL's source, a tar file: where the registry has none")
     parser.add_argument("--work", type=pathlib.Path, help="where it all goes; /var/tmp/keystead-tde-suites/MAJOR unless told")
     parser.add_argument("--only", default="", help="suites whose name contains this")
     parser.add_argument("--user", default="postgres", help="who runs the servers, if this is run by root")
@@ -292,7 +295,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     pwd.getpwnam(options.user)
     try:
-        source, root = fetch(options.work, options.major)
+        source, root = fetch(options.work, options.major, options.source)
     except Missing as why:
         print("skipped: %s" % why)
         return SKIPPED
