@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/output.h"
+#include "tde/check.h"
 #include "tde/keys.h"
 #include "tde/pg_control.h"
 
@@ -99,6 +100,10 @@ major_version(struct cli *cli, struct pg_conversion *c)
     return 0;
 }
 
+static const char *const commands[] = {[TDE_CONVERT_ENCRYPT] = "keystead pg encrypt",
+                                       [TDE_CONVERT_DECRYPT] = "keystead pg decrypt",
+                                       [TDE_CONVERT_ROTATE] = "keystead pg rotate --data-keys"};
+
 int
 pg_conversion_start(struct cli *cli, struct pg_conversion *c, enum tde_direction direction)
 {
@@ -108,7 +113,8 @@ pg_conversion_start(struct cli *cli, struct pg_conversion *c, enum tde_direction
     pg_harden();
     KS_TRY(pg_data(cli, cli_value(cli, "data"), c->data));
     KS_TRY(major_version(cli, c));
-    KS_TRY(configuration(cli, c));
+    if (direction != TDE_CONVERT_ROTATE) /* which leaves it as it is */
+        KS_TRY(configuration(cli, c));
     KS_TRY(nothing_runs(cli, c));
     if (tde_control_read(c->data, &control, &diag) != 0)
         return cli_fail_diag(cli, &diag);
@@ -128,7 +134,7 @@ pg_conversion_start(struct cli *cli, struct pg_conversion *c, enum tde_direction
     c->resumed = c->journal.direction != TDE_CONVERT_NOTHING;
     if (c->resumed && c->journal.direction != direction)
         return cli_fail(cli, KS_E_BUSY, "%s was begun in this cluster and is not finished: run it again first",
-                        direction == TDE_CONVERT_ENCRYPT ? "keystead pg decrypt" : "keystead pg encrypt");
+                        commands[c->journal.direction]);
     return 0;
 }
 
@@ -180,6 +186,20 @@ pg_conversion_run(struct cli *cli, struct pg_conversion *c)
     return rc == 0 ? 0
                    : cli_fail(cli, diag.code, "%s (what was done stays; run the same command again to go on)",
                               ks_diag_text(&diag));
+}
+
+int
+pg_conversion_finish(struct cli *cli, struct pg_conversion *c)
+{
+    struct ks_diag diag = {0};
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/" TDE_CHECK, c->data) >= PATH_MAX)
+        return cli_fail(cli, KS_E_INVALID, "%s: the path is too long", c->data);
+    if ((unlink(path) != 0 && errno != ENOENT) || tde_check_write(c->data) != 0)
+        return cli_fail(cli, KS_E_IO, "%s: %s", path, strerror(errno));
+    if (ks_fsync_parent(path, &diag) != 0 || tde_journal_remove(&c->journal, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    return 0;
 }
 
 int

@@ -1,4 +1,4 @@
-/* What keystead pg encrypt and decrypt have in common: a cluster that is stopped, and its files. */
+/* What keystead pg encrypt, decrypt and rotate --data-keys have in common: a cluster that is stopped, and its files. */
 #pragma once
 
 #include "cli/pg.h"
@@ -31,6 +31,9 @@ int pg_conversion_keys(struct cli *cli, struct pg_conversion *c) KS_MUST_CHECK;
 
 int pg_conversion_scan(struct cli *cli, struct pg_conversion *c) KS_MUST_CHECK;
 int pg_conversion_run(struct cli *cli, struct pg_conversion *c) KS_MUST_CHECK; /* with a bar at a terminal */
+
+/* The check values of the keys that are loaded, for the next start; then the journal goes. */
+int pg_conversion_finish(struct cli *cli, struct pg_conversion *c) KS_MUST_CHECK;
 
 /* What was done, as JSON, or as a line that begins with `word`. */
 int pg_conversion_report(struct cli *cli, struct pg_conversion *c, const char *word) KS_MUST_CHECK;

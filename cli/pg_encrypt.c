@@ -1,12 +1,9 @@
 /* keystead pg encrypt: a cluster that is there, and stopped, becomes an encrypted one. */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "cli/pg_conf.h"
 #include "cli/pg_convert.h"
-#include "tde/check.h"
 
 static bool
 has_keyring(const struct pg_conversion *c)
@@ -50,20 +47,6 @@ begin(struct cli *cli, struct pg_conversion *c)
 }
 
 static int
-finish(struct cli *cli, struct pg_conversion *c)
-{
-    struct ks_diag diag = {0};
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/" TDE_CHECK, c->data) >= PATH_MAX)
-        return cli_fail(cli, KS_E_INVALID, "%s: the path is too long", c->data);
-    if ((unlink(path) != 0 && errno != ENOENT) || tde_check_write(c->data) != 0)
-        return cli_fail(cli, KS_E_IO, "%s: %s", path, strerror(errno));
-    if (ks_fsync_parent(path, &diag) != 0 || tde_journal_remove(&c->journal, &diag) != 0)
-        return cli_fail_diag(cli, &diag);
-    return 0;
-}
-
-static int
 run(struct cli *cli)
 {
     KS_CLEANUP(pg_conversion_done) struct pg_conversion c = PG_CONVERSION;
@@ -75,7 +58,7 @@ run(struct cli *cli)
     KS_TRY(pg_conversion_scan(cli, &c));
     KS_TRY(has_keyring(&c) ? keys_again(cli, &c) : begin(cli, &c));
     KS_TRY(pg_conversion_run(cli, &c));
-    KS_TRY(finish(cli, &c));
+    KS_TRY(pg_conversion_finish(cli, &c));
     KS_TRY(pg_conversion_report(cli, &c, "Encrypted"));
     if (!cli->json) {
         tde_slot_text(tde_keyring_primary(c.ring.keyring), text);

@@ -1,4 +1,4 @@
-/* keystead pg rotate: another key encryption key, or another passphrase, for a slot. */
+/* keystead pg rotate: another key encryption key, or another passphrase, for a slot; or other data keys. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 #include "cli/pg.h"
+#include "cli/pg_rotate_data.h"
 
 /* What the options do not say again stays: a KMS gives a new key with a name that says the epoch. */
 static int
@@ -42,10 +43,16 @@ run(struct cli *cli)
     struct ks_diag diag = {0};
     int64_t id = 0;
     char before[2 * TDE_TEXT], after[2 * TDE_TEXT];
+    if (cli_flag(cli, "kek") == cli_flag(cli, "data-keys"))
+        return cli_fail(
+            cli, KS_E_INVALID,
+            "what is to be rotated? --kek: the key encryption key; --data-keys: what the files are encrypted "
+            "with");
+    if (cli_flag(cli, "data-keys"))
+        return pg_provider_given(cli) || cli_value(cli, "slot") != NULL
+                   ? cli_fail(cli, KS_E_INVALID, "--data-keys: what wraps the keys stays as it is")
+                   : pg_rotate_data_keys(cli);
     pg_harden();
-    if (!cli_flag(cli, "kek"))
-        return cli_fail(cli, KS_E_INVALID,
-                        "what is to be rotated? --kek: the key encryption key (data keys can not be yet)");
     KS_TRY(cli_number(cli, "slot", 1, UINT32_MAX, 0, &id));
     KS_TRY(pg_ring_lock(cli, cli_value(cli, "data"), &ring, &lock));
     struct tde_slot *slot = id != 0 ? tde_keyring_slot(ring.keyring, (uint32_t)id) : tde_keyring_primary(ring.keyring);
@@ -88,6 +95,7 @@ run(struct cli *cli)
 static const struct cli_option options[] = {
     {"data", CLI_FOLDER, "DIR", "the data directory (default PGDATA)"},
     {"kek", CLI_FLAG, NULL, "the key encryption key or passphrase: the keys are wrapped again"},
+    {"data-keys", CLI_FLAG, NULL, "the data keys: all files of the stopped cluster are written anew"},
     {"slot", CLI_TEXT, "N", "of this slot (default: the primary one)"},
     PG_PROVIDER_OPTIONS,
 };
@@ -95,14 +103,18 @@ static const struct cli_option options[] = {
 const struct cli_command cli_pg_rotate = {
     .name = "pg rotate",
     .args = "",
-    .summary = "change the key encryption key of a cluster",
+    .summary = "change the keys of a cluster",
     .details =
-        "The server runs on, and a base backup may: the file with the wrapped keys is replaced in one step, and\n"
-        "no data is written anew. Without options for a new key a KMS makes one. The old one is not touched: old\n"
-        "backups need it.",
+        "--kek: the server runs on, and a base backup may: the file with the wrapped keys is replaced in one step,\n"
+        "and no data is written anew. Without options for a new key a KMS makes one. The old one is not touched:\n"
+        "old backups need it.\n"
+        "--data-keys: the cluster is stopped, and each file is written anew and replaced in one step, as by\n"
+        "keystead pg encrypt. To suspend it, interrupt it; to go on, run the same command. Until it is finished no\n"
+        "server starts. Take a new base backup afterwards.",
     .examples = "  keystead pg rotate --kek --data /srv/pg\n"
                 "  keystead pg rotate --kek --data /srv/pg --passphrase-file /run/keys/pg-2\n"
-                "  keystead pg rotate --kek --data /srv/pg --key payroll-2027\n",
+                "  keystead pg rotate --kek --data /srv/pg --key payroll-2027\n"
+                "  keystead pg rotate --data-keys --data /srv/pg\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),
     .run = run,

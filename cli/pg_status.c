@@ -9,7 +9,8 @@
 
 static const char *const purposes[] = {
     [TDE_PURPOSE_REL] = "relations", [TDE_PURPOSE_WAL] = "WAL", [TDE_PURPOSE_MISC] = "other files"};
-static const char *const states[] = {[TDE_KEY_ACTIVE] = "active", [TDE_KEY_DECRYPT_ONLY] = "decrypt only"};
+static const char *const states[] = {
+    [TDE_KEY_ACTIVE] = "active", [TDE_KEY_DECRYPT_ONLY] = "decrypt only", [TDE_KEY_NEXT] = "next"};
 static const char *const modes[] = {
     [TDE_KMS_NONE] = NULL, [TDE_KMS_ENCRYPT] = "encrypt", [TDE_KMS_WRAPPED_GET] = "wrapped-get", [TDE_KMS_GET] = "get"};
 

@@ -27,6 +27,7 @@ enum tde_purpose {
 enum tde_key_state {
     TDE_KEY_ACTIVE = 1,       /* encrypt and decrypt */
     TDE_KEY_DECRYPT_ONLY = 2, /* an older generation */
+    TDE_KEY_NEXT = 3,         /* the generation that a rotation is on its way to */
 };
 
 struct tde_bundle_key {

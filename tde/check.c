@@ -38,12 +38,14 @@ tde_check(const char *root, char *why, size_t size)
     size_t same = 0;
     for (uint32_t i = 0; i < bundle->count; i++) {
         uint8_t mine[ROW];
+        if (bundle->keys[i].state != TDE_KEY_ACTIVE)
+            continue;
         KS_TRY(row_of(&bundle->keys[i], mine));
         for (size_t at = sizeof(magic); at + ROW <= (size_t)n; at += ROW)
             if (memcmp(text + at, mine, TDE_BUNDLE_ID) == 0 && ks_equal_secret(text + at, mine, ROW))
                 same++;
     }
-    if (same > 0)
+    if (same == TDE_PURPOSE_MISC)
         return 0;
     snprintf(why, size, "the keys that were handed over are not those of the cluster in \"%s\"; nothing was touched",
              root);
@@ -58,11 +60,15 @@ tde_check_write(const char *root)
     const struct tde_bundle *bundle = tde_keys_bundle();
     size_t len = sizeof(magic);
     memcpy(text, magic, sizeof(magic));
-    for (uint32_t i = 0; i < bundle->count; i++, len += ROW)
+    for (uint32_t i = 0; i < bundle->count; i++) {
+        if (bundle->keys[i].state != TDE_KEY_ACTIVE)
+            continue;
         if (row_of(&bundle->keys[i], text + len) != 0) {
             errno = EIO;
             return -1;
         }
+        len += ROW;
+    }
     snprintf(path, sizeof(path), "%s/keystead", root);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return -1;

@@ -22,8 +22,8 @@ enum {
 
 struct work {
     struct tde_convert *convert;
-    bool decrypt;
     uint8_t *piece;
+    struct tde_file *from, *to; /* of the file in work; NULL: that side is plain */
     struct ks_buf lines, paths; /* of the batch; each path with its NUL */
     size_t n, bytes;
     uint64_t behind;
@@ -63,8 +63,10 @@ finish_batch(struct work *w, struct ks_diag *diag)
 }
 
 static ssize_t
-read_plain(int fd, uint8_t *data, size_t n, off_t offset)
+get(struct tde_file *file, int fd, uint8_t *data, size_t n, off_t offset)
 {
+    if (file != NULL)
+        return tde_file_pread(file, fd, data, n, offset);
     size_t done = 0;
     while (done < n) {
         const ssize_t got = pread(fd, data + done, n - done, offset + (off_t)done);
@@ -80,25 +82,14 @@ read_plain(int fd, uint8_t *data, size_t n, off_t offset)
 }
 
 static int
-write_plain(int fd, const uint8_t *data, size_t n, off_t offset)
+put(struct tde_file *file, int fd, const uint8_t *data, size_t n, off_t offset)
 {
     for (size_t done = 0; done < n;) {
-        const ssize_t put = pwrite(fd, data + done, n - done, offset + (off_t)done);
-        if (put <= 0 && errno != EINTR)
+        const ssize_t now = file != NULL ? tde_file_pwrite(file, fd, data + done, n - done, offset + (off_t)done)
+                                         : pwrite(fd, data + done, n - done, offset + (off_t)done);
+        if (now <= 0 && (now == 0 || errno != EINTR))
             return -1;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    return 0;
-}
-
-static int
-write_encrypted(struct tde_file *file, int fd, const uint8_t *data, size_t n, off_t offset)
-{
-    for (size_t done = 0; done < n;) {
-        const ssize_t put = tde_file_pwrite(file, fd, data + done, n - done, offset + (off_t)done);
-        if (put <= 0)
-            return -1;
-        done += (size_t)put;
+        done += now > 0 ? (size_t)now : 0;
     }
     return 0;
 }
@@ -117,9 +108,8 @@ look_at_page(struct work *w, const uint8_t *page)
 
 /* In classes whose zeros stay zeros, a page of them is left as the hole that ftruncate made. */
 static int
-put_piece(struct work *w, struct tde_file *file, int fd, size_t n, off_t offset)
+put_piece(struct work *w, const struct tde_class_row *row, int fd, size_t n, off_t offset)
 {
-    const struct tde_class_row *row = &tde_classes[tde_file_class(file)];
     const size_t step = (row->flags & TDE_FIXED) != 0 ? PAGE : n;
     for (size_t at = 0; at < n; at += step) {
         const size_t part = n - at < step ? n - at : step;
@@ -129,26 +119,23 @@ put_piece(struct work *w, struct tde_file *file, int fd, size_t n, off_t offset)
                 continue;
             look_at_page(w, data);
         }
-        if ((w->decrypt ? write_plain(fd, data, part, offset + (off_t)at)
-                        : write_encrypted(file, fd, data, part, offset + (off_t)at)) != 0)
+        if (put(w->to, fd, data, part, offset + (off_t)at) != 0)
             return -1;
     }
     return 0;
 }
 
 static int
-copy(struct work *w, struct tde_file *file, int from, int to, off_t size)
+copy(struct work *w, const struct tde_class_row *row, int from, int to, off_t size)
 {
-    const bool fixed = (tde_classes[tde_file_class(file)].flags & TDE_FIXED) != 0;
     w->pages = w->plausible = 0;
     errno = EIO;
-    if (fixed && ftruncate(to, size - size % PAGE) != 0)
+    if ((row->flags & TDE_FIXED) != 0 && ftruncate(to, size - size % PAGE) != 0)
         return -1;
     for (off_t at = 0; at < size;) {
         const size_t want = size - at < PIECE ? (size_t)(size - at) : PIECE;
-        const ssize_t got =
-            w->decrypt ? tde_file_pread(file, from, w->piece, want, at) : read_plain(from, w->piece, want, at);
-        if (got != (ssize_t)want || put_piece(w, file, to, want, at) != 0)
+        const ssize_t got = get(w->from, from, w->piece, want, at);
+        if (got != (ssize_t)want || put_piece(w, row, to, want, at) != 0)
             return -1;
         at += got;
         if (w->convert->progress != NULL)
@@ -169,10 +156,27 @@ keep_status(int fd, const struct stat *st)
     return fchmod(fd, st->st_mode & 07777) != 0 || futimens(fd, times) != 0 || fsync(fd) != 0 ? -1 : 0;
 }
 
-static void
-put_file(struct tde_file **file)
+/* By the direction: the sides of a file that are encrypted, and by which generation. */
+static int
+open_sides(struct work *w, const struct tde_what *what, int from, int to)
 {
-    tde_file_put(*file);
+    const enum tde_direction direction = w->convert->journal->direction;
+    w->from = w->to = NULL;
+    if (direction != TDE_CONVERT_ENCRYPT && (w->from = tde_file_new(from, what->class, what->identity, O_RDWR)) == NULL)
+        return -1;
+    if (direction == TDE_CONVERT_ENCRYPT)
+        w->to = tde_file_new(to, what->class, what->identity, O_RDWR);
+    if (direction == TDE_CONVERT_ROTATE)
+        w->to = tde_file_new_next(to, what->class, what->identity, O_RDWR);
+    return direction != TDE_CONVERT_DECRYPT && w->to == NULL ? -1 : 0;
+}
+
+static void
+close_sides(struct work *w)
+{
+    tde_file_put(w->from);
+    tde_file_put(w->to);
+    w->from = w->to = NULL;
 }
 
 /* The new file beside the old one, synced, with all that the old one has. */
@@ -186,10 +190,11 @@ convert_file(struct work *w, const char *rel, const struct tde_what *what, int f
     KS_CLEANUP(ks_closep) int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0 || fstat(to, &new) != 0)
         return ks_fail_errno(diag, KS_E_IO, errno, "%s", path);
-    KS_CLEANUP(put_file)
-    struct tde_file *file = tde_file_new(w->decrypt ? from : to, what->class, what->identity, O_RDWR);
-    if (file == NULL || copy(w, file, from, to, st->st_size) != 0 || keep_status(to, st) != 0) {
-        const int err = errno;
+    const bool good = open_sides(w, what, from, to) == 0 &&
+                      copy(w, &tde_classes[what->class], from, to, st->st_size) == 0 && keep_status(to, st) == 0;
+    const int err = errno;
+    close_sides(w);
+    if (!good) {
         (void)unlink(path);
         return ks_fail_errno(diag, KS_E_IO, err, "%s", path);
     }
@@ -197,7 +202,8 @@ convert_file(struct work *w, const char *rel, const struct tde_what *what, int f
         (void)unlink(path);
         return ks_fail(diag, KS_E_CORRUPT,
                        "%s: what is to be plain has no pages of PostgreSQL's in it: the file is damaged, or %s", rel,
-                       w->decrypt ? "not encrypted with these keys" : "encrypted already");
+                       w->convert->journal->direction == TDE_CONVERT_ENCRYPT ? "encrypted already"
+                                                                             : "not encrypted with these keys");
     }
     if (ks_buf_addf(&w->lines, "%ju %ju %s\n", (uintmax_t)st->st_ino, (uintmax_t) new.st_ino, rel) == 0)
         (void)ks_buf_add(&w->paths, rel, strlen(rel) + 1);
@@ -270,11 +276,7 @@ convert_all(struct work *w, struct ks_diag *diag)
 int
 tde_convert(struct tde_convert *convert, struct ks_diag *diag)
 {
-    struct work w = {.convert = convert,
-                     .decrypt = convert->journal->direction == TDE_CONVERT_DECRYPT,
-                     .piece = malloc(PIECE),
-                     .lines = KS_BUF(1 << 20),
-                     .paths = KS_BUF(1 << 20)};
+    struct work w = {.convert = convert, .piece = malloc(PIECE), .lines = KS_BUF(1 << 20), .paths = KS_BUF(1 << 20)};
     if (w.piece == NULL)
         return ks_fail(diag, KS_E_NOMEM, "out of memory");
     const int rc = convert_all(&w, diag);

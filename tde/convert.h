@@ -1,5 +1,6 @@
 /*
- * A cluster that is stopped, from plain to encrypted files or back, one file after the other.
+ * A cluster that is stopped, from plain to encrypted files or back, or from one generation of data keys to the next,
+ * one file after the other.
  *
  * At every moment each file is wholly the one or wholly the other. A file is written anew beside the old one
  * (FILE.keystead-tmp), synced, noted in the journal, and renamed over it. The journal, DATA/keystead/converting, says
@@ -15,7 +16,7 @@
 
 #include "base/mem.h"
 
-enum tde_direction { TDE_CONVERT_NOTHING, TDE_CONVERT_ENCRYPT, TDE_CONVERT_DECRYPT };
+enum tde_direction { TDE_CONVERT_NOTHING, TDE_CONVERT_ENCRYPT, TDE_CONVERT_DECRYPT, TDE_CONVERT_ROTATE };
 
 #define TDE_CONVERT_SUFFIX ".keystead-tmp"
 

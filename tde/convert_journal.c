@@ -15,8 +15,10 @@
 
 enum { JOURNAL_MAX = 1 << 30 };
 
-static const char *const words[] = {
-    [TDE_CONVERT_NOTHING] = "", [TDE_CONVERT_ENCRYPT] = "encrypt", [TDE_CONVERT_DECRYPT] = "decrypt"};
+static const char *const words[] = {[TDE_CONVERT_NOTHING] = "",
+                                    [TDE_CONVERT_ENCRYPT] = "encrypt",
+                                    [TDE_CONVERT_DECRYPT] = "decrypt",
+                                    [TDE_CONVERT_ROTATE] = "rotate"};
 
 void
 tde_journal_done(struct tde_journal *j)
@@ -57,7 +59,7 @@ parse_first(const char *text, uint64_t *ret_inode, enum tde_direction *ret)
     const size_t n = strlen(MAGIC);
     if (strncmp(text, MAGIC " ", n + 1) != 0)
         return KS_E_MALFORMED;
-    for (int i = TDE_CONVERT_ENCRYPT; i <= TDE_CONVERT_DECRYPT; i++) {
+    for (int i = TDE_CONVERT_ENCRYPT; i <= TDE_CONVERT_ROTATE; i++) {
         const size_t len = strlen(words[i]);
         char *end;
         if (strncmp(text + n + 1, words[i], len) != 0 || text[n + 1 + len] != ' ')

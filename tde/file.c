@@ -62,8 +62,8 @@ ceil16(off_t n)
     return floor16(n + TDE_BLOCK - 1);
 }
 
-struct tde_file *
-tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
+static struct tde_file *
+new_file(enum tde_key_state state, int fd, enum tde_class class, const char *identity, int flags)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -71,7 +71,8 @@ tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
     struct tde_file *f = calloc(1, sizeof(*f));
     if (f == NULL)
         return NULL;
-    if (tde_file_key_get(class, identity, &f->key) != 0) {
+    if ((state == TDE_KEY_ACTIVE ? tde_file_key_get(class, identity, &f->key)
+                                 : tde_file_key_of(state, class, identity, &f->key)) != 0) {
         free(f);
         errno = EIO;
         return NULL;
@@ -85,6 +86,18 @@ tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
     f->dev = st.st_dev;
     f->ino = st.st_ino;
     return f;
+}
+
+struct tde_file *
+tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
+{
+    return new_file(TDE_KEY_ACTIVE, fd, class, identity, flags);
+}
+
+struct tde_file *
+tde_file_new_next(int fd, enum tde_class class, const char *identity, int flags)
+{
+    return new_file(TDE_KEY_NEXT, fd, class, identity, flags);
 }
 
 void

@@ -18,6 +18,8 @@ struct tde_file;
 
 /* fd is open for reading and writing, or for reading alone. flags: those of open. NULL and errno. */
 struct tde_file *tde_file_new(int fd, enum tde_class class, const char *identity, int flags);
+/* The same with the key of the next generation, for a rotation. */
+struct tde_file *tde_file_new_next(int fd, enum tde_class class, const char *identity, int flags);
 void tde_file_hold(struct tde_file *file);
 void tde_file_put(struct tde_file *file); /* the last one frees it; descriptors are not closed here */
 

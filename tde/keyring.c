@@ -167,7 +167,7 @@ key_walk(struct walk *w, struct tde_data_key *k)
     bytes(w, k->id, sizeof(k->id));
     u32(w, "purpose of a data key", &k->purpose, TDE_PURPOSE_REL, TDE_PURPOSE_MISC);
     u32(w, "generation of a data key", &k->generation, 1, UINT32_MAX);
-    u32(w, "state of a data key", &k->state, TDE_KEY_ACTIVE, TDE_KEY_DECRYPT_ONLY);
+    u32(w, "state of a data key", &k->state, TDE_KEY_ACTIVE, TDE_KEY_NEXT);
     seconds(w, "date of a data key", &k->created);
     bytes(w, k->sealed, sizeof(k->sealed));
 }
@@ -221,10 +221,11 @@ slots_wrong(const struct tde_keyring *k)
 static const char *
 keys_wrong(const struct tde_keyring *k)
 {
-    size_t active[TDE_PURPOSE_MISC + 1] = {0};
+    size_t active[TDE_PURPOSE_MISC + 1] = {0}, next[TDE_PURPOSE_MISC + 1] = {0};
     for (size_t i = 0; i < k->n_keys; i++) {
         const struct tde_data_key *key = &k->keys[i];
         active[key->purpose] += key->state == TDE_KEY_ACTIVE;
+        next[key->purpose] += key->state == TDE_KEY_NEXT;
         for (size_t j = 0; j < i; j++) {
             if (memcmp(k->keys[j].id, key->id, sizeof(key->id)) == 0)
                 return "two data keys have the same identifier";
@@ -235,6 +236,9 @@ keys_wrong(const struct tde_keyring *k)
     for (size_t p = TDE_PURPOSE_REL; p <= TDE_PURPOSE_MISC; p++)
         if (active[p] != 1)
             return "each purpose has to have one active data key";
+    for (size_t p = TDE_PURPOSE_REL; p <= TDE_PURPOSE_MISC; p++)
+        if (next[p] > 1 || next[p] != next[TDE_PURPOSE_REL])
+            return "each purpose has to have one data key of the next generation, or none";
     return NULL;
 }
 
@@ -358,6 +362,66 @@ tde_keyring_new(int64_t now, struct tde_keyring **ret, struct ks_key32 *ret_key,
     *ret = k;
     k = NULL; /* transferred */
     return 0;
+}
+
+bool
+tde_keyring_has_next(const struct tde_keyring *k)
+{
+    for (size_t i = 0; i < k->n_keys; i++)
+        if (k->keys[i].state == TDE_KEY_NEXT)
+            return true;
+    return false;
+}
+
+/* The oldest generation of each purpose that only decrypts goes. */
+static void
+drop_oldest(struct tde_keyring *k)
+{
+    uint32_t oldest = UINT32_MAX, n = 0;
+    for (size_t i = 0; i < k->n_keys; i++)
+        if (k->keys[i].state == TDE_KEY_DECRYPT_ONLY && k->keys[i].generation < oldest)
+            oldest = k->keys[i].generation;
+    for (size_t i = 0; i < k->n_keys; i++)
+        if (k->keys[i].state != TDE_KEY_DECRYPT_ONLY || k->keys[i].generation != oldest)
+            k->keys[n++] = k->keys[i];
+    ks_wipe(&k->keys[n], (k->n_keys - n) * sizeof(k->keys[0]));
+    k->n_keys = n;
+}
+
+int
+tde_keyring_add_next(struct tde_keyring *k, const struct ks_key32 *key, int64_t now, struct ks_diag *diag)
+{
+    if (tde_keyring_has_next(k))
+        return 0;
+    uint32_t generation = 0;
+    for (size_t i = 0; i < k->n_keys; i++)
+        if (k->keys[i].generation > generation)
+            generation = k->keys[i].generation;
+    if (generation == UINT32_MAX)
+        return ks_fail(diag, KS_E_LIMIT, "there is no generation behind %u", generation);
+    while (k->n_keys + TDE_PURPOSE_MISC > TDE_BUNDLE_KEYS_MAX)
+        drop_oldest(k);
+    KS_CLEANUP(ks_seal_key_freep) struct ks_seal_key *sealing = NULL;
+    KS_TRY(sealing_key(k, key, &sealing, diag));
+    struct tde_data_key next[TDE_PURPOSE_MISC];
+    for (uint32_t purpose = TDE_PURPOSE_REL; purpose <= TDE_PURPOSE_MISC; purpose++) {
+        next[purpose - 1] = (struct tde_data_key){
+            .purpose = purpose, .generation = generation + 1, .state = TDE_KEY_NEXT, .created = now};
+        KS_TRY(make_key(k, sealing, &next[purpose - 1], diag));
+    }
+    memcpy(&k->keys[k->n_keys], next, sizeof(next));
+    k->n_keys += TDE_PURPOSE_MISC;
+    return 0;
+}
+
+void
+tde_keyring_promote_next(struct tde_keyring *k)
+{
+    if (!tde_keyring_has_next(k))
+        return;
+    for (size_t i = 0; i < k->n_keys; i++)
+        if (k->keys[i].state != TDE_KEY_DECRYPT_ONLY)
+            k->keys[i].state = k->keys[i].state == TDE_KEY_NEXT ? TDE_KEY_ACTIVE : TDE_KEY_DECRYPT_ONLY;
 }
 
 int

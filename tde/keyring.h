@@ -131,6 +131,16 @@ int tde_keyring_encode(const struct tde_keyring *keyring, const struct ks_key32 
 int tde_keyring_bundle(const struct tde_keyring *keyring, const struct ks_key32 *key, struct tde_bundle *ret,
                        struct ks_diag *diag) KS_MUST_CHECK;
 
+/*
+ * Rotation of the data keys, in two steps: first each purpose gets a key of the next generation (none if there is one
+ * already: the rotation was begun before); then those become the active ones, and what was active decrypts only. Where
+ * there is no room, keys of the oldest generations go.
+ */
+int tde_keyring_add_next(struct tde_keyring *keyring, const struct ks_key32 *key, int64_t now,
+                         struct ks_diag *diag) KS_MUST_CHECK;
+bool tde_keyring_has_next(const struct tde_keyring *keyring);
+void tde_keyring_promote_next(struct tde_keyring *keyring);
+
 /* The primary slot (a decoded keyring has one), or that of a number; NULL: none. */
 struct tde_slot *tde_keyring_primary(struct tde_keyring *keyring);
 struct tde_slot *tde_keyring_slot(struct tde_keyring *keyring, uint32_t id);

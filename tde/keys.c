@@ -196,18 +196,18 @@ tde_keys_check_value(const struct tde_bundle_key *key, uint8_t ret[32])
 }
 
 static struct ks_span
-data_key(uint32_t which)
+data_key(uint32_t which, enum tde_key_state state)
 {
-    if (which == TDE_KEY_TEMP)
+    if (which == TDE_KEY_TEMP && state == TDE_KEY_ACTIVE)
         return KS_SPAN(held->temp, sizeof(held->temp));
     for (uint32_t i = 0; i < held->bundle.count; i++)
-        if (held->bundle.keys[i].purpose == which && held->bundle.keys[i].state == TDE_KEY_ACTIVE)
+        if (held->bundle.keys[i].purpose == which && held->bundle.keys[i].state == state)
             return KS_SPAN(held->bundle.keys[i].key, TDE_BUNDLE_KEY);
     return KS_SPAN_NONE;
 }
 
 static int
-derive(enum tde_class class, const char *identity, struct tde_file_key **ret)
+derive(enum tde_key_state state, enum tde_class class, const char *identity, struct tde_file_key **ret)
 {
     char info[sizeof(DERIVATION) + 32 + TDE_IDENTITY_MAX];
     uint8_t key[KS_XTS_KEY];
@@ -215,11 +215,14 @@ derive(enum tde_class class, const char *identity, struct tde_file_key **ret)
     const int len = snprintf(info, sizeof(info), DERIVATION "%c%s%c%s", 0, tde_classes[class].name, 0, identity);
     if (len < 0 || (size_t)len >= sizeof(info))
         return KS_E_LIMIT;
+    const struct ks_span from = data_key(tde_classes[class].key, state);
+    if (from.len == 0)
+        return KS_E_NOT_FOUND;
     struct tde_file_key *k = calloc(1, sizeof(*k));
     if (k == NULL)
         return KS_E_NOMEM;
-    int rc = ks_kdf_hkdf(KMIP_HASHING_ALGORITHM_SHA_256, data_key(tde_classes[class].key), KS_SPAN_NONE,
-                         KS_SPAN(info, (size_t)len), key, sizeof(key), NULL);
+    int rc = ks_kdf_hkdf(KMIP_HASHING_ALGORITHM_SHA_256, from, KS_SPAN_NONE, KS_SPAN(info, (size_t)len), key,
+                         sizeof(key), NULL);
     if (rc == 0)
         rc = ks_xts_new(key, &k->xts, NULL);
     ks_wipe(key, sizeof(key));
@@ -256,7 +259,7 @@ tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key
     }
     unlock(&cache_lock);
     if (k == NULL) {
-        KS_TRY(derive(class, identity, &k));
+        KS_TRY(derive(TDE_KEY_ACTIVE, class, identity, &k));
         atomic_fetch_add(&k->users, 1);
         lock(&cache_lock);
         struct tde_file_key *old = *at;
@@ -266,6 +269,12 @@ tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key
     }
     *ret = k;
     return 0;
+}
+
+int
+tde_file_key_of(enum tde_key_state state, enum tde_class class, const char *identity, struct tde_file_key **ret)
+{
+    return held == NULL ? KS_E_SEALED : derive(state, class, identity, ret);
 }
 
 struct ks_xts *

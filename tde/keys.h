@@ -33,6 +33,10 @@ struct tde_file_key;
 int tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key **ret) KS_MUST_CHECK;
 void tde_file_key_put(struct tde_file_key *key); /* accepts NULL */
 
+/* The same by the key of another state than active, for a rotation: not shared. Temporary files have none such. */
+int tde_file_key_of(enum tde_key_state state, enum tde_class class, const char *identity,
+                    struct tde_file_key **ret) KS_MUST_CHECK;
+
 /* Of one user at a time: every begin has its end. */
 struct ks_xts *tde_file_key_begin(struct tde_file_key *key);
 void tde_file_key_end(struct tde_file_key *key);

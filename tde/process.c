@@ -169,11 +169,11 @@ refuse_half_converted(const char *root)
     char why[TDE_PATH_MAX + 200];
     if (!has_file(root, TDE_CONVERTING))
         return;
-    snprintf(
-        why, sizeof(why),
-        "the encryption or decryption of the cluster in \"%s\" is not finished: run the \"keystead pg encrypt\" or "
-        "\"keystead pg decrypt\" that was begun once more",
-        root);
+    snprintf(why, sizeof(why),
+             "the conversion of the cluster in \"%s\" is not finished: run the \"keystead pg\" command that was begun "
+             "(encrypt, "
+             "decrypt or rotate) once more",
+             root);
     give_up(why);
 }
 

@@ -77,8 +77,8 @@ _PG_init(void)
     if (snprintf(path, sizeof(path), "%s/" TDE_CONVERTING, DataDir) > 0 && stat(path, &st) == 0)
         ereport(FATAL,
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("the encryption or decryption of this cluster is not finished"),
-                 errhint("Run the \"keystead pg encrypt\" or \"keystead pg decrypt\" that was begun once more.")));
+                 errmsg("the conversion of this cluster is not finished"),
+                 errhint("Run the \"keystead pg\" command that was begun (encrypt, decrypt or rotate) once more.")));
     if (!encrypted && !making && (state == NULL || !state->active))
         return;
     if (state == NULL) {

@@ -250,6 +250,46 @@ def test_killed_at_any_moment(plain, killer):
     plain.stop()
 
 
+def test_rotation(plain, killer):
+    """New data keys, with kills at any moment: nothing of what was on the disk is there, and all that was in it."""
+    layer = ("LD_PRELOAD=%s" % LAYER,)
+    done("encrypt", *plain.options)
+    plain.start(env=layer)
+    plain.sql("INSERT INTO heap SELECT n, '%s again' FROM generate_series(1, 1000) n" % CANARY, "CHECKPOINT")
+    sums = plain.sql(SUMS)
+    plain.stop()
+    before, held = contents(plain), status(plain)
+    keyring = (plain.data / "keystead" / "keyring").read_bytes()
+
+    def halfway(_):
+        assert "is not finished" in plain.refused(env=layer)
+        assert "keystead pg rotate --data-keys was begun" in refused("decrypt", "--data", plain.data)
+
+    kills, said = killed_until_done(plain, killer, halfway, ("keystead/check", "/converting"),
+                                    "rotate", "--data-keys", "--data", plain.data)
+    assert len(set(kills)) > 5 and said["resumed"] and said["converted_before"] > 500
+    assert status(plain) == held and temporary(plain) == [] and readable(plain) == []
+    after = contents(plain)
+    written = [path for path in before if path.stat().st_size and path.stat().st_blocks >= 16]
+    same = [path for path in written if after[path] == before[path]]
+    assert len(written) > 100 and {path.name for path in same} <= {"pg_control", "pg_hba.conf"}, same
+    keys = json.loads(done("status", "--data", plain.data, "--json"))["keys"]
+    assert sorted((key["generation"], key["state"]) for key in keys) == [(1, "decrypt only")] * 3 + [(2, "active")] * 3
+    # The keyring of before does not open the cluster of now.
+    now = (plain.data / "keystead" / "keyring").read_bytes()
+    (plain.data / "keystead" / "keyring").write_bytes(keyring)
+    assert "are not those of the cluster" in plain.refused(env=layer)
+    (plain.data / "keystead" / "keyring").write_bytes(now)
+    plain.start(env=layer)
+    assert plain.sql(SUMS) == sums
+    plain.sql("COMMIT PREPARED 'before'")
+    plain.stop()
+    done("decrypt", "--data", plain.data)
+    plain.start()
+    assert plain.sql("SELECT count(*) FROM heap WHERE t LIKE '%%%s%%'" % CANARY)[0][0] == 21001
+    plain.stop()
+
+
 def test_what_is_refused(plain):
     plain.start()
     before = (plain.data / "postgresql.conf").read_bytes()

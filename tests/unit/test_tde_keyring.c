@@ -175,11 +175,52 @@ test_what_is_not_written(void **state)
     REFUSED(keyring->keys[1].purpose = TDE_PURPOSE_REL);
     REFUSED(keyring->keys[1].state = TDE_KEY_DECRYPT_ONLY);
     REFUSED(keyring->keys[2].generation = 0);
+    REFUSED(assert_int_equal(tde_keyring_add_next(keyring, &key, TDE_TEST_NOW, NULL), 0); keyring->n_keys--);
     REFUSED(keyring->wait_s = TDE_WAIT_MAX + 1);
     REFUSED(memcpy(keyring->keys[1].id, keyring->keys[0].id, TDE_BUNDLE_ID));
 #undef REFUSED
     assert_int_equal(tde_keyring_encode(keyring, &key, &out, NULL), 0);
     free(good);
+}
+
+static unsigned
+in_state(uint32_t state)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < keyring->n_keys; i++)
+        n += keyring->keys[i].state == state;
+    return n;
+}
+
+/* Generation after generation: three keys are active at any time, and when there is no more room the oldest go. */
+static void
+test_rotation(void **state)
+{
+    (void)state;
+    assert_false(tde_keyring_has_next(keyring));
+    for (uint32_t generation = 2; generation < 40; generation++) {
+        assert_int_equal(tde_keyring_add_next(keyring, &key, TDE_TEST_NOW, NULL), 0);
+        const uint32_t n = keyring->n_keys;
+        assert_int_equal(tde_keyring_add_next(keyring, &key, TDE_TEST_NOW, NULL), 0); /* the same once more */
+        assert_int_equal(keyring->n_keys, n);
+        assert_int_equal(in_state(TDE_KEY_NEXT), 3);
+        assert_int_equal(in_state(TDE_KEY_ACTIVE), 3);
+        ks_buf_reset(&file);
+        assert_int_equal(tde_keyring_encode(keyring, &key, &file, NULL), 0);
+        assert_int_equal(read_all(ks_buf_span(&file), &key, NULL), 0);
+        tde_keyring_promote_next(keyring);
+        tde_keyring_promote_next(keyring); /* nothing */
+        assert_int_equal(in_state(TDE_KEY_NEXT), 0);
+        assert_int_equal(in_state(TDE_KEY_ACTIVE), 3);
+        for (size_t i = 0; i < keyring->n_keys; i++)
+            assert_int_equal(keyring->keys[i].state == TDE_KEY_ACTIVE, keyring->keys[i].generation == generation);
+        ks_buf_reset(&file);
+        assert_int_equal(tde_keyring_encode(keyring, &key, &file, NULL), 0);
+        assert_int_equal(read_all(ks_buf_span(&file), &key, NULL), 0);
+    }
+    assert_true(keyring->n_keys > TDE_BUNDLE_KEYS_MAX - 6);
+    for (size_t i = 0; i < keyring->n_keys; i++)
+        assert_true(keyring->keys[i].generation > 15);
 }
 
 static void
@@ -211,9 +252,16 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-        TEST(round_trip),          TEST(bundle),      TEST(cut_off_at_every_byte),
-        TEST(every_bit_counts),    TEST(another_key), TEST(data_keys_keep_their_places),
-        TEST(what_is_not_written), TEST(slots),       TEST(uuid),
+        TEST(round_trip),
+        TEST(bundle),
+        TEST(cut_off_at_every_byte),
+        TEST(every_bit_counts),
+        TEST(another_key),
+        TEST(data_keys_keep_their_places),
+        TEST(what_is_not_written),
+        TEST(rotation),
+        TEST(slots),
+        TEST(uuid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
