@@ -1,482 +1,170 @@
 /*
- * Valid requests of every operation and version against an engine, in any order. The input is not a message: its bytes
- * decide what the rows of kmip/spec leave open (which operation, which optional fields, which of the objects that there
- * are). What answers hold (identifiers, correlation values, tickets, signatures) is put into later requests, so that
- * long stories happen. Every request gets an answer that can be read, and an audit record for each item.
+ * Valid requests of every operation and version against an engine with a store, in any order. The input is not a
+ * message: its bytes decide what the rows of kmip/spec leave open (which operation, which optional fields, which of the
+ * objects that there are), who asks, how much time goes by, when what was done is committed, and what fails. What
+ * answers hold (identifiers, correlation values, tickets, tokens, signatures) is put into later requests, so that long
+ * stories happen. After each request the invariants of ops_check.h hold, its answer can be read in its version, and
+ * there is an audit record for each item; at the end of a story the store holds what the engine does.
  */
-#include "engine_rig.h"
-#include "fuzz.h"
-#include "kmip/schema.h"
+#include "ops_check.h"
+#include "ops_faults.h"
+#include "ops_world.h"
+#include "server/engine/ctx.h"
+#include "server/engine/message.h"
 
-enum { POOL = 24, POOL_BYTES = 512, REQUESTS_MAX = 40, ITEMS_MAX = 4, DEPTH_MAX = 6, ATTRIBUTES_MAX = 6 };
+enum { REQUESTS_MAX = 40, ITEMS_MAX = 4, OPERATIONS_MOST = 96 };
 
-static struct rig rig;
+static struct world world;
 
 /* How often each operation was asked for and done: FUZZ_STATS=1 prints it at the end. A story that never gets anywhere
- * tests little. */
+ * tests little. In the order of kmip_operations. */
 static struct {
     unsigned long asked, done;
-} stats[0x41];
+} stats[OPERATIONS_MOST];
 
-/* Values that answers gave, by what they are. The oldest give way. */
-struct pool {
+/* Every row of the operations has a place there, and every one that the engine carries out is a row. */
+#define KMIP_OPERATION(NAME, VALUE, ...) +1
+_Static_assert((0
+#include "kmip/spec/ops.def"
+                ) <= OPERATIONS_MOST,
+               "more operations than there is room for");
+#undef KMIP_OPERATION
+
+static void
+count(uint32_t operation, bool done)
+{
     size_t n;
-    struct value {
-        uint32_t tag;
-        size_t len;
-        uint8_t b[POOL_BYTES];
-    } v[POOL];
-};
-
-struct feed {
-    const uint8_t *data;
-    size_t len, pos;
-    enum kmip_version version;
-    struct ks_arena *arena;
-    struct pool uids, values;
-};
-
-static uint32_t
-draw(struct feed *f, uint32_t n)
-{
-    uint32_t v = 0;
-    for (uint32_t left = n - 1; left != 0; left >>= 8)
-        v = v << 8 | (f->pos < f->len ? f->data[f->pos++] : 0);
-    return v % n;
-}
-
-static void
-pool_add(struct pool *pool, uint32_t tag, struct ks_span s)
-{
-    if (s.len > POOL_BYTES)
-        return;
-    struct value *v = &pool->v[pool->n < POOL ? pool->n++ : (pool->v[0].len + s.len) % POOL];
-    v->tag = tag;
-    v->len = s.len;
-    if (s.len != 0)
-        memcpy(v->b, s.data, s.len);
-}
-
-static struct ks_span
-keep(struct feed *f, struct ks_span s)
-{
-    struct ks_span copy = KS_SPAN_NONE;
-    FUZZ_ASSERT(ks_arena_span(f->arena, s, &copy) == 0);
-    return copy;
-}
-
-static void *
-fresh(struct feed *f, size_t size)
-{
-    void *p = ks_arena_alloc(f->arena, size);
-    FUZZ_ASSERT(p != NULL);
-    return p;
-}
-
-/* ---- Values ---- */
-
-static uint32_t
-draw_enum(struct feed *f, uint32_t tag)
-{
-    /* Most sets begin at 1 and have few values; what does not exist is asked for as well. */
-    const uint32_t first = 1 + draw(f, 96);
-    for (uint32_t i = 0; i < 96; i++) {
-        const uint32_t value = 1 + (first + i) % 96;
-        if (kmip_enum_known(tag, value, f->version))
-            return value;
-    }
-    return first;
-}
-
-static int64_t
-draw_number(struct feed *f)
-{
-    static const int64_t numbers[] = {0,   1,   2,   3,   4,   5,   8,    12,   16, 20,        32,       64,
-                                      100, 128, 192, 256, 384, 512, 1000, 2048, -1, INT32_MIN, INT32_MAX};
-    return numbers[draw(f, KS_ARRAY_LEN(numbers))];
-}
-
-static struct ks_span
-draw_bytes(struct feed *f, uint32_t tag)
-{
-    static const size_t lengths[] = {0, 1, 8, 12, 16, 20, 24, 32, 48, 64, 100};
-    const uint32_t which = draw(f, 8);
-    if (which < 5)
-        for (size_t i = f->values.n; i-- > 0;)
-            if (f->values.v[i].tag == tag && (which == 0 || draw(f, 2) == 0))
-                return keep(f, KS_SPAN(f->values.v[i].b, f->values.v[i].len));
-    if (which == 5 && f->values.n != 0) {
-        const struct value *v = &f->values.v[draw(f, (uint32_t)f->values.n)];
-        return keep(f, KS_SPAN(v->b, v->len));
-    }
-    if (which == 6)
-        return keep(f, ks_buf_span(&rig.ca));
-    const size_t len = lengths[draw(f, KS_ARRAY_LEN(lengths))];
-    uint8_t *bytes = fresh(f, len + 1);
-    for (size_t i = 0; i < len; i++)
-        bytes[i] = (uint8_t)(i * 7 + draw(f, 4));
-    return KS_SPAN(bytes, len);
-}
-
-static struct ks_span
-draw_uid_text(struct feed *f)
-{
-    if (f->uids.n == 0 || draw(f, 16) == 0)
-        return KS_LIT("01a20da9-0000-7000-8000-000000000000");
-    const struct value *v = &f->uids.v[f->uids.n - 1 - draw(f, (uint32_t)f->uids.n)];
-    return keep(f, KS_SPAN(v->b, v->len));
-}
-
-static struct ks_span
-draw_text(struct feed *f)
-{
-    static const char *const texts[] = {"a",   "b",         "group",           "",        "app",
-                                        "ssl", "x-purpose", "www.example.com", "Keystead"};
-    const uint32_t which = draw(f, KS_ARRAY_LEN(texts) + 2);
-    return which < KS_ARRAY_LEN(texts) ? ks_span_str(texts[which]) : draw_uid_text(f);
-}
-
-static struct kmip_uid
-draw_uid(struct feed *f)
-{
-    const uint32_t which = draw(f, 16);
-    if (which == 14)
-        return (struct kmip_uid){.type = 0};
-    if (which == 15 && f->version >= KMIP_V2_0)
-        return (struct kmip_uid){.type = KMIP_TYPE_ENUMERATION, .number = 1 + draw(f, 0x16)};
-    return (struct kmip_uid){.type = f->version >= KMIP_V3_0 ? KMIP_TYPE_IDENTIFIER : KMIP_TYPE_TEXT_STRING,
-                             .text = draw_uid_text(f)};
-}
-
-static void draw_struct(struct feed *f, const struct kmip_schema *schema, void *to, unsigned depth);
-
-static struct kmip_item *
-draw_leaf(struct feed *f, uint32_t tag, uint8_t type)
-{
-    struct kmip_item *item = kmip_item_new(f->arena, tag, (enum kmip_type)type);
-    FUZZ_ASSERT(item != NULL);
-    switch (type) {
-    case KMIP_TYPE_INTEGER:
-        item->i32 =
-            kmip_tag_is_mask(tag) ? (int32_t)(draw(f, 4) == 0 ? draw(f, 1U << 30) : 0x3FFFFF) : (int32_t)draw_number(f);
-        break;
-    case KMIP_TYPE_LONG_INTEGER:
-        item->i64 = draw_number(f);
-        break;
-    case KMIP_TYPE_DATE_TIME:
-        item->i64 = rig.now_us / 1000000 + (int64_t)draw(f, 7) * 10 - 30;
-        break;
-    case KMIP_TYPE_DATE_TIME_EXTENDED:
-        item->i64 = rig.now_us + (int64_t)draw(f, 7) * 10000000 - 30000000;
-        break;
-    case KMIP_TYPE_ENUMERATION:
-        item->u32 = draw_enum(f, tag);
-        break;
-    case KMIP_TYPE_INTERVAL:
-        item->u32 = draw(f, 4) * 20;
-        break;
-    case KMIP_TYPE_BOOLEAN:
-        item->b = draw(f, 2) != 0;
-        break;
-    case KMIP_TYPE_BYTE_STRING:
-    case KMIP_TYPE_BIG_INTEGER:
-        item->s = draw_bytes(f, tag);
-        if (type == KMIP_TYPE_BIG_INTEGER && (item->s.len == 0 || item->s.len % 8 != 0))
-            item->s = KS_LIT("\0\0\0\0\0\1\0\1");
-        break;
-    case KMIP_TYPE_STRUCTURE:
-        break;
-    default:
-        item->s = draw_text(f);
-    }
-    return item;
-}
-
-/* ---- Attributes ---- */
-
-static struct kmip_item *
-draw_value(struct feed *f, const struct kmip_attr_rule *rule)
-{
-    if (rule->schema == NULL)
-        return draw_leaf(f, rule->tag, rule->type != 0 ? rule->type : KMIP_TYPE_TEXT_STRING);
-    void *from = fresh(f, rule->schema->size);
-    struct kmip_item *item = NULL;
-    draw_struct(f, rule->schema, from, DEPTH_MAX - 2);
-    if (kmip_item_encode(rule->schema, f->version, from, f->arena, &item) != 0)
-        return NULL;
-    item->tag = rule->tag;
-    return item;
-}
-
-static void
-add(struct feed *f, struct kmip_attrs *attrs, uint32_t tag, uint8_t type, uint32_t number)
-{
-    struct kmip_item *item = kmip_item_new(f->arena, tag, (enum kmip_type)type);
-    FUZZ_ASSERT(item != NULL);
-    item->u32 = number;
-    FUZZ_ASSERT(kmip_attrs_add(f->arena, attrs, tag, item) != NULL);
-}
-
-/* What makes a key, so that stories have something to be about. */
-static void
-add_key_attributes(struct feed *f, struct kmip_attrs *attrs)
-{
-    static const struct {
-        uint32_t algorithm, length;
-    } keys[] = {{KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128},  {KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 256},
-                {KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 512},  {KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, 192},
-                {KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 256},   {KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA, 256},
-                {KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH, 384}, {KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 256}};
-    const uint32_t which = draw(f, KS_ARRAY_LEN(keys));
-    add(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_TYPE_ENUMERATION, keys[which].algorithm);
-    add(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, KMIP_TYPE_INTEGER, keys[which].length);
-    add(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_TYPE_INTEGER, 0xFFFFF);
-    if (draw(f, 2) != 0) {
-        struct kmip_item *date = kmip_item_new(f->arena, KMIP_TAG_ACTIVATION_DATE, KMIP_TYPE_DATE_TIME);
-        FUZZ_ASSERT(date != NULL);
-        date->i64 = rig.now_us / 1000000 - 10;
-        FUZZ_ASSERT(kmip_attrs_add(f->arena, attrs, KMIP_TAG_ACTIVATION_DATE, date) != NULL);
-    }
-}
-
-static void
-draw_attributes(struct feed *f, struct kmip_attrs *attrs)
-{
-    size_t n_rules;
-    const struct kmip_attr_rule *rules = kmip_attr_rules(&n_rules);
-    attrs->present = true;
-    if (draw(f, 4) != 0)
-        add_key_attributes(f, attrs);
-    for (uint32_t n = draw(f, ATTRIBUTES_MAX); n != 0; n--) {
-        const struct kmip_attr_rule *rule = &rules[draw(f, (uint32_t)n_rules)];
-        if (draw(f, 8) == 0) {
-            struct kmip_attr *custom = kmip_attrs_add(f->arena, attrs, KMIP_TAG_ATTRIBUTE,
-                                                      draw_leaf(f, KMIP_TAG_ATTRIBUTE_VALUE, KMIP_TYPE_TEXT_STRING));
-            FUZZ_ASSERT(custom != NULL);
-            custom->vendor = KS_LIT("x");
-            custom->name = KS_LIT("purpose");
-            continue;
+    const struct kmip_operation *operations = kmip_operations(&n);
+    for (size_t i = 0; i < n; i++)
+        if (operations[i].value == operation) {
+            stats[i].asked++;
+            stats[i].done += done;
         }
-        if (rule->since > f->version || rule->until < f->version)
-            continue;
-        struct kmip_item *value = draw_value(f, rule);
-        if (value != NULL)
-            FUZZ_ASSERT(kmip_attrs_add(f->arena, attrs, rule->tag, value) != NULL);
-    }
-}
-
-static void
-draw_refs(struct feed *f, struct kmip_attr_refs *refs)
-{
-    size_t n_rules;
-    const struct kmip_attr_rule *rules = kmip_attr_rules(&n_rules);
-    refs->n = draw(f, 4);
-    refs->v = fresh(f, (refs->n + 1) * sizeof(*refs->v));
-    for (size_t i = 0; i < refs->n; i++) {
-        const struct kmip_attr_rule *rule = &rules[draw(f, (uint32_t)n_rules)];
-        refs->v[i] = (struct kmip_attr_ref){.tag = rule->tag, .index = -1};
-        if (draw(f, 8) == 0)
-            refs->v[i] = (struct kmip_attr_ref){
-                .tag = KMIP_TAG_ATTRIBUTE, .vendor = KS_LIT("x"), .name = KS_LIT("purpose"), .index = -1};
-    }
-}
-
-/* ---- Structures, by their rows ---- */
-
-/* Key Value, Credential Value and the like: bytes, or a structure of one of the schemas that has the tag. */
-static struct kmip_item *
-draw_item(struct feed *f, uint32_t tag, unsigned depth)
-{
-    size_t n_schemas;
-    const struct kmip_schema *const *schemas = kmip_schemas(&n_schemas);
-    const uint32_t first = draw(f, (uint32_t)n_schemas);
-    if (depth < DEPTH_MAX && draw(f, 4) != 0) {
-        for (size_t i = 0; i < n_schemas; i++) {
-            const struct kmip_schema *schema = schemas[(first + i) % n_schemas];
-            struct kmip_item *item = NULL;
-            if (schema->tag != tag)
-                continue;
-            void *from = fresh(f, schema->size);
-            draw_struct(f, schema, from, depth + 1);
-            if (kmip_item_encode(schema, f->version, from, f->arena, &item) == 0)
-                return item;
-        }
-    }
-    return draw_leaf(f, tag, tag == KMIP_TAG_ATTRIBUTE_VALUE ? KMIP_TYPE_TEXT_STRING : KMIP_TYPE_BYTE_STRING);
-}
-
-/* Parameters that go together; drawn one by one they hardly ever do. */
-static void
-draw_parameters(struct feed *f, struct kmip_cryptographic_parameters *p)
-{
-    static const struct kmip_cryptographic_parameters sets[] = {
-        {.has_block_cipher_mode = true,
-         .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CBC,
-         .has_padding_method = true,
-         .padding_method = KMIP_PADDING_METHOD_PKCS5},
-        {.has_block_cipher_mode = true,
-         .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM,
-         .has_tag_length = true,
-         .tag_length = 16},
-        {.has_block_cipher_mode = true,
-         .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM,
-         .has_random_iv = true,
-         .random_iv = true},
-        {.has_block_cipher_mode = true,
-         .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CTR,
-         .has_random_iv = true,
-         .random_iv = true},
-        {.has_block_cipher_mode = true, .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP},
-        {.has_hashing_algorithm = true, .hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256},
-        {.has_digital_signature_algorithm = true,
-         .digital_signature_algorithm = KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256},
-        {.has_cryptographic_algorithm = true, .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256},
-    };
-    *p = sets[draw(f, KS_ARRAY_LEN(sets))];
-}
-
-static void
-draw_one(struct feed *f, const struct kmip_field *field, uint8_t *to, unsigned depth)
-{
-    struct kmip_item *leaf;
-    switch ((enum kmip_kind)field->kind) {
-    case KMIP_KIND_INT:
-        *(int32_t *)to = (int32_t)draw_number(f);
-        break;
-    case KMIP_KIND_MASK:
-        *(uint32_t *)to = draw(f, 4) == 0 ? draw(f, 1U << 24) : 0xFFFFF;
-        break;
-    case KMIP_KIND_LONG:
-    case KMIP_KIND_DATE:
-    case KMIP_KIND_DATEX:
-        leaf = draw_leaf(f, field->tag,
-                         field->kind == KMIP_KIND_LONG   ? KMIP_TYPE_LONG_INTEGER
-                         : field->kind == KMIP_KIND_DATE ? KMIP_TYPE_DATE_TIME
-                                                         : KMIP_TYPE_DATE_TIME_EXTENDED);
-        *(int64_t *)to = leaf->i64;
-        break;
-    case KMIP_KIND_BIG:
-        *(struct ks_span *)to = draw_leaf(f, field->tag, KMIP_TYPE_BIG_INTEGER)->s;
-        break;
-    case KMIP_KIND_ENUM:
-        *(uint32_t *)to = draw_enum(f, field->tag);
-        break;
-    case KMIP_KIND_BOOL:
-        *(bool *)to = draw(f, 2) != 0;
-        break;
-    case KMIP_KIND_TEXT:
-        *(struct ks_span *)to = draw_text(f);
-        break;
-    case KMIP_KIND_BYTES:
-        *(struct ks_span *)to = draw_bytes(f, field->tag);
-        break;
-    case KMIP_KIND_INTERVAL:
-        *(uint32_t *)to = draw(f, 4) * 20;
-        break;
-    case KMIP_KIND_UID:
-        *(struct kmip_uid *)to = draw_uid(f);
-        break;
-    case KMIP_KIND_ITEM:
-        *(struct kmip_item **)to = draw_item(f, field->tag, depth);
-        break;
-    case KMIP_KIND_ATTRS_T:
-    case KMIP_KIND_ATTRS_1:
-    case KMIP_KIND_ATTRS_2:
-        draw_attributes(f, (struct kmip_attrs *)to);
-        break;
-    case KMIP_KIND_REFS_1:
-    case KMIP_KIND_REFS_2:
-        draw_refs(f, (struct kmip_attr_refs *)to);
-        break;
-    case KMIP_KIND_STRUCT:
-        *(void **)to = fresh(f, field->sub->size);
-        if (field->sub == &kmip_schema_cryptographic_parameters && draw(f, 4) != 0)
-            draw_parameters(f, *(void **)to);
-        else
-            draw_struct(f, field->sub, *(void **)to, depth + 1);
-        break;
-    case KMIP_KIND_GROUP:
-        draw_struct(f, field->sub, to, depth);
-        break;
-    case KMIP_KIND_PAYLOAD:
-        break; /* the message's own */
-    }
-}
-
-static void
-draw_struct(struct feed *f, const struct kmip_schema *schema, void *to, unsigned depth)
-{
-    for (size_t i = 0; i < schema->n_fields; i++) {
-        const struct kmip_field *field = &schema->fields[i];
-        uint8_t *const member = (uint8_t *)to + field->at;
-        if (!kmip_field_in(field, f->version))
-            continue;
-        const bool many = field->card == KMIP_CARD_MANY || field->card == KMIP_CARD_SOME;
-        if (!many && field->card == KMIP_CARD_OPT && (depth > DEPTH_MAX || draw(f, 2) == 0))
-            continue;
-        if (!many) {
-            draw_one(f, field, member, depth);
-            if (field->card == KMIP_CARD_OPT && field->count_at != KMIP_FIELD_NO_COUNT)
-                *(bool *)((uint8_t *)to + field->count_at) = true;
-            continue;
-        }
-        const size_t n = (field->card == KMIP_CARD_SOME) + (depth > DEPTH_MAX ? 0 : draw(f, 3));
-        uint8_t *array = fresh(f, (n + 1) * field->member_size);
-        for (size_t k = 0; k < n; k++)
-            draw_one(f, field, array + k * field->member_size, depth);
-        *(void **)member = array;
-        *(size_t *)((uint8_t *)to + field->count_at) = n;
-    }
 }
 
 /* ---- Messages ---- */
 
+static bool
+in_version(const struct feed *f, const struct kmip_operation *op)
+{
+    return op->since <= f->version && op->until >= f->version;
+}
+
 static struct kmip_request_batch_item *
-draw_batch_item(struct feed *f)
+draw_batch_item(struct feed *f, const struct kmip_operation *op)
 {
     size_t n_operations;
     const struct kmip_operation *operations = kmip_operations(&n_operations);
-    const uint32_t first = draw(f, (uint32_t)n_operations);
-    struct kmip_request_batch_item *item = fresh(f, sizeof(*item));
-    for (size_t i = 0; i < n_operations; i++) {
-        const struct kmip_operation *op = &operations[(first + i) % n_operations];
-        /* Enrolment and unsealing are about other things than keys, and the raw target has them. */
-        if (op->since > f->version || op->until < f->version || (op->flags & KMIP_OP_VENDOR) != 0)
-            continue;
-        item->operation = op->value;
-        item->payload = fresh(f, op->request->size);
-        draw_struct(f, op->request, item->payload, 0);
-        return item;
+    if (op == NULL) {
+        const struct kmip_operation *known[OPERATIONS_MOST];
+        uint32_t n = 0;
+        for (size_t i = 0; i < n_operations; i++)
+            if (in_version(f, &operations[i]))
+                known[n++] = &operations[i];
+        op = known[draw(f, n)];
     }
-    abort();
+    struct kmip_request_batch_item *item = fresh(f, sizeof(*item));
+    item->operation = op->value;
+    item->payload = fresh(f, op->request->size);
+    if (draw(f, 4) == 0) {
+        item->has_unique_batch_item_id = true;
+        item->unique_batch_item_id = keep(f, KS_LIT("item"));
+    }
+    static const uint8_t sparse[] = {1, 3, 7, 15};
+    f->sparse = sparse[draw(f, KS_ARRAY_LEN(sparse))];
+    draw_struct(f, op->request, item->payload, 0);
+    return item;
 }
 
-static bool
-draw_message(struct feed *f, struct ks_buf *ret)
+/* A user's password, right or wrong, or a ticket that an answer held. */
+static struct kmip_authentication *
+draw_credential(struct feed *f)
 {
+    static const char *const users[] = {"ada", "bob", "cyd", "nobody"};
+    struct kmip_authentication *a = fresh(f, sizeof(*a));
+    struct kmip_credential *c = fresh(f, sizeof(*c));
+    int rc;
+    a->credential = fresh(f, sizeof(*a->credential));
+    a->credential[0] = c;
+    a->n_credential = 1;
+    const struct value *ticket = NULL;
+    for (size_t i = 0; i < f->values.n; i++)
+        if (f->values.v[i].tag == KMIP_TAG_TICKET_VALUE && (ticket == NULL || draw(f, 2) == 0))
+            ticket = &f->values.v[i];
+    if (ticket != NULL && f->version >= KMIP_V2_0 && draw(f, 2) == 0) {
+        struct kmip_ticket t = {.ticket_type = KMIP_TICKET_TYPE_LOGIN,
+                                .ticket_value = keep(f, KS_SPAN(ticket->b, ticket->len))};
+        const struct kmip_ticket_credential value = {.ticket = &t};
+        c->credential_type = KMIP_CREDENTIAL_TYPE_TICKET;
+        rc = kmip_item_encode(&kmip_schema_ticket_credential, f->version, &value, f->arena, &c->credential_value);
+    } else {
+        const struct kmip_username_password_credential value = {
+            .username = ks_span_str(users[draw(f, KS_ARRAY_LEN(users))]),
+            .password = draw(f, 8) == 0 ? KS_LIT("guess") : KS_LIT("secret"),
+            .has_password = true};
+        c->credential_type = KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD;
+        rc = kmip_item_encode(&kmip_schema_username_password_credential, f->version, &value, f->arena,
+                              &c->credential_value);
+    }
+    return rc == 0 ? a : NULL;
+}
+
+static void
+draw_header(struct feed *f, struct kmip_request_header *header)
+{
+    const uint32_t how = draw(f, 16);
+    f->sparse = 1;
+    if (how == 0) { /* anything */
+        draw_struct(f, &kmip_schema_request_header, header, 2);
+        if (draw(f, 2) == 0)
+            header->has_maximum_response_size = false;
+        return;
+    }
+    if (how == 1) {
+        header->has_asynchronous = f->version < KMIP_V2_0;
+        header->asynchronous = true;
+        header->has_asynchronous_indicator = f->version >= KMIP_V2_0;
+        header->asynchronous_indicator = KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY + draw(f, 3);
+    }
+    if (how <= 3)
+        header->authentication = draw_credential(f);
+    if (draw(f, 2) == 0) {
+        header->has_batch_error_continuation_option = true;
+        header->batch_error_continuation_option = 1 + draw(f, 3);
+    }
+    header->has_batch_order_option = f->version <= KMIP_V2_1 && draw(f, 4) == 0;
+    header->batch_order_option = true;
+}
+
+/* only: the operation; NULL: any. */
+static bool
+draw_message(struct feed *f, const struct kmip_operation *only, struct ks_buf *ret, bool *ret_plain)
+{
+    static const uint8_t lengths[] = {1, 1, 1, 1, 2, 2, 3, ITEMS_MAX};
     struct ks_diag diag = {0};
     struct kmip_request_message msg = {0};
     struct kmip_request_header header = {0};
     struct kmip_protocol_version version = {0};
     struct kmip_request_batch_item *items[ITEMS_MAX];
-    f->version = (enum kmip_version)draw(f, KMIP_V3_0 + 1);
     const struct kmip_version_number number = kmip_version_number(f->version);
-    if (draw(f, 8) == 0) { /* options of the batch, credentials */
-        draw_struct(f, &kmip_schema_request_header, &header, 2);
-        if (draw(f, 2) == 0)
-            header.has_maximum_response_size = false;
-    }
+    draw_header(f, &header);
     version.protocol_version_major = number.major;
     version.protocol_version_minor = number.minor;
     header.protocol_version = &version;
     msg.request_header = &header;
-    msg.n_batch_item = 1 + draw(f, 8) / 5;
+    msg.n_batch_item = only != NULL ? 1 : lengths[draw(f, KS_ARRAY_LEN(lengths))];
     header.batch_count = (int32_t)msg.n_batch_item;
-    for (size_t i = 0; i < msg.n_batch_item; i++)
-        items[i] = draw_batch_item(f);
+    for (f->item = 0; f->item < msg.n_batch_item; f->item++) {
+        items[f->item] = draw_batch_item(f, only);
+        if (engine_item_is_slow(items[f->item])) /* an RSA key takes longer than a fuzzer has: the kit has one */
+            return false;
+    }
     msg.batch_item = items;
+    *ret_plain = header.authentication == NULL;
     return kmip_request_encode(&msg, ret, &diag) == 0;
 }
+
+/* ---- Answers ---- */
 
 /* What later requests can use. */
 static void
@@ -489,13 +177,11 @@ harvest(struct feed *f, const struct kmip_item *item)
             break;
         case KMIP_TYPE_TEXT_STRING:
         case KMIP_TYPE_IDENTIFIER:
-            if (item->s.len == 36)
-                pool_add(&f->uids, item->tag, item->s);
+            if (item->tag != KMIP_TAG_RESULT_MESSAGE)
+                pool_add(item->s.len == 36 ? &f->uids : &f->texts, item->tag, item->s);
             break;
         case KMIP_TYPE_BYTE_STRING:
             pool_add(&f->values, item->tag, item->s);
-            if (item->tag == KMIP_TAG_TICKET_VALUE || item->tag == KMIP_TAG_CORRELATION_VALUE)
-                pool_add(&f->values, item->tag, item->s);
             break;
         default:
             break;
@@ -503,29 +189,141 @@ harvest(struct feed *f, const struct kmip_item *item)
     }
 }
 
+static const struct kmip_item *
+child(const struct kmip_item *item, uint32_t tag)
+{
+    for (const struct kmip_item *c = item->first; c != NULL; c = c->next)
+        if (c->tag == tag)
+            return c;
+    return NULL;
+}
+
+/* A client who shows no credential is answered about objects of its own, and of a group's at most. */
 static void
-check_answer(struct feed *f)
+check_isolation(const struct identity *by, const struct kmip_item *message)
+{
+    const struct clients *clients = &world.rig.engine->clients;
+    const struct client *client = clients_by_fingerprint(clients, by->fingerprint);
+    for (const struct kmip_item *item = message->first; item != NULL; item = item->next) {
+        const struct kmip_item *payload = child(item, KMIP_TAG_RESPONSE_PAYLOAD);
+        const struct kmip_item *status = child(item, KMIP_TAG_RESULT_STATUS);
+        const struct kmip_item *uid = payload != NULL ? child(payload, KMIP_TAG_UNIQUE_IDENTIFIER) : NULL;
+        if (item->tag != KMIP_TAG_BATCH_ITEM || uid == NULL || status->u32 != KMIP_RESULT_STATUS_SUCCESS)
+            continue;
+        const struct object *object = objects_handle(&world.rig.engine->objects, uid->s);
+        if (object == NULL) /* obliterated, or undone */
+            continue;
+        FUZZ_ASSERT(client != NULL && (client->role != IDENTITY_CLIENT || object->owner == client || object->in_group));
+    }
+}
+
+static void
+check_answer(struct feed *f, const struct identity *by, bool plain)
 {
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(FUZZ_MEMORY);
     struct kmip_response_message *response;
     struct kmip_item *item;
     struct ks_diag diag = {0};
-    const struct ks_span answer = ks_buf_span(&rig.reply.response);
-    FUZZ_ASSERT(answer.len != 0);
+    const struct engine_reply *reply = world_reply(&world);
+    const struct ks_span answer = ks_buf_span(&reply->response);
+    if (answer.len == 0) {
+        FUZZ_ASSERT(reply->drop && faults_memory_hit());
+        return;
+    }
     FUZZ_ASSERT(kmip_response_decode(answer, &kmip_limits_default, &arena, &response, &diag) == 0);
-    FUZZ_ASSERT(response->n_batch_item >= 1 && rig.reply.job.n_records >= response->n_batch_item);
+    FUZZ_ASSERT(response->n_batch_item >= 1);
+    FUZZ_ASSERT(reply->job.n_records >= response->n_batch_item || faults_memory_hit());
     for (size_t i = 0; i < response->n_batch_item; i++) {
         const struct kmip_response_batch_item *one = response->batch_item[i];
+        const bool done = one->result_status == KMIP_RESULT_STATUS_SUCCESS;
         FUZZ_ASSERT(one->has_result_reason == (one->result_status == KMIP_RESULT_STATUS_OPERATION_FAILED));
-        if (one->operation < KS_ARRAY_LEN(stats)) {
-            stats[one->operation].asked++;
-            stats[one->operation].done += one->result_status == KMIP_RESULT_STATUS_SUCCESS;
-        }
+        FUZZ_ASSERT(by->authenticated || !done || one->operation == (uint32_t)KMIP_OPERATION_ENROLL);
+        count(one->operation, done);
         if (one->has_asynchronous_correlation_value)
             pool_add(&f->values, KMIP_TAG_ASYNCHRONOUS_CORRELATION_VALUE, one->asynchronous_correlation_value);
     }
     FUZZ_ASSERT(kmip_item_from_ttlv(answer, &kmip_limits_default, &arena, &item, &diag) == 0);
+    if (plain && by->authenticated && !engine_sealed(world.rig.engine))
+        check_isolation(by, item);
     harvest(f, item);
+}
+
+/* ---- Stories ---- */
+
+static void
+draw_commit(struct feed *f)
+{
+    if (world.n_queued < QUEUE - 1 && draw(f, 8) == 0)
+        return; /* more joins the group */
+    const uint32_t how = draw(f, 32);
+    if (how >= 29)
+        faults_disk(DISK_FULL + (how - 29), 1 + draw(f, 4));
+    (void)world_commit(&world, how == 1 || how == 2, how == 2);
+    faults_disk(DISK_WELL, 0);
+    check_engine(world.rig.engine, true);
+}
+
+static void
+pass_time(struct feed *f)
+{
+    static const int64_t seconds[] = {1, 1, 1, 1, 0, 10, 61, 301, 3601, 86401, 8640000};
+    world.rig.now_us += seconds[draw(f, KS_ARRAY_LEN(seconds))] * 1000000;
+    f->now_us = world.rig.now_us;
+}
+
+/* What the server does by itself. */
+static void
+tick(struct feed *f)
+{
+    struct engine *engine = world.rig.engine;
+    if (engine_tick(engine, world_reply(&world))) {
+        world.n_queued++;
+        draw_commit(f);
+    }
+    struct engine_notice notice;
+    if (draw(f, 4) != 0 || !engine_notice(engine, world_reply(&world), &notice))
+        return;
+    const bool sent = world_reply(&world)->response.len != 0;
+    world.n_queued++;
+    if (!world_commit(&world, false, false) || !sent)
+        return;
+    const bool final = draw(f, 2) == 0;
+    if (engine_notice_done(engine, notice.id, final, final ? KS_SPAN_NONE : KS_LIT("nobody listens"),
+                           world_reply(&world))) {
+        world.n_queued++;
+        draw_commit(f);
+    }
+}
+
+static void
+one_request(struct feed *f, const struct kmip_operation *only, bool failing)
+{
+    KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(FUZZ_MEMORY);
+    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(1 << 20);
+    bool plain;
+    f->arena = &arena;
+    f->now_us = world.rig.now_us;
+    const struct identity *const by = &world.who[draw(f, (uint32_t)world.n_who)];
+    if (!draw_message(f, only, &request, &plain))
+        return;
+    const uint32_t nth = failing && draw(f, 16) == 0 ? 1 + draw(f, 1 + (1U << (2 + draw(f, 10)))) : 0;
+    faults_memory(nth, nth != 0 && draw(f, 4) == 0);
+    engine_handle(world.rig.engine, by, ks_buf_span(&request), world_reply(&world));
+    faults_memory_end();
+    check_answer(f, by, plain);
+    check_engine(world.rig.engine, false);
+    world.n_queued++;
+    draw_commit(f);
+    f->arena = NULL;
+}
+
+static void
+begin(struct feed *f, const uint8_t *data, size_t size)
+{
+    static const enum profile profiles[] = {PROFILE_COMPAT, PROFILE_FIPS, PROFILE_COMPAT, PROFILE_CNSA2};
+    *f = (struct feed){.data = data, .len = size, .kit = &world.kit, .uids = world.uids};
+    const enum profile profile = profiles[draw(f, KS_ARRAY_LEN(profiles))];
+    world_begin(&world, profile, draw(f, 8) == 0 ? 1 : 0);
 }
 
 /* Something to begin with: a client's keys of several kinds, active and good for everything. */
@@ -555,68 +353,98 @@ furnish(struct feed *f)
         struct kmip_request_batch_item *items[] = {&item};
         const struct kmip_request_message msg = {.request_header = &header, .batch_item = items, .n_batch_item = 1};
         f->arena = &arena;
-        add(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_TYPE_ENUMERATION, objects[i].algorithm);
-        add(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, KMIP_TYPE_INTEGER, objects[i].length);
-        add(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_TYPE_INTEGER, 0xFFFFF);
-        struct kmip_item *date = kmip_item_new(&arena, KMIP_TAG_ACTIVATION_DATE, KMIP_TYPE_DATE_TIME);
-        FUZZ_ASSERT(date != NULL);
-        date->i64 = rig.now_us / 1000000 - 10;
-        FUZZ_ASSERT(kmip_attrs_add(&arena, &attrs, KMIP_TAG_ACTIVATION_DATE, date) != NULL);
+        add_number(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_TYPE_ENUMERATION, objects[i].algorithm);
+        add_number(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, KMIP_TYPE_INTEGER, objects[i].length);
+        add_number(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_TYPE_INTEGER, 0xFFFFF);
+        add_date(f, &attrs, KMIP_TAG_ACTIVATION_DATE, world.rig.now_us / 1000000 - 10);
         create.attributes = pair.common_attributes = attrs;
         item.payload = objects[i].how == KMIP_OPERATION_CREATE ? (void *)&create : (void *)&pair;
         FUZZ_ASSERT(kmip_request_encode(&msg, &request, &diag) == 0);
-        engine_handle(rig.engine, &rig.client, ks_buf_span(&request), &rig.reply);
-        check_answer(f);
+        engine_handle(world.rig.engine, &world.rig.client, ks_buf_span(&request), world_reply(&world));
+        check_answer(f, &world.rig.client, true);
+        world.n_queued++;
+        FUZZ_ASSERT(world_commit(&world, false, false));
         f->arena = NULL;
+    }
+}
+
+/* The end of a story: the store has it all, and so has an engine that is loaded from it. */
+static void
+end(void)
+{
+    if (world.n_queued != 0)
+        (void)world_commit(&world, false, false);
+    check_engine(world.rig.engine, true);
+    check_store(&world.rig);
+}
+
+/* Every operation of every version is asked for, whatever the inputs are. */
+static void
+ask_everything(void)
+{
+    static struct feed f;
+    uint8_t data[1024];
+    size_t n_operations;
+    const struct kmip_operation *operations = kmip_operations(&n_operations);
+    for (unsigned version = KMIP_V1_0; version <= KMIP_V3_0; version++) {
+        for (size_t i = 0; i < sizeof(data); i++)
+            data[i] = (uint8_t)((i * i + 7 * i + version * 31) * 2654435761U >> 13);
+        begin(&f, data, sizeof(data));
+        furnish(&f);
+        f.version = (enum kmip_version)version;
+        for (size_t i = 0; i < n_operations; i++) {
+            const unsigned long before = stats[i].asked;
+            if (!in_version(&f, &operations[i]))
+                continue;
+            /* Where the input is at its end, what can be left out is. */
+            for (unsigned tries = 0; tries < 64 && stats[i].asked == before; tries++) {
+                f.pos = tries == 63 ? f.len : (i * 131 + tries * 17) % 768;
+                one_request(&f, &operations[i], false);
+            }
+            if (stats[i].asked == before)
+                fprintf(stderr, "%s was not asked for in version %u\n", operations[i].name, version);
+            FUZZ_ASSERT(stats[i].asked != before);
+        }
+        end();
     }
 }
 
 static void
 finish(void)
 {
+    size_t n;
     const char *const wanted = getenv("FUZZ_STATS");
-    for (uint32_t i = 0; wanted != NULL && i < KS_ARRAY_LEN(stats); i++)
-        if (stats[i].asked != 0)
-            fprintf(stderr, "%-30s %10lu asked %10lu done\n", kmip_enum_name(KMIP_TAG_OPERATION, i), stats[i].asked,
-                    stats[i].done);
-    rig_close(&rig);
-}
-
-static void
-start(bool compat)
-{
-    static bool open;
-    if (!open) {
-        rig_open(&rig, NULL, false);
-        (void)atexit(finish);
-        open = true;
-    }
-    rig.config.profile = compat ? PROFILE_COMPAT : PROFILE_FIPS;
-    rig.predictable = true;
-    rig.drawn = 0;
-    rig.now_us = (int64_t)RIG_START_S * 1000000;
-    rig_restart(&rig); /* nothing of the input before was committed */
+    const struct kmip_operation *operations = kmip_operations(&n);
+    for (size_t i = 0; wanted != NULL && i < n; i++)
+        fprintf(stderr, "%-30s %10lu asked %10lu done\n", operations[i].name, stats[i].asked, stats[i].done);
+    if (wanted != NULL)
+        fprintf(stderr, "%lu commits refused\n", world.n_refused);
+    world_free(&world);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct identity *const who[] = {&rig.client, &rig.client, &rig.client, &rig.admin};
     static struct feed f;
-    f = (struct feed){.data = data, .len = size};
-    start(draw(&f, 4) != 0);
+    static bool open;
+    if (!open) {
+        open = true;
+        world_make(&world);
+        (void)atexit(finish);
+        ask_everything();
+    }
+    begin(&f, data, size);
     furnish(&f);
     for (size_t n = 0; n < REQUESTS_MAX && f.pos < f.len; n++) {
-        KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(FUZZ_MEMORY);
-        KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(1 << 20);
-        f.arena = &arena;
-        const struct identity *const by = who[draw(&f, KS_ARRAY_LEN(who))];
-        if (!draw_message(&f, &request) || engine_is_slow(ks_buf_span(&request)))
-            continue;
-        engine_handle(rig.engine, by, ks_buf_span(&request), &rig.reply);
-        check_answer(&f);
-        rig.now_us += 1000000;
-        (void)engine_tick(rig.engine, &rig.reply);
+        if (draw(&f, 256) == 255 && !engine_sealed(world.rig.engine)) {
+            if (world.n_queued == 0 || world_commit(&world, false, false))
+                engine_seal(world.rig.engine);
+        }
+        f.version = (enum kmip_version)draw(&f, KMIP_V3_0 + 1);
+        one_request(&f, NULL, true);
+        pass_time(&f);
+        tick(&f);
     }
+    end();
     return 0;
 }
