@@ -12,6 +12,12 @@
 int ks_pkcs12_make(const struct ks_pkey *key, const struct ks_span *certs, size_t n_certs, const char *friendly,
                    struct ks_span password, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
-/* The private key of a container. KS_E_INTEGRITY: another password, or changed bytes. */
+/*
+ * The private key of a container: the first. It has to have a MAC, under the same password. KS_E_INTEGRITY: another
+ * password, or changed bytes. KS_E_LIMIT: it asks for more iterations of key derivation than that, which is some
+ * seconds' work, over all its parts; none is begun that would go beyond. KS_E_UNSUPPORTED: without a MAC, or with
+ * algorithms that libcrypto does not have.
+ */
+enum { KS_PKCS12_ITERATIONS_MOST = 4 << 20 };
 int ks_pkcs12_key(struct ks_span container, struct ks_span password, struct ks_pkey **ret,
                   struct ks_diag *diag) KS_MUST_CHECK;
