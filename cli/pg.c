@@ -93,9 +93,8 @@ notice(const char *line)
     fprintf(stderr, "keystead pg: waiting for the KMS: %s\n", line);
 }
 
-/* When a KMS answered last, for `keystead pg status`. No secret, and no harm if it cannot be written. */
-static void
-note_contact(const struct pg_ring *ring)
+void
+pg_note_contact(const struct pg_ring *ring)
 {
     char path[PATH_MAX], when[KS_TIME_TEXT_LEN];
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(256);
@@ -114,7 +113,7 @@ pg_ring_unlock(struct cli *cli, struct pg_ring *ring, bool ask)
     const struct tde_how how = {.data = ring->data, .ask = ask, .notice = notice};
     if (tde_unlock(ring->keyring, ks_buf_span(&ring->bytes), &how, &ring->key, &ring->slot, &diag) != 0)
         return cli_fail(cli, diag.code, "the keys of %s stay locked: %s", ring->data, ks_diag_text(&diag));
-    note_contact(ring);
+    pg_note_contact(ring);
     return 0;
 }
 
@@ -129,7 +128,7 @@ pg_ring_unlock_by(struct cli *cli, struct pg_ring *ring, const struct tde_slot *
         tde_keyring_open(ring->keyring, ks_buf_span(&ring->bytes), &ring->key, &diag) != 0)
         return cli_fail(cli, diag.code, "%.300s does not open the keyring: %.400s", text, ks_diag_text(&diag));
     ring->slot = slot->id;
-    note_contact(ring);
+    pg_note_contact(ring);
     return 0;
 }
 

@@ -43,6 +43,9 @@ int pg_ring_unlock(struct cli *cli, struct pg_ring *ring, bool ask) KS_MUST_CHEC
 /* By this slot alone, a KMS is asked once. */
 int pg_ring_unlock_by(struct cli *cli, struct pg_ring *ring, const struct tde_slot *slot) KS_MUST_CHECK;
 
+/* When a KMS answered last, for `keystead pg status`. No secret, and no harm if it cannot be written. */
+void pg_note_contact(const struct pg_ring *ring);
+
 /*
  * Writes the keyring as it is now, one epoch further, and has it read back and unwrapped by `slot` before the one
  * before it goes. Under the lock (tde_keyring_file_lock).

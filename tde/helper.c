@@ -17,16 +17,14 @@
 /* TDE_HELPER, of the build: the path of the keystead command. */
 extern char **environ;
 
-enum { HELPER_PATH = 4096 };
-
 /* A file beside the library may name another helper, if nobody but root and this user could have written it. */
-static void
-helper_path(char ret[HELPER_PATH])
+void
+tde_helper_path(char ret[TDE_HELPER_PATH])
 {
     Dl_info info;
     struct stat st;
-    char path[HELPER_PATH], text[HELPER_PATH] = "";
-    snprintf(ret, HELPER_PATH, "%s", TDE_HELPER);
+    char path[TDE_HELPER_PATH], text[TDE_HELPER_PATH] = "";
+    snprintf(ret, TDE_HELPER_PATH, "%s", TDE_HELPER);
     if (dladdr((const void *)&tde_real_functions, &info) == 0 || info.dli_fname == NULL)
         return;
     const char *slash = strrchr(info.dli_fname, '/');
@@ -45,7 +43,7 @@ helper_path(char ret[HELPER_PATH])
         return;
     text[n] = '\0';
     text[strcspn(text, "\n")] = '\0';
-    snprintf(ret, HELPER_PATH, "%s", text);
+    snprintf(ret, TDE_HELPER_PATH, "%s", text);
 }
 
 static int
@@ -110,10 +108,10 @@ receive(int socket_fd)
 int
 tde_helper_run(const char *root, int *ret_fd, char *why, size_t size)
 {
-    char path[HELPER_PATH];
+    char path[TDE_HELPER_PATH];
     int pair[2];
     pid_t pid = -1;
-    helper_path(path);
+    tde_helper_path(path);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         snprintf(why, size, "no socket for the key helper: %s", strerror(errno));
         return KS_E_IO;

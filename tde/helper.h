@@ -9,6 +9,10 @@
 
 #include "base/attr.h"
 
+/* Where that command is. */
+enum { TDE_HELPER_PATH = 4096 };
+void tde_helper_path(char ret[TDE_HELPER_PATH]);
+
 /* 0 and the descriptor; or KS_E_* and why. Waits for the helper, TDE_HELPER_SECONDS at most. */
 enum { TDE_HELPER_SECONDS = 15 * 60 };
 int tde_helper_run(const char *root, int *ret_fd, char *why, size_t size) KS_MUST_CHECK;

@@ -386,6 +386,8 @@ static void __attribute__((constructor)) start(int argc, char **argv)
     if ((program->what & SERVER) != 0 && has_option(argc, argv, boot, 1) && tde_check_write(tde_root()) != 0)
         give_up("the check values of the keys cannot be written to keystead/check in the data directory");
     tde_state.root = tde_root();
+    if ((program->what & SERVER) != 0)
+        tde_helper_path(tde_state.helper);
     tde_state.active = true;
 }
 

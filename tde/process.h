@@ -10,8 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tde/helper.h"
+
 /* What the guard is told; its layout changes with TDE_LAYER_VERSION alone. */
-#define TDE_LAYER_VERSION 2
+#define TDE_LAYER_VERSION 3
 #define TDE_STATE_FUNCTION "keystead_tde_state"
 
 /* What the file that is being opened for reading is read for. */
@@ -33,6 +35,7 @@ struct tde_state {
     char keys[TDE_STATE_KEYS];         /* identifiers of the active data keys, hexadecimal */
     enum tde_sends (*sends)(void);     /* set by the guard; may not come back, but end in an error of the server's */
     int (*permit)(int64_t *ret_until); /* tde_permit_check of the file below the root; KS_E_NOT_FOUND: there is none */
+    char helper[TDE_HELPER_PATH];      /* the keystead command, by which the guard asks for the key's lease */
 };
 
 extern struct tde_state tde_state;

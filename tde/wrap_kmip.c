@@ -64,17 +64,44 @@ tde_kmip_connect(const struct tde_slot *slot, int64_t timeout_ms, struct ks_clie
 const char *
 tde_kmip_state_word(uint32_t state)
 {
+    if (state == TDE_KMIP_SUSPENDED)
+        return "Suspended";
     const char *word = state != 0 ? ks_client_enum_name(KMIP_TAG_STATE, state) : NULL;
     return word != NULL ? word : "unknown";
+}
+
+bool
+tde_kmip_refused(const struct ks_error *error)
+{
+    static const uint32_t reasons[] = {
+        KMIP_RESULT_REASON_ITEM_NOT_FOUND,  KMIP_RESULT_REASON_OBJECT_NOT_FOUND,
+        KMIP_RESULT_REASON_OBJECT_ARCHIVED, KMIP_RESULT_REASON_OBJECT_DESTROYED,
+        KMIP_RESULT_REASON_NOT_AUTHORISED,  KMIP_RESULT_REASON_PERMISSION_DENIED,
+        KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE,
+    };
+    for (size_t i = 0; error->answered && i < KS_ARRAY_LEN(reasons); i++)
+        if (error->result_reason == reasons[i])
+            return true;
+    return false;
+}
+
+/* State, and Process Start Date; a KMS that does not like to be asked for what a key has not is asked for the State. */
+static int
+read_state(struct ks_client *client, const struct tde_slot *slot, struct ks_attributes **ret, struct ks_error *error)
+{
+    static const struct ks_attribute_name names[] = {{.tag = KMIP_TAG_STATE}, {.tag = KMIP_TAG_PROCESS_START_DATE}};
+    int rc = ks_client_get_attributes(client, NULL, slot->uid, names, KS_ARRAY_LEN(names), ret, error);
+    if (rc != 0 && error->answered && rc != KS_E_SEALED)
+        rc = ks_client_get_attributes(client, NULL, slot->uid, names, 1, ret, error);
+    return rc;
 }
 
 int
 tde_kmip_state(struct ks_client *client, const struct tde_slot *slot, uint32_t *ret, struct ks_diag *diag)
 {
-    const struct ks_attribute_name name = {.tag = KMIP_TAG_STATE};
     struct ks_attributes *attributes = NULL;
     struct ks_error error = {0};
-    const int rc = ks_client_get_attributes(client, NULL, slot->uid, &name, 1, &attributes, &error);
+    const int rc = read_state(client, slot, &attributes, &error);
     if (rc == KS_E_NOT_FOUND)
         return ks_fail(diag, KS_E_DENIED,
                        "the key encryption key %s is not at %s, or not for this client's certificate",
@@ -83,10 +110,16 @@ tde_kmip_state(struct ks_client *client, const struct tde_slot *slot, uint32_t *
         *ret = 0;
         return 0;
     }
+    if (rc != 0 && tde_kmip_refused(&error))
+        error.code = KS_E_DENIED;
     if (rc != 0)
         return client_fail(diag, slot, &error);
     const struct ks_attribute *state = ks_attributes_find(attributes, KMIP_TAG_STATE);
-    *ret = state != NULL ? state->value.enumeration : 0;
+    const struct ks_attribute *start = ks_attributes_find(attributes, KMIP_TAG_PROCESS_START_DATE);
+    uint32_t found = state != NULL ? state->value.enumeration : 0;
+    if ((found == 0 || found == KMIP_STATE_ACTIVE) && start != NULL && start->value.number > ks_clock_us() / 1000000)
+        found = TDE_KMIP_SUSPENDED;
+    *ret = found;
     ks_attributes_free(attributes);
     return 0;
 }

@@ -2,7 +2,7 @@
  * keystead_guard, for shared_preload_libraries: an encrypted cluster does not start without the encryption layer, nor
  * with settings that would go around it. It runs before statistics files are read and before WAL is.
  */
-#include "postgres.h"
+#include "tde/guard/guard.h"
 
 #include <dlfcn.h>
 #include <sys/stat.h>
@@ -10,10 +10,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
-
-/* This project hides what it does not say to show; before 16 the server's headers say nothing. */
-#undef PGDLLEXPORT
-#define PGDLLEXPORT __attribute__((visibility("default")))
 
 #include "tde/bundle.h"
 #include "tde/guard/backup.h"
@@ -99,4 +95,6 @@ _PG_init(void)
     state->report = report_unknown;
     guard_backup_init(state);
     state->guarded = true;
+    if (!IsBinaryUpgrade)
+        guard_lease_init(state->helper);
 }
