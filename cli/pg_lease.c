@@ -63,10 +63,11 @@ const struct cli_command cli_pg_lease = {
     .args = "",
     .hidden = true,
     .summary = "ask the KMS whether a cluster may go on with its keys",
-    .details =
-        "Run by keystead_guard in the server, a few times in each lease; monitoring may too. No key is fetched. Status 0\n"
-        "and one line: active, with the seconds of the lease, or internal, where no KMS is asked. Status 5: the KMS has\n"
-        "withdrawn the key. Any other: it did not answer. See docs/keyring.md.",
+    .details = "Run by keystead_guard in the server, a few times in each lease; monitoring may too. No key is fetched. "
+               "Status 0\n"
+               "and one line: active, with the seconds of the lease, or internal, where no KMS is asked. Status 5: the "
+               "KMS has\n"
+               "withdrawn the key. Any other: it did not answer. See docs/keyring.md.",
     .examples = "  keystead pg lease --data /var/lib/postgresql/15/main\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),

@@ -75,8 +75,9 @@ tde_lease_ask(struct tde_keyring *keyring, int64_t timeout_ms, struct tde_lease 
         return;
     }
     ask_slot(primary, timeout_ms, ret);
-    for (size_t i = 0; ret->state == TDE_LEASE_UNKNOWN && keyring->unreachable == TDE_UNREACHABLE_OTHER &&
-                       i < keyring->n_slots; i++) {
+    for (size_t i = 0;
+         ret->state == TDE_LEASE_UNKNOWN && keyring->unreachable == TDE_UNREACHABLE_OTHER && i < keyring->n_slots;
+         i++) {
         const struct tde_slot *slot = &keyring->slots[i];
         if (slot->primary == 1 || slot->provider != TDE_PROVIDER_KMIP)
             continue;

@@ -21,8 +21,14 @@ static int
 spawn(const char *helper, int timeout_s, int out, pid_t *ret)
 {
     char seconds[16];
-    char *const argv[] = {(char[]){"keystead"},  (char[]){"pg"}, (char[]){"lease"}, (char[]){"--data"}, DataDir,
-                          (char[]){"--timeout"}, seconds,        NULL};
+    char *const argv[] = {(char[]){"keystead"},
+                          (char[]){"pg"},
+                          (char[]){"lease"},
+                          (char[]){"--data"},
+                          DataDir,
+                          (char[]){"--timeout"},
+                          seconds,
+                          NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;

@@ -1,4 +1,5 @@
-/* What is refused while the key is withdrawn: new sessions, or every change of data (lease.c says which is in force). */
+/* What is refused while the key is withdrawn: new sessions, or every change of data (lease.c says which is in force).
+ */
 #include "tde/guard/guard.h"
 
 #include <sys/socket.h>
@@ -113,9 +114,9 @@ transaction(XactEvent event, void *arg)
     if ((event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE) || !is_read_only() ||
         !TransactionIdIsValid(GetTopTransactionIdIfAny()))
         return;
-    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-                    errmsg("this transaction has written, and is rolled back"),
-                    errdetail("The key of this cluster is withdrawn, and the cluster read-only."), errhint(STATE)));
+    ereport(ERROR,
+            (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("this transaction has written, and is rolled back"),
+             errdetail("The key of this cluster is withdrawn, and the cluster read-only."), errhint(STATE)));
 }
 
 void

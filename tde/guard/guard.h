@@ -18,8 +18,8 @@
 enum guard_policy { GUARD_WARN, GUARD_READ_ONLY, GUARD_REFUSE_SESSIONS, GUARD_STOP };
 
 enum guard_key {
-    GUARD_KEY_UNASKED,   /* not asked since the start */
-    GUARD_KEY_INTERNAL,  /* wrapped by no KMS: no lease */
+    GUARD_KEY_UNASKED,  /* not asked since the start */
+    GUARD_KEY_INTERNAL, /* wrapped by no KMS: no lease */
     GUARD_KEY_ACTIVE,
     GUARD_KEY_WITHDRAWN, /* the KMS answered, and took it */
     GUARD_KEY_UNKNOWN,   /* no answer */
@@ -32,8 +32,8 @@ struct guard_lease {
     pg_atomic_uint32 policy; /* enum guard_policy in force; GUARD_WARN: nothing is refused */
     slock_t lock;            /* for what follows */
     enum guard_key key;
-    TimestampTz contact; /* the KMS answered last; before it did, when the server was started */
-    TimestampTz until;   /* the lease ends; 0: there is none */
+    TimestampTz contact;   /* the KMS answered last; before it did, when the server was started */
+    TimestampTz until;     /* the lease ends; 0: there is none */
     char line[GUARD_LINE]; /* what was said of it */
 };
 extern struct guard_lease *guard_lease; /* NULL: not a server of many processes */

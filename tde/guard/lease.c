@@ -197,9 +197,10 @@ judge(enum guard_key before, bool other_line)
     if (policy != GUARD_STOP || stopping)
         return;
     stopping = true;
-    ereport(LOG, (errmsg("the server is stopped: its key is not to be used any more"),
-                  errdetail("A checkpoint is made, and the keys go with the processes. A start is refused until the KMS "
-                            "says that the key is active.")));
+    ereport(LOG,
+            (errmsg("the server is stopped: its key is not to be used any more"),
+             errdetail("A checkpoint is made, and the keys go with the processes. A start is refused until the KMS "
+                       "says that the key is active.")));
     if (kill(PostmasterPid, SIGINT) != 0) { /* as pg_ctl stop -m fast */
         const char *why = strerror(errno);
         ereport(LOG, (errmsg("the server cannot be stopped: %s", why)));
@@ -233,10 +234,10 @@ ask(void)
     const TimestampTz now = GetCurrentTimestamp();
     const bool other_line = strncmp(text, guard_lease->line, GUARD_LINE) != 0;
     SpinLockAcquire(&guard_lease->lock);
-    guard_lease->key = status == GUARD_STATUS_WITHDRAWN         ? GUARD_KEY_WITHDRAWN
-                       : status != GUARD_STATUS_ACTIVE          ? GUARD_KEY_UNKNOWN
-                       : strncmp(line, "internal ", 9) == 0     ? GUARD_KEY_INTERNAL
-                                                                : GUARD_KEY_ACTIVE;
+    guard_lease->key = status == GUARD_STATUS_WITHDRAWN     ? GUARD_KEY_WITHDRAWN
+                       : status != GUARD_STATUS_ACTIVE      ? GUARD_KEY_UNKNOWN
+                       : strncmp(line, "internal ", 9) == 0 ? GUARD_KEY_INTERNAL
+                                                            : GUARD_KEY_ACTIVE;
     if (guard_lease->key != GUARD_KEY_UNKNOWN)
         guard_lease->contact = now;
     if (guard_lease->key == GUARD_KEY_ACTIVE)
@@ -298,8 +299,8 @@ static void
 define_settings(void)
 {
     DefineCustomIntVariable("keystead.lease", "How long the key of this cluster is used without asking the KMS again.",
-                            "It is asked each third of this. A shorter lease of the KMS's own counts instead.", &lease_s,
-                            60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+                            "It is asked each third of this. A shorter lease of the KMS's own counts instead.",
+                            &lease_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
     DefineCustomEnumVariable("keystead.on_key_withdrawn", "What is done when the KMS has withdrawn the key.",
                              "warn, read-only, refuse-sessions (superusers on the local socket are let in), or stop.",
                              &on_withdrawn, GUARD_REFUSE_SESSIONS, policies, PGC_SIGHUP, 0, NULL, NULL, NULL);
@@ -309,8 +310,8 @@ define_settings(void)
     DefineCustomIntVariable("keystead.kms_grace", "How long no KMS has to answer before something is done.", NULL,
                             &grace_s, 3 * 86400, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
     DefineCustomStringVariable("keystead.key_state", "What the KMS says of the key of this cluster.", NULL,
-                               &shown_state, "", PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE |
-                               GUC_SUPERUSER_ONLY, NULL, NULL, show_state);
+                               &shown_state, "", PGC_INTERNAL,
+                               GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE | GUC_SUPERUSER_ONLY, NULL, NULL, show_state);
 }
 
 /* How a process that is to be the worker finds this module: as it was loaded. */
@@ -319,8 +320,7 @@ own_path(char *ret, size_t size)
 {
     Dl_info info;
     char path[PATH_MAX];
-    if (dladdr(&guard_lease, &info) == 0 || info.dli_fname == NULL ||
-        realpath(info.dli_fname, path) == NULL)
+    if (dladdr(&guard_lease, &info) == 0 || info.dli_fname == NULL || realpath(info.dli_fname, path) == NULL)
         ereport(FATAL, (errmsg(TDE_GUARD " does not find its own file")));
     const size_t folder = strlen(pkglib_path);
     const bool installed = strncmp(path, pkglib_path, folder) == 0 && path[folder] == '/';
