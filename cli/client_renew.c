@@ -52,42 +52,141 @@ find_files(struct cli *cli, struct files *ret)
     return 0;
 }
 
+/* What comes of it: a key in files->new_key, and its certificate. */
+struct renewal {
+    struct ks_pkey *key;
+    struct ks_buf certificate; /* PEM, with those between it and its authority where they were given */
+    char uid[KS_UID_SIZE];     /* of what the server answered with */
+};
+
+static void
+renewal_done(struct renewal *r)
+{
+    ks_pkey_free(r->key);
+    ks_buf_done(&r->certificate);
+}
+
 static int
-make_key(struct cli *cli, const char *path, struct ks_pkey **ret, struct ks_buf *request)
+keep_key(struct cli *cli, const struct renewal *r, const char *path)
 {
     struct ks_diag diag = {0};
-    KS_PKEY *key = NULL;
     KS_CLEANUP(ks_buf_done) struct ks_buf pem = KS_BUF(PEM_MAX);
-    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
-                                             .curve = KMIP_RECOMMENDED_CURVE_P_256};
-    if (ks_keygen_pair(&params, &key, &diag) != 0 || ks_pem_encode_key(key, &pem, &diag) != 0 ||
-        ks_cert_request(key, "keystead client", request, &diag) != 0 ||
-        ks_file_write(path, ks_buf_span(&pem), 0600, &diag) != 0)
+    if (ks_pem_encode_key(r->key, &pem, &diag) != 0 || ks_file_write(path, ks_buf_span(&pem), 0600, &diag) != 0)
         return cli_fail_diag(cli, &diag);
-    *ret = key;
-    key = NULL;
     return 0;
 }
 
-/* The certificate, as PEM, if it is one for the key. */
 static int
-fetch(struct cli *cli, struct ks_bytes request, const struct ks_pkey *key, struct ks_buf *ret)
+check_certificate(struct cli *cli, struct ks_span der, const struct ks_pkey *key, const char *whose)
 {
-    char uid[KS_UID_SIZE];
     struct ks_diag diag = {0};
     struct ks_cert_info info;
     KS_PKEY *theirs = NULL;
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 20);
-    KS_CLEANUP(object_freep) struct ks_object *object = NULL;
-    KS_TRY(ks_client_re_provision(cli->client, &cli->call, request, uid, &cli->error));
-    KS_TRY(ks_client_get(cli->client, &cli->call, &(struct ks_get){.uid = uid}, &object, &cli->error));
-    const struct ks_span der = KS_SPAN(object->material.data, object->material.len);
     if (ks_cert_parse(der, &arena, &info, &diag) != 0 ||
         ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_X_509, false, 0, 0, info.public_key, &theirs, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     if (!ks_pkey_same_public(key, theirs))
-        return cli_fail(cli, KS_E_INTEGRITY, "the server's certificate is for another key; report this");
-    return ks_pem_encode(KS_PEM_CERT, der, ret, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
+        return cli_fail(cli, KS_E_INTEGRITY, "%s certificate is for another key", whose);
+    return 0;
+}
+
+/* The certificate of that name on the server, if it is one for the key. */
+static int
+fetch(struct cli *cli, const char *uid, struct renewal *r)
+{
+    struct ks_diag diag = {0};
+    KS_CLEANUP(object_freep) struct ks_object *object = NULL;
+    KS_TRY(ks_client_get(cli->client, &cli->call, &(struct ks_get){.uid = uid}, &object, &cli->error));
+    const struct ks_span der = KS_SPAN(object->material.data, object->material.len);
+    KS_TRY(check_certificate(cli, der, r->key, "the server's"));
+    return ks_pem_encode(KS_PEM_CERT, der, &r->certificate, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
+}
+
+/* The key is made here; its request is certified. */
+static int
+by_request(struct cli *cli, const struct files *files, struct renewal *r)
+{
+    struct ks_diag diag = {0};
+    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(PEM_MAX);
+    const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
+                                             .curve = KMIP_RECOMMENDED_CURVE_P_256};
+    if (ks_keygen_pair(&params, &r->key, &diag) != 0 || ks_cert_request(r->key, "keystead client", &request, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    KS_TRY(keep_key(cli, r, files->new_key));
+    const struct ks_re_provision asked = {.request = {request.data, request.len}};
+    KS_TRY(ks_client_re_provision(cli->client, &cli->call, &asked, r->uid, &cli->error));
+    return fetch(cli, r->uid, r);
+}
+
+/* Key and certificate come from elsewhere. */
+static int
+by_certificate(struct cli *cli, const struct files *files, struct renewal *r)
+{
+    struct ks_diag diag = {0};
+    KS_CLEANUP(ks_buf_done) struct ks_buf key = KS_BUF(PEM_MAX);
+    KS_CLEANUP(ks_buf_done) struct ks_buf der = KS_BUF(PEM_MAX);
+    const char *certificate = cli_value(cli, "certificate"), *key_file = cli_value(cli, "key");
+    if (certificate == NULL || key_file == NULL)
+        return cli_fail(cli, KS_E_INVALID, "--certificate and --key belong together");
+    if (ks_file_read_private(key_file, &key, &diag) != 0 || ks_pem_decode_key(ks_buf_span(&key), &r->key, &diag) != 0 ||
+        ks_file_read(certificate, &r->certificate, &diag) != 0 ||
+        ks_pem_decode(KS_PEM_CERT, ks_buf_span(&r->certificate), &der, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    KS_TRY(check_certificate(cli, ks_buf_span(&der), r->key, "the"));
+    KS_TRY(keep_key(cli, r, files->new_key));
+    const struct ks_re_provision asked = {.certificate = {der.data, der.len}};
+    return ks_client_re_provision(cli->client, &cli->call, &asked, r->uid, &cli->error);
+}
+
+static void
+attributes_freep(struct ks_attributes **attributes)
+{
+    ks_attributes_free(*attributes);
+}
+
+/* The value of a Link of that type; NULL: none. */
+static const char *
+linked(const struct ks_attributes *attributes, uint32_t type)
+{
+    for (size_t i = 0; i < attributes->n; i++) {
+        const struct ks_value *v = &attributes->v[i].value;
+        const char *to = NULL;
+        bool is = false;
+        for (size_t k = 0; v->tag == KMIP_TAG_LINK && v->type == KMIP_TYPE_STRUCTURE && k < v->n_fields; k++) {
+            const struct ks_value *field = &v->fields[k];
+            if (field->tag == KMIP_TAG_LINK_TYPE)
+                is = field->enumeration == type;
+            else if (field->tag == KMIP_TAG_LINKED_OBJECT_IDENTIFIER && field->type == KMIP_TYPE_TEXT_STRING)
+                to = (const char *)field->bytes.data;
+        }
+        if (is && to != NULL)
+            return to;
+    }
+    return NULL;
+}
+
+/* The server makes both. */
+static int
+by_server(struct cli *cli, const struct files *files, struct renewal *r)
+{
+    static const struct ks_attribute_name link = {.tag = KMIP_TAG_LINK};
+    struct ks_diag diag = {0};
+    KS_CLEANUP(object_freep) struct ks_object *key = NULL;
+    KS_CLEANUP(attributes_freep) struct ks_attributes *links = NULL;
+    KS_TRY(ks_client_re_provision(cli->client, &cli->call, &(struct ks_re_provision){.request = {0}}, r->uid,
+                                  &cli->error));
+    const struct ks_get get = {.uid = r->uid, .key_format = KMIP_KEY_FORMAT_TYPE_PKCS_8};
+    KS_TRY(ks_client_get(cli->client, &cli->call, &get, &key, &cli->error));
+    if (ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_PKCS_8, true, 0, 0, KS_SPAN(key->material.data, key->material.len), &r->key,
+                      &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    KS_TRY(ks_client_get_attributes(cli->client, &cli->call, r->uid, &link, 1, &links, &cli->error));
+    const char *certificate = linked(links, KMIP_LINK_TYPE_CERTIFICATE_LINK);
+    if (certificate == NULL)
+        return cli_fail(cli, KS_E_NOT_FOUND, "the key that the server made has no Certificate Link");
+    KS_TRY(fetch(cli, certificate, r));
+    return keep_key(cli, r, files->new_key);
 }
 
 /*
@@ -108,41 +207,63 @@ replace(struct cli *cli, const struct files *files, struct ks_span certificate, 
 }
 
 static int
-run(struct cli *cli)
+report(struct cli *cli, const struct files *files, const struct renewal *r)
 {
-    struct files files;
-    KS_PKEY *key = NULL;
-    KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(PEM_MAX);
-    KS_CLEANUP(ks_buf_done) struct ks_buf pem = KS_BUF(PEM_MAX);
-    bool begun = false;
-    KS_TRY(find_files(cli, &files));
-    KS_TRY(make_key(cli, files.new_key, &key, &request));
-    int rc = fetch(cli, (struct ks_bytes){request.data, request.len}, key, &pem);
-    if (rc == 0)
-        rc = replace(cli, &files, ks_buf_span(&pem), &begun);
-    if (rc != 0 && !begun)
-        (void)unlink(files.new_key);
-    KS_TRY(rc);
+    const bool copy = cli_flag(cli, "server-key");
     if (!cli->json) {
         printf("Renewed %s and its key. The old certificate is good until the new one is first used.\n",
-               files.certificate);
+               files->certificate);
+        if (copy)
+            printf("The server has a copy of the key, %s: revoke and destroy it when the new one works.\n", r->uid);
         return 0;
     }
     KS_CLEANUP(json_done) struct json json = JSON;
     json_open(&json, NULL, '{');
-    json_text(&json, "certificate", files.certificate);
+    json_text(&json, "certificate", files->certificate);
+    if (copy)
+        json_text(&json, "key", r->uid);
     json_close(&json, '}');
     return output_json(&json);
 }
+
+static int
+run(struct cli *cli)
+{
+    struct files files;
+    KS_CLEANUP(renewal_done) struct renewal renewal = {.certificate = KS_BUF(PEM_MAX)};
+    bool begun = false;
+    const bool brought = cli_value(cli, "certificate") != NULL || cli_value(cli, "key") != NULL;
+    if (brought && cli_flag(cli, "server-key"))
+        return cli_fail(cli, KS_E_INVALID, "either the server makes the key, or you bring one");
+    KS_TRY(find_files(cli, &files));
+    int rc = brought                        ? by_certificate(cli, &files, &renewal)
+             : cli_flag(cli, "server-key") ? by_server(cli, &files, &renewal)
+                                            : by_request(cli, &files, &renewal);
+    if (rc == 0)
+        rc = replace(cli, &files, ks_buf_span(&renewal.certificate), &begun);
+    if (rc != 0 && !begun)
+        (void)unlink(files.new_key);
+    return rc != 0 ? rc : report(cli, &files, &renewal);
+}
+
+static const struct cli_option options[] = {
+    {"certificate", CLI_FILE, "FILE", "a certificate from elsewhere, PEM, of an authority that the server knows"},
+    {"key", CLI_FILE, "FILE", "its private key, PEM, readable by you alone"},
+    {"server-key", CLI_FLAG, NULL, "let the server make the key"},
+};
 
 const struct cli_command cli_client_renew = {
     .name = "client renew",
     .args = "",
     .connects = true,
     .summary = "a new key and certificate for this client itself",
-    .details = "The key is made here and stays here. client.key and client.pem beside the configuration are replaced;\n"
-               "client.conf stays. The old certificate is good until the new one is first used.",
+    .details = "The key is made here and stays here, unless you say otherwise. client.key and client.pem beside the\n"
+               "configuration are replaced; client.conf stays. The old certificate is good until the new one is first\n"
+               "used. A key that the server makes is one that the server has: for machines that can make none.",
     .examples = "  keystead client renew\n"
-                "  keystead client renew --config /etc/keystead/client.conf\n",
+                "  keystead client renew --config /etc/keystead/client.conf\n"
+                "  keystead client renew --certificate ours.pem --key ours.key\n",
+    .options = options,
+    .n_options = KS_ARRAY_LEN(options),
     .run = run,
 };

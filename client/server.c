@@ -197,16 +197,19 @@ ks_enroll_token_free(struct ks_enroll_token *token)
 }
 
 int
-ks_client_re_provision(struct ks_client *client, const struct ks_call *options, struct ks_bytes request,
+ks_client_re_provision(struct ks_client *client, const struct ks_call *options, const struct ks_re_provision *params,
                        char ret_uid[KS_UID_SIZE], struct ks_error *error)
 {
     CALL(call, client, options, error);
     const struct kmip_certificate_request csr = {.certificate_request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10,
-                                                 .certificate_request_value = client_span(request)};
-    struct kmip_re_provision_request asked = {0};
+                                                 .certificate_request_value = client_span(params->request)};
+    struct kmip_certificate certificate = {.certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
+                                           .certificate_value = client_span(params->certificate)};
+    struct kmip_re_provision_request asked = {.certificate = params->certificate.len != 0 ? &certificate : NULL};
     struct kmip_re_provision_response *response = NULL;
-    KS_TRY(client_report(&call, kmip_item_encode(&kmip_schema_certificate_request, KMIP_V2_1, &csr, &call.arena,
-                                                 &asked.certificate_request)));
+    if (params->request.len != 0)
+        KS_TRY(client_report(&call, kmip_item_encode(&kmip_schema_certificate_request, KMIP_V2_1, &csr, &call.arena,
+                                                     &asked.certificate_request)));
     KS_TRY(
         client_call_one(&call, KMIP_OPERATION_RE_PROVISION, &asked, (void **)&response, "renew the certificate", NULL));
     return client_new_uid(&call, &response->unique_identifier, ret_uid);

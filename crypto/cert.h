@@ -63,13 +63,47 @@ int ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const 
                     struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /*
- * Path validation (RFC 5280, 6) at a time: the certificates are one chain, in any order. anchors: certificates that are
- * trusted. ret: KS_CHAIN_*. What libcrypto says of a chain that is not valid goes to diag; the result is 0 all the
- * same.
+ * What paths of certificates are judged by: trust anchors (RFC 5280, 6.1.1 d; self-signed or not), and lists of what was
+ * revoked. Add reads PEM, any number of blocks, or DER of one; all of it has to be of that kind, and KS_E_LIMIT keeps
+ * the whole of them to ANCHORS and to bytes. Not changed while it is used: a new one takes its place.
  */
+struct ks_trust;
+enum ks_trust_kind { KS_TRUST_ANCHORS, KS_TRUST_CRLS };
+enum { KS_TRUST_ANCHORS_MOST = 2000, KS_TRUST_BYTES_MOST = 64 << 20 };
+int ks_trust_new(struct ks_trust **ret) KS_MUST_CHECK;
+int ks_trust_add(struct ks_trust *trust, enum ks_trust_kind kind, struct ks_span file,
+                 struct ks_diag *diag) KS_MUST_CHECK;
+void ks_trust_free(struct ks_trust *trust); /* accepts NULL */
+/* How many certificates or lists there are. */
+size_t ks_trust_count(const struct ks_trust *trust, enum ks_trust_kind kind);
+
+/*
+ * Path validation (RFC 5280, 6): the certificates are one chain, in any order, and all of them have to be part of the
+ * path. Signatures, dates, basic constraints, key usage, name constraints and policies count.
+ *
+ * A certificate whose issuer has a list is revoked at `at` if the list says that it was by then. A list that was to be
+ * replaced before `at`, or that can not be verified, leaves the path unknown; an issuer that has none says nothing. At
+ * least 80 bits of strength are asked for: no MD5, no RSA below 1024 bits.
+ */
+struct ks_cert_path {
+    const struct ks_span *chain; /* DER */
+    size_t n_chain;
+    const struct ks_trust *trust;  /* NULL: none */
+    const struct ks_span *anchors; /* more that is trusted, DER */
+    size_t n_anchors;
+    int64_t at;      /* seconds since 1970 */
+    bool tls_client; /* extended key usage allows a client of TLS */
+};
 enum ks_chain { KS_CHAIN_VALID, KS_CHAIN_INVALID, KS_CHAIN_UNKNOWN /* it leads to nothing that is trusted */ };
-int ks_cert_validate(const struct ks_span *chain, size_t n_chain, const struct ks_span *anchors, size_t n_anchors,
-                     int64_t at, enum ks_chain *ret, struct ks_diag *diag) KS_MUST_CHECK;
+enum { KS_PATH_MOST = 34 };
+struct ks_cert_verdict {
+    enum ks_chain chain;
+    size_t n_path; /* certificates of the path as far as it was found, the anchor among them: their SHA-256 */
+    uint8_t path[KS_PATH_MOST][32];
+};
+/* The result is 0 whatever the verdict, and what is wrong with a path goes to diag; else KS_E_MALFORMED or KS_E_LIMIT
+ * says that something is no certificate. */
+int ks_cert_validate(const struct ks_cert_path *path, struct ks_cert_verdict *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* A certificate signing request (PKCS#10, DER) for key with that common name and no extensions. */
 int ks_cert_request(const struct ks_pkey *key, const char *common_name, struct ks_buf *ret,

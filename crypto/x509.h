@@ -10,6 +10,7 @@
 
 KS_OSSL_CLEANUP(PKCS12, PKCS12_free)
 KS_OSSL_CLEANUP(X509, X509_free)
+KS_OSSL_CLEANUP(X509_CRL, X509_CRL_free)
 KS_OSSL_CLEANUP(X509_REQ, X509_REQ_free)
 KS_OSSL_CLEANUP(X509_STORE, X509_STORE_free)
 KS_OSSL_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free)
@@ -28,3 +29,10 @@ int ks_x509_sign(X509 *cert, const struct ks_pkey *key, struct ks_buf *ret, stru
 
 /* The certificate, and nothing behind it; the caller frees it. KS_E_MALFORMED. */
 int ks_x509_parse(struct ks_span der, X509 **ret, struct ks_diag *diag) KS_MUST_CHECK;
+
+/* Trust anchors and lists of what was revoked (trust.c). */
+struct ks_trust {
+    STACK_OF(X509) * anchors;
+    STACK_OF(X509_CRL) * crls;
+    size_t bytes;
+};

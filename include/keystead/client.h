@@ -735,11 +735,17 @@ KS_API_MUST_CHECK int ks_client_enroll(const struct ks_enroll *params, const str
 KS_API void ks_enroll_result_free(struct ks_enroll_result *result);
 
 /*
- * Re-Provision (2.1: 6.1.48): a new certificate for this client itself, by a request (PKCS#10, DER) for a new key. It
- * is there to Get under ret_uid. The old one is good until the new one is first used. Needs 2.0.
+ * Re-Provision (2.1: 6.1.48): another certificate for this client itself. By a request for it, it is there to Get under
+ * ret_uid. A certificate of one's own is taken if an authority that the server takes clients from stands for it. With
+ * neither the server makes a key: ret_uid is the private key, whose Certificate Link leads to the certificate. The old
+ * one is good until the new one is first used. Needs 2.0.
  */
+struct ks_re_provision {
+    struct ks_bytes request;     /* PKCS#10, DER; empty: none */
+    struct ks_bytes certificate; /* X.509, DER; empty: none */
+};
 KS_API_MUST_CHECK int ks_client_re_provision(struct ks_client *client, const struct ks_call *call,
-                                             struct ks_bytes request, char ret_uid[KS_UID_SIZE],
+                                             const struct ks_re_provision *params, char ret_uid[KS_UID_SIZE],
                                              struct ks_error *error);
 
 /* The clients that the server knows. */

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "crypto/cert.h"
 #include "crypto/random.h"
 #include "server/audit/audit.h"
 #include "server/engine/async_table.h"
@@ -52,6 +53,7 @@ struct engine {
     struct outbox outbox;
     struct pkcs11 pkcs11;
     struct rotation rotation;
+    struct ks_trust *trust, *authorities; /* engine_trust; NULL: none */
     struct ks_uuid_gen uuid;
     int64_t started_us, last_us;
     uint64_t n_requests;

@@ -102,8 +102,18 @@ engine_free(struct engine *engine)
     if (engine == NULL)
         return;
     engine_seal(engine);
+    engine_trust(engine, NULL, NULL);
     free(engine->node);
     free(engine);
+}
+
+void
+engine_trust(struct engine *engine, struct ks_trust *validate, struct ks_trust *authorities)
+{
+    ks_trust_free(engine->trust);
+    ks_trust_free(engine->authorities);
+    engine->trust = validate;
+    engine->authorities = authorities;
 }
 
 /* Loading */

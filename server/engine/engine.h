@@ -88,6 +88,14 @@ void engine_free(struct engine *engine);
 int engine_load(struct engine *engine, struct keyring *keyring, struct store *store,
                 struct ks_diag *diag) KS_MUST_CHECK;
 void engine_seal(struct engine *engine);
+
+/*
+ * What Validate trusts besides what is stored, with lists of what was revoked; and the authorities whose certificates
+ * TLS takes from clients, which Re-Provision takes too. Either may be NULL: none. Both are taken over, in place of those
+ * before.
+ */
+struct ks_trust;
+void engine_trust(struct engine *engine, struct ks_trust *validate, struct ks_trust *authorities);
 bool engine_sealed(const struct engine *engine);
 
 /* One request message. Never fails: whatever happens, reply says so in KMIP. */

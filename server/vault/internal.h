@@ -1,5 +1,5 @@
 /* What the parts of the vault know of each other: vault.c (loop, states), channel.c (net workers), notices.c (the
- * notifier), turned.c (clients that serve), unlock.c, sealed.c, answer.c.
+ * notifier), turned.c (clients that serve), unlock.c, trust.c, sealed.c, answer.c.
  */
 #pragma once
 
@@ -163,6 +163,10 @@ void turned_forget(struct vault *v); /* all, without a word: the vault ends */
 int unlock(struct vault *v, struct ks_span passphrase, struct ks_diag *diag) KS_MUST_CHECK;
 /* The engine's hook for Unseal; arg is the vault. KS_E_DENIED: wrong; KS_E_BUSY: too soon after the last attempt. */
 int vault_unseal(void *arg, const struct identity *who, struct ks_span passphrase) KS_MUST_CHECK;
+
+/* trust.c */
+/* Takes over what the configuration says about trust; on failure what was in force stays. */
+int trust_read(struct vault *v, const struct server_config *config, struct ks_diag *diag) KS_MUST_CHECK;
 
 /* answer.c */
 /* Makes every item of an answer a failure with this text; an answer that cannot be is emptied: the peer is dropped. */

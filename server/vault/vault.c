@@ -350,6 +350,15 @@ tick(struct vault *v, int64_t now_ms)
 }
 
 static void
+take_over(struct vault *v, const struct server_config *fresh)
+{
+    struct ks_diag diag = {0};
+    ks_log_init("vault", (enum ks_log_level)server_config_log_level(fresh));
+    if (trust_read(v, fresh, &diag) != 0)
+        ks_log_error("reload: %s; the certificates that were trusted stay so", ks_diag_text(&diag));
+}
+
+static void
 reload(struct vault *v)
 {
     struct ks_diag diag = {0};
@@ -357,7 +366,7 @@ reload(struct vault *v)
     if (server_config_load(v->config->dir, &fresh, &diag) != 0)
         ks_log_error("%s", ks_diag_text(&diag)); /* the supervisor says that the old one stays in force */
     else
-        ks_log_init("vault", (enum ks_log_level)server_config_log_level(&fresh));
+        take_over(v, &fresh);
     if (v->state == VAULT_SEALED && record_sealed(v, "reload", &diag) != 0)
         ks_log_error("%s", ks_diag_text(&diag));
     struct job *job = v->state == VAULT_OPEN && !v->failing ? vault_job(v) : NULL;
@@ -539,7 +548,7 @@ set_up(struct vault *v, struct ks_diag *diag)
     rc = rc != 0 ? rc : prepare_pool_new(PREPARE_THREADS, &v->pool);
     if (rc != 0)
         return ks_fail(diag, rc, "the vault cannot be set up: %s", ks_err_text(rc));
-    return 0;
+    return trust_read(v, v->config, diag);
 }
 
 /* What was given on the command line, by the service manager, or by a person if one is there; else nothing. */

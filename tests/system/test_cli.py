@@ -486,6 +486,25 @@ def test_a_client_renews_its_certificate(instance, name, tmp_path):
     assert done.returncode == EXIT["not found"] and not (folder / "client.key.new").exists()
 
 
+def test_a_client_renews_with_a_key_of_the_servers_or_from_elsewhere(instance, name, tmp_path):
+    folder = tmp_path / "client"
+    enroll(instance, name, folder)
+    config = ["--config", folder / "client.conf"]
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    done = json.loads(run("client", "renew", "--server-key", "--json", *config).stdout)
+    assert (folder / "client.key").read_bytes() != (old / "client.key").read_bytes()
+    run("key", "revoke", done["key"], "--yes", *config)
+    run("key", "destroy", done["key"], "--yes", *config)
+    assert run("key", "list", "--config", old / "client.conf", check=False).returncode == EXIT["denied"]
+    # One that this server's authority issued to another is not taken, and nothing is left behind or changed.
+    before = (folder / "client.pem").read_bytes()
+    done = run("client", "renew", "--certificate", old / "client.pem", "--key", old / "client.key", *config, check=False)
+    assert done.returncode != 0 and "own authority" in done.stderr
+    assert (folder / "client.pem").read_bytes() == before and not (folder / "client.key.new").exists()
+    run("key", "list", *config)
+
+
 def test_an_administrator_can_be_enrolled(instance, name, tmp_path):
     enroll(instance, name, tmp_path / "a", "--role", "admin", "--valid", "15m")
     assert name in run("client", "list", "--config", tmp_path / "a" / "client.conf").stdout

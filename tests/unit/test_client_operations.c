@@ -146,7 +146,7 @@ CALL_OF(SET_ATTRIBUTE, PLAIN, ks_client_set_attribute(c, NULL, "a", &attribute, 
 CALL_OF(SET_ENDPOINT_ROLE, PLAIN, ks_client_serve(c, NULL, take_nothing, NULL, e))
 CALL_OF(PKCS_11, RESULT(ks_pkcs11_result), ks_client_pkcs11(c, NULL, &(struct ks_pkcs11){.function = KMIP_PKCS_11_FUNCTION_C_GETINFO}, ret, e))
 CALL_OF(INTEROP, PLAIN, ks_client_interop(c, NULL, KMIP_INTEROP_FUNCTION_BEGIN, "TC-1", e))
-CALL_OF(RE_PROVISION, PLAIN, ks_client_re_provision(c, NULL, some, uid, e))
+CALL_OF(RE_PROVISION, PLAIN, ks_client_re_provision(c, NULL, &(struct ks_re_provision){.request = some}, uid, e))
 CALL_OF(SET_DEFAULTS, PLAIN, ks_client_set_defaults(c, NULL, &rule, 1, e))
 CALL_OF(SET_CONSTRAINTS, PLAIN, ks_client_set_constraints(c, NULL, &rule, 1, e))
 CALL_OF(GET_CONSTRAINTS, RESULT(ks_rules), ks_client_get_constraints(c, NULL, ret, e))

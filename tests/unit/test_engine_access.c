@@ -273,101 +273,6 @@ each_item_is_one_record(void **unused)
     talk_close(&t);
 }
 
-/* What was asked for, as the identity that has the new certificate. */
-static struct identity
-renew(struct talk *t, const struct identity *who)
-{
-    struct kmip_certificate_request csr = {.certificate_request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10,
-                                           .certificate_request_value = certificate_request(t)};
-    struct kmip_re_provision_request r = {0};
-    struct identity renewed = {.authenticated = true, .name = KS_LIT("app")};
-    struct ks_cert_info info;
-    assert_int_equal(
-        kmip_item_encode(&kmip_schema_certificate_request, KMIP_V2_1, &csr, &t->arena, &r.certificate_request), 0);
-    t->who = who;
-    const struct kmip_re_provision_response *got = talk_do(t, KMIP_OPERATION_RE_PROVISION, &r);
-    const struct kmip_get_request get = {.unique_identifier = got->unique_identifier};
-    const struct kmip_get_response *object = talk_do(t, KMIP_OPERATION_GET, &get);
-    const struct ks_span der = object->object.certificate->certificate_value;
-    assert_int_equal(ks_cert_signed_by(der, ks_buf_span(&t->rig.ca), NULL), 0);
-    assert_int_equal(ks_cert_parse(der, &t->arena, &info, NULL), 0);
-    assert_string_equal(info.common_name, "app"); /* whatever the request says */
-    memcpy(renewed.fingerprint, info.fingerprint, 32);
-    return renewed;
-}
-
-static void
-a_client_renews_its_certificate(void **unused)
-{
-    (void)unused;
-    struct talk t;
-    talk_open(&t);
-    t.version = KMIP_V2_1;
-    t.who = &t.rig.client;
-    const char *id = make_key(&t, "mine", MASK);
-    const struct kmip_get_request get = {.unique_identifier = uid(id)};
-    const struct kmip_client_list_request list = {0};
-    const struct identity lost = renew(&t, &t.rig.client);
-    const struct identity next = renew(&t, &t.rig.client);
-    /* One that was never used is gone with the next; the old one is good until then, after a restart too. */
-    t.who = &lost;
-    talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
-    assert_int_equal(rig_reload(&t.rig, NULL), 0);
-    t.who = &t.rig.client;
-    talk_do(&t, KMIP_OPERATION_GET, &get);
-    /* The same client, with no more rights; on record; the old certificate is worth nothing from here on. */
-    t.who = &next;
-    talk_do(&t, KMIP_OPERATION_GET, &get);
-    assert_non_null(strstr(records(&t), "certificate-renewed"));
-    talk_do(&t, KMIP_OPERATION_GET, &get);
-    assert_null(strstr(records(&t), "certificate-renewed"));
-    talk_refused(&t, KMIP_OPERATION_CLIENT_LIST, &list, KMIP_RESULT_REASON_PERMISSION_DENIED);
-    for (unsigned i = 0; i < 2; i++) {
-        t.who = &t.rig.client;
-        talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
-        t.who = &next;
-        talk_do(&t, KMIP_OPERATION_GET, &get);
-        assert_int_equal(rig_reload(&t.rig, NULL), 0);
-    }
-    /* Revoked is revoked: neither the one in use nor one that waits opens anything. */
-    const struct identity waiting = renew(&t, &next);
-    const struct kmip_client_revoke_request revocation = {.client_name = KS_LIT("app")};
-    t.who = &t.rig.admin;
-    talk_do(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation);
-    for (unsigned i = 0; i < 2; i++) {
-        t.who = &waiting;
-        talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
-        t.who = &next;
-        talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
-        assert_int_equal(rig_reload(&t.rig, NULL), 0);
-    }
-    talk_close(&t);
-}
-
-static void
-what_is_no_request_renews_nothing(void **unused)
-{
-    (void)unused;
-    struct talk t;
-    talk_open(&t);
-    t.version = KMIP_V2_1;
-    t.who = &t.rig.client;
-    struct kmip_certificate certificate = {.certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
-                                           .certificate_value = ks_buf_span(&t.rig.ca)};
-    const struct kmip_re_provision_request none = {0}, own = {.certificate = &certificate};
-    talk_refused(&t, KMIP_OPERATION_RE_PROVISION, &none, KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED);
-    talk_refused(&t, KMIP_OPERATION_RE_PROVISION, &own, KMIP_RESULT_REASON_FEATURE_NOT_SUPPORTED);
-    struct kmip_certificate_request csr = {.certificate_request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10,
-                                           .certificate_request_value = KS_LIT("no request")};
-    struct kmip_re_provision_request bad = {0};
-    assert_int_equal(
-        kmip_item_encode(&kmip_schema_certificate_request, KMIP_V2_1, &csr, &t.arena, &bad.certificate_request), 0);
-    assert_int_equal(talk_ask(&t, KMIP_OPERATION_RE_PROVISION, &bad)->result_status,
-                     KMIP_RESULT_STATUS_OPERATION_FAILED);
-    talk_do(&t, KMIP_OPERATION_PING, &(const struct kmip_ping_request){0});
-    talk_close(&t);
-}
-
 int
 main(void)
 {
@@ -380,8 +285,6 @@ main(void)
         cmocka_unit_test(the_last_administrator_stays),
         cmocka_unit_test(a_sealed_server_answers_nothing_but_status),
         cmocka_unit_test(each_item_is_one_record),
-        cmocka_unit_test(a_client_renews_its_certificate),
-        cmocka_unit_test(what_is_no_request_renews_nothing),
     };
     return cmocka_run_group_tests_name("engine: access", tests, NULL, NULL);
 }

@@ -3,9 +3,8 @@
 
 #include "base/text.h"
 #include "crypto/cert.h"
-#include "server/engine/certificate.h"
 #include "server/engine/leniency.h"
-#include "server/engine/op/op.h"
+#include "server/engine/op/enroll.h"
 
 enum { SECRET = 32, ID = 8, PIN = 16, LONGEST_TOKEN_S = 30 * 86400 };
 
@@ -142,20 +141,14 @@ find_token(struct ctx *ctx, struct ks_span text, struct token ***ret)
                        "the enrolment token is unknown, used or expired; ask the administrator for another");
 }
 
-/* A certificate for the client of that name, and the authority's own, in the arena. */
-static int
-issue(struct ctx *ctx, const char *name, struct ks_span request, struct ks_span *ret, struct ks_span *ret_ca)
+int
+enroll_issue(struct ctx *ctx, const char *name, const struct ks_pkey *subject, struct ks_span *ret,
+             struct ks_span *ret_ca)
 {
     KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(1 << 20);
     KS_CLEANUP(ks_buf_done) struct ks_buf issued = KS_BUF(1 << 16);
-    KS_PKEY *subject = NULL, *ca_key = NULL;
+    KS_PKEY *ca_key = NULL;
     struct ks_span cert, key;
-    struct ks_diag diag = {0};
-    int rc = ks_cert_request_key(request, &subject, &diag);
-    if (rc != 0)
-        return rc == KS_E_NOMEM
-                   ? rc
-                   : engine_fail(ctx, COND_BAD_REQUEST_OF_CERTIFICATE, "the certificate request is not sound");
     KS_TRY(open_ca(ctx, &plain, &cert, &key));
     KS_TRY(ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_PKCS_8, true, 0, 0, key, &ca_key, NULL));
     const struct ks_cert_spec spec = {
@@ -164,11 +157,32 @@ issue(struct ctx *ctx, const char *name, struct ks_span request, struct ks_span 
         .not_after = ctx->now + ctx->engine->config.certificate_s,
         .client_auth = true,
     };
-    rc = ks_cert_issue(cert, ca_key, subject, &spec, &issued, &diag);
+    const int rc = ks_cert_issue(cert, ca_key, subject, &spec, &issued, NULL);
     if (rc != 0)
         return rc == KS_E_NOMEM ? rc : engine_fail(ctx, COND_CRYPTOGRAPHY, "the certificate can not be issued");
     KS_TRY(ks_arena_span(ctx->arena, ks_buf_span(&issued), ret));
     return ks_arena_span(ctx->arena, cert, ret_ca);
+}
+
+int
+enroll_authority(struct ctx *ctx, struct ks_span *ret)
+{
+    KS_CLEANUP(ks_buf_done) struct ks_buf plain = KS_BUF(1 << 20);
+    struct ks_span cert, key;
+    KS_TRY(open_ca(ctx, &plain, &cert, &key));
+    return ks_arena_span(ctx->arena, cert, ret);
+}
+
+static int
+issue(struct ctx *ctx, const char *name, struct ks_span request, struct ks_span *ret, struct ks_span *ret_ca)
+{
+    KS_PKEY *subject = NULL;
+    const int rc = ks_cert_request_key(request, &subject, NULL);
+    if (rc != 0)
+        return rc == KS_E_NOMEM
+                   ? rc
+                   : engine_fail(ctx, COND_BAD_REQUEST_OF_CERTIFICATE, "the certificate request is not sound");
+    return enroll_issue(ctx, name, subject, ret, ret_ca);
 }
 
 int
@@ -201,59 +215,6 @@ op_enroll(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(clients_put(clients, &client, false));
     tokens_remove(clients, at);
     response->client_name = client.name;
-    *ret_response = response;
-    return 0;
-}
-
-/* The request, a structure in 2.x, as the DER of a PKCS#10. */
-static int
-request_of(struct ctx *ctx, struct kmip_item *item, struct ks_span *ret)
-{
-    KS_PKEY *key = NULL;
-    void *value;
-    if (item->type == KMIP_TYPE_BYTE_STRING)
-        return certificate_request_der(ctx, KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10, item->s, ret, &key);
-    const int rc = kmip_item_decode(&kmip_schema_certificate_request, ctx->version, item, ctx->arena, &value, NULL);
-    if (rc != 0)
-        return rc == KS_E_NOMEM ? rc : engine_fail(ctx, COND_BAD_FIELD, "the Certificate Request is none");
-    const struct kmip_certificate_request *r = value;
-    return certificate_request_der(ctx, r->certificate_request_type, r->certificate_request_value, ret, &key);
-}
-
-/*
- * Re-Provision (KMIP 2.1: 6.1.48). The same client: name, role and all it owns. Until the new certificate is used for
- * the first time the old one is good, since the answer may get lost; asking again replaces one that was not used.
- */
-int
-op_re_provision(struct ctx *ctx, const void *request, void **ret_response)
-{
-    const struct kmip_re_provision_request *r = request;
-    struct client *client = ctx->client;
-    struct engine_client facts = client_facts(client);
-    struct ks_span wanted, issued, ca;
-    struct rev draft = {0};
-    struct object *object;
-    OP_RESPONSE(ctx, kmip_re_provision_response, response);
-    if (r->certificate != NULL)
-        return engine_fail(
-            ctx, COND_NO_SUCH_FEATURE,
-            "clients have certificates of this server's own authority alone: send a certificate request");
-    if (r->certificate_request == NULL)
-        return engine_fail(ctx, COND_NO_SUCH_FEATURE,
-                           "the server makes no keys for clients to log in with: send a certificate request");
-    KS_TRY(request_of(ctx, r->certificate_request, &wanted));
-    KS_TRY(issue(ctx, client->name, wanted, &issued, &ca));
-    facts.renewing = true;
-    facts.next_not_after = ctx->now + ctx->engine->config.certificate_s;
-    KS_TRY(ks_cert_fingerprint(issued, facts.next_fingerprint));
-    core_set(&draft.core, CORE_OBJECT_TYPE, KMIP_OBJECT_TYPE_CERTIFICATE);
-    KS_TRY(certificate_put(ctx, issued, &draft));
-    core_set(&draft.core, CORE_ACTIVATION_DATE, ctx->now);
-    core_set(&draft.core, CORE_DEACTIVATION_DATE, facts.next_not_after);
-    core_set(&draft.core, CORE_ORIGINAL_CREATION_DATE, ctx->now);
-    KS_TRY(op_new_object(ctx, client, &draft, false, &object));
-    KS_TRY(client_change(ctx, client, &facts));
-    response->unique_identifier = uid_of(object);
     *ret_response = response;
     return 0;
 }
