@@ -111,7 +111,8 @@ by_request(struct cli *cli, const struct files *files, struct renewal *r)
     KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(PEM_MAX);
     const struct ks_keypair_params params = {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC,
                                              .curve = KMIP_RECOMMENDED_CURVE_P_256};
-    if (ks_keygen_pair(&params, &r->key, &diag) != 0 || ks_cert_request(r->key, "keystead client", &request, &diag) != 0)
+    if (ks_keygen_pair(&params, &r->key, &diag) != 0 ||
+        ks_cert_request(r->key, "keystead client", &request, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     KS_TRY(keep_key(cli, r, files->new_key));
     const struct ks_re_provision asked = {.request = {request.data, request.len}};
@@ -236,9 +237,9 @@ run(struct cli *cli)
     if (brought && cli_flag(cli, "server-key"))
         return cli_fail(cli, KS_E_INVALID, "either the server makes the key, or you bring one");
     KS_TRY(find_files(cli, &files));
-    int rc = brought                        ? by_certificate(cli, &files, &renewal)
+    int rc = brought                       ? by_certificate(cli, &files, &renewal)
              : cli_flag(cli, "server-key") ? by_server(cli, &files, &renewal)
-                                            : by_request(cli, &files, &renewal);
+                                           : by_request(cli, &files, &renewal);
     if (rc == 0)
         rc = replace(cli, &files, ks_buf_span(&renewal.certificate), &begun);
     if (rc != 0 && !begun)

@@ -63,9 +63,9 @@ int ks_cert_certify(struct ks_span ca_cert, const struct ks_pkey *ca_key, const 
                     struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
 
 /*
- * What paths of certificates are judged by: trust anchors (RFC 5280, 6.1.1 d; self-signed or not), and lists of what was
- * revoked. Add reads PEM, any number of blocks, or DER of one; all of it has to be of that kind, and KS_E_LIMIT keeps
- * the whole of them to ANCHORS and to bytes. Not changed while it is used: a new one takes its place.
+ * What paths of certificates are judged by: trust anchors (RFC 5280, 6.1.1 d; self-signed or not), and lists of what
+ * was revoked. Add reads PEM, any number of blocks, or DER of one; all of it has to be of that kind, and KS_E_LIMIT
+ * keeps the whole of them to ANCHORS and to bytes. Not changed while it is used: a new one takes its place.
  */
 struct ks_trust;
 enum ks_trust_kind { KS_TRUST_ANCHORS, KS_TRUST_CRLS };

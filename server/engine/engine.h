@@ -91,8 +91,8 @@ void engine_seal(struct engine *engine);
 
 /*
  * What Validate trusts besides what is stored, with lists of what was revoked; and the authorities whose certificates
- * TLS takes from clients, which Re-Provision takes too. Either may be NULL: none. Both are taken over, in place of those
- * before.
+ * TLS takes from clients, which Re-Provision takes too. Either may be NULL: none. Both are taken over, in place of
+ * those before.
  */
 struct ks_trust;
 void engine_trust(struct engine *engine, struct ks_trust *validate, struct ks_trust *authorities);

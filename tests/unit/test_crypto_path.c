@@ -63,7 +63,7 @@ rfc_5280_decides(void **unused)
         {"outside middle", MARCH, KS_CHAIN_INVALID},   /* name constraints */
         {"below short middle", MARCH, KS_CHAIN_VALID}, /* path length: the last one is no intermediate */
         {"deep below short middle", MARCH, KS_CHAIN_INVALID},
-        {"wrong plain", MARCH, KS_CHAIN_INVALID},   /* basic constraints */
+        {"wrong plain", MARCH, KS_CHAIN_INVALID},     /* basic constraints */
         {"unsigned nosign", MARCH, KS_CHAIN_INVALID}, /* key usage */
         {"unpoliced picky", MARCH, KS_CHAIN_INVALID}, /* policies */
     };

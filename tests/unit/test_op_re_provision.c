@@ -126,8 +126,7 @@ link_of(struct talk *t, const char *id, uint32_t type)
     struct kmip_get_attributes_request r = {.unique_identifier = uid(id)};
     const struct kmip_get_attributes_response *got = talk_do(t, KMIP_OPERATION_GET_ATTRIBUTES, &r);
     for (const struct kmip_attr *a = got->attributes.first; a != NULL; a = a->next) {
-        const struct kmip_item *kind =
-            a->tag == KMIP_TAG_LINK ? kmip_item_child(a->value, KMIP_TAG_LINK_TYPE) : NULL;
+        const struct kmip_item *kind = a->tag == KMIP_TAG_LINK ? kmip_item_child(a->value, KMIP_TAG_LINK_TYPE) : NULL;
         if (kind != NULL && kind->u32 == type) {
             const struct ks_span to = kmip_item_child(a->value, KMIP_TAG_LINKED_OBJECT_IDENTIFIER)->s;
             return ks_arena_dup(&t->arena, to.data, to.len);
@@ -167,7 +166,8 @@ the_server_makes_a_key(struct talk *t)
     /* The key fits the certificate. */
     got = talk_do(t, KMIP_OPERATION_GET, &get_key);
     KS_PKEY *key = NULL, *theirs = NULL;
-    const struct kmip_item *material = kmip_item_child(got->object.private_key->key_block->key_value, KMIP_TAG_KEY_MATERIAL);
+    const struct kmip_item *material =
+        kmip_item_child(got->object.private_key->key_block->key_value, KMIP_TAG_KEY_MATERIAL);
     assert_int_equal(ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_PKCS_8, true, 0, 0, material->s, &key, NULL), 0);
     assert_int_equal(ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_X_509, false, 0, 0, info.public_key, &theirs, NULL), 0);
     assert_true(ks_pkey_same_public(key, theirs));

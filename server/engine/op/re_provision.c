@@ -114,9 +114,10 @@ check_brought(struct ctx *ctx, struct ks_span der)
         return engine_fail(ctx, COND_BAD_FIELD, "the Certificate is no X.509 certificate");
     KS_TRY(enroll_authority(ctx, &own));
     if (ks_cert_signed_by(der, own, NULL) == 0)
-        return engine_fail(ctx, COND_BAD_FIELD,
-                           "certificates of this server's own authority are had with a Certificate Request: this one is "
-                           "in use, or is not accepted any more");
+        return engine_fail(
+            ctx, COND_BAD_FIELD,
+            "certificates of this server's own authority are had with a Certificate Request: this one is "
+            "in use, or is not accepted any more");
     if (verdict.chain != KS_CHAIN_VALID)
         return engine_fail(ctx, COND_BAD_FIELD,
                            "no authority of tls { ca } stands for the certificate as one of a TLS client: %s",
