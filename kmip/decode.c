@@ -13,6 +13,7 @@ kmip_decoder_init(struct kmip_decoder *d, struct kmip_reader *r, struct ks_arena
     d->diag = diag;
     d->version = version;
     d->strict = strict;
+    d->partial = false;
     d->unsupported = false;
     d->reason = 0;
     d->item_diag.code = 0;
@@ -356,7 +357,7 @@ check_required(struct kmip_decoder *d, const struct kmip_schema *schema, uint64_
         const bool always = f->since == 0 && f->until == KMIP_VERSION_COUNT - 1;
         const bool applies = d->version == KMIP_VERSION_ANY ? always : in_version(f, d->version);
         const bool missing =
-            applies && (seen >> *bit & 1) == 0 && (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME);
+            applies && !d->partial && (seen >> *bit & 1) == 0 && (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME);
         ++*bit;
         if (missing)
             return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "%s is missing", kmip_tag_xml_name(f->tag));

@@ -103,8 +103,8 @@ int kmip_version_find(int32_t major, int32_t minor, enum kmip_version *ret) KS_M
  * what is unknown is passed over, attributes of unknown name have tag 0.
  * Spans in the result point into `bytes`, which must live as long as the message. KS_E_MALFORMED, KS_E_LIMIT,
  * KS_E_NOMEM, KS_E_UNSUPPORTED (protocol version; *ret is then set with the header decoded); diag has path and offset.
- * Of a request that is refused with another code *ret is set if its version was read: for the version to answer in,
- * and for nothing else.
+ * Of a request that is refused with another code *ret is set if its version was read: for the version to answer in and
+ * the Result Reason (reason; 0: none better than Invalid Message), and for nothing else.
  */
 int kmip_request_decode(struct ks_span bytes, const struct kmip_limits *limits, struct ks_arena *arena,
                         struct kmip_request_message **ret, struct ks_diag *diag) KS_MUST_CHECK;

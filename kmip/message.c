@@ -34,6 +34,12 @@ kmip_request_read(struct kmip_reader *r, struct ks_arena *arena, struct kmip_req
     const int rc = decode_message(&d, &kmip_schema_request_message, &message);
     if (rc == 0 || rc == KS_E_UNSUPPORTED || (rc != KS_E_NOMEM && d.version != KMIP_VERSION_ANY))
         *ret = message;
+    /* Of bytes that are no TTLV, 1.x says what it says of a message; 2.x has a word of its own (2.1: 11.46). */
+    if (rc == KS_E_MALFORMED && message != NULL)
+        ((struct kmip_request_message *)message)->reason = !r->failed ? d.reason
+                                                           : d.version >= KMIP_V2_0
+                                                               ? KMIP_RESULT_REASON_CODEC_ERROR
+                                                               : KMIP_RESULT_REASON_INVALID_MESSAGE;
     return rc;
 }
 

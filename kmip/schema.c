@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #define SECRET KMIP_FIELD_SECRET
+#define PARTIAL KMIP_FIELD_PARTIAL
 #define KMIP_TAG_0 0
 
 #define COUNT_FLAG(name, member) offsetof(struct kmip_##name, has_##member)

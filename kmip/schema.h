@@ -29,7 +29,7 @@ enum kmip_kind {
 
 enum kmip_card { KMIP_CARD_ONE, KMIP_CARD_OPT, KMIP_CARD_MANY, KMIP_CARD_SOME };
 
-enum { KMIP_FIELD_SECRET = 1 };
+enum { KMIP_FIELD_SECRET = 1, KMIP_FIELD_PARTIAL = 2 };
 
 #define KMIP_FIELD_NO_COUNT UINT16_MAX
 

@@ -199,6 +199,7 @@ check_value(struct kmip_decoder *d, const struct kmip_attr_rule *rule, const str
     diag.code = 0;
     kmip_item_reader_init(&r, value, NULL);
     kmip_decoder_init(&inner, &r.base, d->arena, d->version, true, &diag);
+    inner.partial = d->partial;
     void *scratch = ks_arena_alloc(d->arena, rule->schema->size);
     if (scratch == NULL)
         return kmip_decode_no_memory(d);
@@ -343,9 +344,9 @@ append(struct kmip_attrs *attrs, struct kmip_attr *attr)
     attrs->n++;
 }
 
-int
-kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
-                  struct kmip_attrs *attrs)
+static int
+decode_attrs(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
+             struct kmip_attrs *attrs)
 {
     struct kmip_event e = *event;
     struct kmip_item **next_name = &attrs->names;
@@ -378,6 +379,16 @@ kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const 
         KS_TRY(by_name ? read_attribute(d, true, attr) : read_tagged(d, &e, attr));
         append(attrs, attr);
     }
+}
+
+int
+kmip_attrs_decode(struct kmip_decoder *d, const struct kmip_field *field, const struct kmip_event *event,
+                  struct kmip_attrs *attrs)
+{
+    d->partial = (field->flags & KMIP_FIELD_PARTIAL) != 0;
+    const int rc = decode_attrs(d, field, event, attrs);
+    d->partial = false;
+    return rc;
 }
 
 /* Values: to the wire */

@@ -25,6 +25,7 @@ struct kmip_decoder {
     struct ks_diag *diag;     /* of complaints; the reader has its own */
     int version;              /* enum kmip_version; KMIP_VERSION_ANY until the header has told */
     bool strict;              /* requests: what is unknown is an error; else it is passed over */
+    bool partial;             /* structures of attributes to search by may lack fields */
     bool unsupported;         /* the header named a version that is not ours */
     uint32_t reason;          /* Result Reason of the last complaint */
     struct ks_diag item_diag; /* of complaints about the current batch item */

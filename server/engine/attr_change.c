@@ -249,7 +249,7 @@ append(struct ctx *ctx, struct rev *draft, const struct kmip_attr *attr, const s
             return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "the object has that %s already", LABEL(attr));
     }
     if (n >= ATTR_MOST)
-        return engine_fail(ctx, COND_SERVER_LIMIT, "an object can not have more than %d attributes", ATTR_MOST);
+        return engine_fail(ctx, COND_ATTRIBUTE_INSTANCES, "an object can not have more than %d attributes", ATTR_MOST);
     struct kmip_attr *made = kmip_attrs_add(ctx->arena, &draft->attrs, attr->tag, attr->value);
     if (made == NULL)
         return KS_E_NOMEM;
@@ -277,7 +277,7 @@ take_new(struct ctx *ctx, const struct kmip_attr *attr, struct rev *draft)
     if (id == CORE_COUNT)
         return append(ctx, draft, attr, rule, &made);
     if (core_has(&draft->core, id))
-        return engine_fail(ctx, COND_ATTRIBUTE_ONLY_ONE, "the request has more than one %s", LABEL(attr));
+        return engine_fail(ctx, COND_ATTRIBUTE_TWICE, "the request has more than one %s", LABEL(attr));
     return write_fact(ctx, NULL, draft, attr, id);
 }
 

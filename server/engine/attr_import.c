@@ -56,7 +56,7 @@ take_fact(struct ctx *ctx, struct core *core, const struct kmip_attr *attr, cons
         return 0;
     }
     if (core_has(core, id))
-        return engine_fail(ctx, COND_ATTRIBUTE_ONLY_ONE, "the request has more than one %s", label(attr));
+        return engine_fail(ctx, COND_ATTRIBUTE_TWICE, "the request has more than one %s", label(attr));
     core_set(core, id, value);
     return 0;
 }
@@ -84,7 +84,7 @@ take_listed(struct ctx *ctx, struct rev *draft, const struct kmip_attr *attr, co
         if (attr_same(a, attr->tag, attr->vendor, attr->name))
             index = a->index + 1;
     if (index != 0 && (rule->flags & KMIP_ATTR_MULTI) == 0)
-        return engine_fail(ctx, COND_ATTRIBUTE_ONLY_ONE, "the request has more than one %s", label(attr));
+        return engine_fail(ctx, COND_ATTRIBUTE_TWICE, "the request has more than one %s", label(attr));
     if (draft->attrs.n >= ATTR_MOST)
         return engine_fail(ctx, COND_SERVER_LIMIT, "an object can not have more than %d attributes", ATTR_MOST);
     struct kmip_attr *made = kmip_attrs_add(ctx->arena, &draft->attrs, attr->tag, attr->value);

@@ -18,6 +18,17 @@ static const uint32_t reasons[COND_COUNT][R_COLUMNS] = {
 #undef KMIP_REASON
 };
 
+/* Reasons that came between 1.0 and 1.4. */
+static const struct {
+    enum condition condition;
+    enum kmip_version since;
+    uint32_t reason;
+} later[] = {
+#define KMIP_REASON_SINCE(NAME, SINCE, r) {COND_##NAME, KMIP_##SINCE, KMIP_RESULT_REASON_##r},
+#include "server/engine/reasons_1.def"
+#undef KMIP_REASON_SINCE
+};
+
 static const uint8_t column[KMIP_VERSION_COUNT] = {
     [KMIP_V1_4] = R_1_4,
     [KMIP_V2_0] = R_2_0,
@@ -28,6 +39,9 @@ static const uint8_t column[KMIP_VERSION_COUNT] = {
 uint32_t
 condition_reason(enum condition condition, enum kmip_version version)
 {
+    for (size_t i = 0; i < KS_ARRAY_LEN(later) && version < KMIP_V1_4; i++)
+        if (later[i].condition == condition && later[i].since <= version)
+            return later[i].reason;
     return reasons[condition][column[version]];
 }
 
@@ -186,6 +200,22 @@ engine_find(struct ctx *ctx, struct ks_span uid)
     return own != NULL ? own : objects_find(&ctx->engine->objects, uid);
 }
 
+/* What an object that is not there is called: the tables of a few operations have a word of their own for it. */
+static enum condition
+unknown(const struct ctx *ctx)
+{
+    switch (ctx->op != NULL ? ctx->op->value : 0) {
+    case KMIP_OPERATION_GET_ATTRIBUTES:
+        return COND_UNKNOWN_OF_ATTRIBUTES;
+    case KMIP_OPERATION_ADJUST_ATTRIBUTE:
+    case KMIP_OPERATION_CERTIFY:
+    case KMIP_OPERATION_CREATE_SPLIT_KEY:
+        return COND_UNKNOWN_ITEM;
+    default:
+        return COND_UNKNOWN_OBJECT;
+    }
+}
+
 int
 engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
 {
@@ -200,12 +230,8 @@ engine_object(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret)
         if (object != NULL && policy_is_anothers(ctx->client, object))
             return engine_fail(ctx, COND_NOT_PERMITTED,
                                "object %s is another user's: show the credential of the user who made it", object->uid);
-        return engine_fail(ctx,
-                           ctx->op != NULL && ctx->op->value == KMIP_OPERATION_GET_ATTRIBUTES
-                               ? COND_UNKNOWN_OF_ATTRIBUTES
-                               : COND_UNKNOWN_OBJECT,
-                           "there is no object %.*s, or it is not visible to this client", (int)printable(text).len,
-                           (const char *)text.data);
+        return engine_fail(ctx, unknown(ctx), "there is no object %.*s, or it is not visible to this client",
+                           (int)printable(text).len, (const char *)text.data);
     }
     if (!policy_ticket_allows(ctx->client, object))
         return engine_fail(ctx, COND_NOT_DELEGATED, "the rights of the ticket do not reach %s of object %s",
@@ -240,8 +266,8 @@ check_template(struct ctx *ctx, const struct object *object, const struct use *u
     case USE_REVOKE:
     case USE_REVOKE_COMPROMISE:
     case USE_CHECK:
-        return engine_fail(ctx, COND_TEMPLATE_USE, "object %s is a Template: %s is not for such", object->uid,
-                           use_name(ctx));
+        return engine_fail(ctx, use->use == USE_CHECK ? COND_CHECK_UNFIT : COND_TEMPLATE_USE,
+                           "object %s is a Template: %s is not for such", object->uid, use_name(ctx));
     default:
         return 0;
     }

@@ -173,6 +173,8 @@ check_item(struct ctx *ctx, const struct kmip_request_batch_item *item, const st
 {
     const struct kmip_operation *op = ctx->op;
     const struct engine_op *row = find_op(item->operation);
+    if (item->operation == 0)
+        return engine_fail(ctx, COND_BAD_MESSAGE, "the batch item has no Operation");
     if (op == NULL || row == NULL || ctx->version < op->since || ctx->version > op->until)
         return engine_fail(ctx, COND_NO_SUCH_OPERATION, "%s is not supported by this server in this version of KMIP",
                            op != NULL ? op->name : "the operation");
@@ -297,7 +299,7 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     if (ctx->record != NULL)
         close_record(ctx, ctx->record, rc != 0 || ctx->declined ? "failed" : pending ? "pending" : "success");
     ret->operation = item->operation;
-    ret->has_operation = true;
+    ret->has_operation = item->operation != 0;
     ret->unique_batch_item_id = item->unique_batch_item_id;
     ret->has_unique_batch_item_id = item->has_unique_batch_item_id;
     ret->payload = payload;
@@ -433,6 +435,32 @@ refuse(struct ctx *ctx, enum condition condition, const char *message)
     return refuse_said(ctx);
 }
 
+/* A message that could not be read; the reader may know a better reason. */
+static int
+refuse_message(struct ctx *ctx, const struct kmip_request_message *request, const char *message)
+{
+    ctx->failed = false;
+    engine_say(ctx, COND_BAD_MESSAGE, "%s", message);
+    if (request != NULL && request->reason != 0)
+        ctx->reason = request->reason;
+    return refuse_said(ctx);
+}
+
+static bool
+does_not_fit(const struct ctx *ctx, int encoded)
+{
+    return encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx));
+}
+
+/* What failed says why, and in fewer words where they do not fit. */
+static int
+encode_short(struct ctx *ctx, struct kmip_response_message *response)
+{
+    for (size_t i = 0; i < response->n_batch_item; i++)
+        response->batch_item[i]->has_result_message = false;
+    return encode(ctx, response);
+}
+
 /* An answer that is larger than the client takes: nothing of the request counts, and each item says so. */
 static int
 too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *response)
@@ -502,7 +530,7 @@ handle(struct ctx *ctx, struct ks_span bytes)
     }
     if (rc != 0) {
         ctx->version = version_of(ctx, request);
-        return refuse(ctx, COND_BAD_MESSAGE, ks_diag_text(&diag));
+        return refuse_message(ctx, request, ks_diag_text(&diag));
     }
     ctx->header = request->request_header;
     if (kmip_version_find(ctx->header->protocol_version->protocol_version_major,
@@ -530,10 +558,13 @@ handle(struct ctx *ctx, struct ks_span bytes)
     KS_TRY(make_response(ctx, &response));
     KS_TRY(run_batch(ctx, request, response));
     int encoded = encode(ctx, response);
-    if (encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx)))
+    if (does_not_fit(ctx, encoded))
+        encoded = encode_short(ctx, response);
+    if (does_not_fit(ctx, encoded))
         encoded = too_large(ctx, &mark, response);
-    /* Identifiers of items and what is wrong with each may be too large by themselves: one item says it for all. */
-    if (encoded == KS_E_LIMIT || (encoded == 0 && ctx->reply->response.len > response_limit(ctx)))
+    /* Identifiers of items and reasons may be too large by themselves: one item says it for all. */
+    if (does_not_fit(ctx, encoded) &&
+        (response->n_batch_item > 1 || response->batch_item[0]->has_unique_batch_item_id))
         return refuse(ctx, COND_TOO_LARGE, "the answers to the items are too large together; split the batch");
     return encoded;
 }

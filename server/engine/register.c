@@ -184,6 +184,8 @@ take_template(struct ctx *ctx, const struct kmip_template *template, struct rev 
     const bool named = rev_name(draft).len != 0;
     for (const struct kmip_attr *a = template->attributes.first; a != NULL; a = a->next) {
         const struct kmip_attr_rule *rule = kmip_attr_rule_find(a->tag);
+        if (a->tag == KMIP_TAG_NAME && ctx->version >= KMIP_V1_2)
+            return engine_fail(ctx, COND_BAD_FIELD, "from 1.2 the Name of a template stands in the Template-Attribute");
         if (rule == NULL || (rule->flags & (KMIP_ATTR_CLIENT_SETS | KMIP_ATTR_CLIENT_ASKS)) == 0)
             return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "a template can not hold %s",
                                a->tag != 0 && kmip_tag_name(a->tag) != NULL ? kmip_tag_name(a->tag) : "that attribute");

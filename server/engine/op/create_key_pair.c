@@ -61,7 +61,7 @@ pair_make(struct ctx *ctx, const struct rev *a, const struct rev *b, struct ks_p
 {
     struct ks_diag diag = {0};
     if (!core_has(&a->core, CORE_ALGORITHM) || !core_has(&b->core, CORE_ALGORITHM))
-        return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic Algorithm");
+        return engine_fail(ctx, COND_PAIR_MISSING, "the request has no Cryptographic Algorithm");
     if (core_get(&a->core, CORE_ALGORITHM) != core_get(&b->core, CORE_ALGORITHM) ||
         core_get(&a->core, CORE_LENGTH) != core_get(&b->core, CORE_LENGTH) || curve_of(a) != curve_of(b))
         return engine_fail(ctx, COND_BAD_FIELD, "both keys of a pair have the same algorithm, length and curve");

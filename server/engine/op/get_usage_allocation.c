@@ -21,10 +21,10 @@ op_get_usage_allocation(struct ctx *ctx, const void *request, void **ret_respons
     struct rev draft;
     OP_RESPONSE(ctx, kmip_get_usage_allocation_response, response);
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
-    KS_TRY(engine_use(ctx, object, &use));
-    const struct core *core = &object->rev->core;
     if (n < 1)
         return engine_fail(ctx, COND_BAD_FIELD, "an allocation has one unit at least");
+    /* That there is nothing to allocate is not a matter of state (1.4: 11.19). */
+    const struct core *core = &object->rev->core;
     if ((core_get(core, CORE_USAGE_MASK) & PROTECTING) == 0)
         return engine_fail(ctx, COND_PROTECTS_NOTHING,
                            "object %s protects nothing by its Cryptographic Usage Mask: there is nothing to allocate",
@@ -34,6 +34,7 @@ op_get_usage_allocation(struct ctx *ctx, const void *request, void **ret_respons
                            "object %s has no Usage Limits: it may be used without an "
                            "allocation",
                            object->uid);
+    KS_TRY(engine_use(ctx, object, &use));
     const int64_t left = core_get(core, CORE_USAGE_COUNT);
     if (n > left)
         return engine_fail(ctx, COND_USAGE_LIMIT, "object %s has %lld units of its Usage Limits left, not %lld",

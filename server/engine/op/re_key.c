@@ -13,6 +13,8 @@ op_re_key(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(engine_use(ctx, old, &use));
     if (object_type(old) != KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
         return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no symmetric key", old->uid);
+    if (core_has(&old->rev->core, CORE_KEY_VALUE_PRESENT) && core_get(&old->rev->core, CORE_KEY_VALUE_PRESENT) == 0)
+        return engine_fail(ctx, COND_NO_KEY_VALUE, "the value of key %s is not on this server", old->uid);
     if (replace_done(old))
         return engine_fail(ctx, COND_NOT_PERMITTED, "object %s has a replacement already; re-key that one", old->uid);
     KS_TRY(replace_offset_fits(ctx, r->has_offset, &r->attributes));
