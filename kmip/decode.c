@@ -356,8 +356,8 @@ check_required(struct kmip_decoder *d, const struct kmip_schema *schema, uint64_
         /* Before the version is known, what every version has. */
         const bool always = f->since == 0 && f->until == KMIP_VERSION_COUNT - 1;
         const bool applies = d->version == KMIP_VERSION_ANY ? always : in_version(f, d->version);
-        const bool missing =
-            applies && !d->partial && (seen >> *bit & 1) == 0 && (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME);
+        const bool missing = applies && !d->partial && (seen >> *bit & 1) == 0 &&
+                             (f->card == KMIP_CARD_ONE || f->card == KMIP_CARD_SOME);
         ++*bit;
         if (missing)
             return kmip_misfit(d, KMIP_MISFIT_MESSAGE, "%s is missing", kmip_tag_xml_name(f->tag));

@@ -563,8 +563,7 @@ handle(struct ctx *ctx, struct ks_span bytes)
     if (does_not_fit(ctx, encoded))
         encoded = too_large(ctx, &mark, response);
     /* Identifiers of items and reasons may be too large by themselves: one item says it for all. */
-    if (does_not_fit(ctx, encoded) &&
-        (response->n_batch_item > 1 || response->batch_item[0]->has_unique_batch_item_id))
+    if (does_not_fit(ctx, encoded) && (response->n_batch_item > 1 || response->batch_item[0]->has_unique_batch_item_id))
         return refuse(ctx, COND_TOO_LARGE, "the answers to the items are too large together; split the batch");
     return encoded;
 }

@@ -141,7 +141,9 @@ a_machine_enrolls(void **unused)
     /* An answer that would be too large says that nothing was carried out, and nothing was. */
     const struct kmip_get_request get = {.unique_identifier = uid(id)};
     t.max_response = 50;
-    talk_refused(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation, KMIP_RESULT_REASON_RESPONSE_TOO_LARGE);
+    const struct kmip_response_batch_item *item = talk_ask(&t, KMIP_OPERATION_CLIENT_REVOKE, &revocation);
+    assert_int_equal(item->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    assert_int_equal(item->result_reason, KMIP_RESULT_REASON_RESPONSE_TOO_LARGE);
     t.max_response = 0;
     t.who = &db1;
     talk_do(&t, KMIP_OPERATION_GET, &get);

@@ -249,7 +249,9 @@ what_can_not_be_undone_is_not_begun(void **unused)
     const struct kmip_client_revoke_request r = {.client_name = KS_LIT("app")};
     t.who = &t.rig.admin;
     t.max_response = 1;
-    talk_refused(&t, KMIP_OPERATION_CLIENT_REVOKE, &r, KMIP_RESULT_REASON_RESPONSE_TOO_LARGE);
+    const struct kmip_response_batch_item *item = talk_ask(&t, KMIP_OPERATION_CLIENT_REVOKE, &r);
+    assert_int_equal(item->result_status, KMIP_RESULT_STATUS_OPERATION_FAILED);
+    assert_int_equal(item->result_reason, KMIP_RESULT_REASON_RESPONSE_TOO_LARGE);
     t.max_response = 0;
     t.who = &t.rig.client;
     make_key(&t, NULL, MASK); /* not revoked */

@@ -223,7 +223,7 @@ what_is_refused(void **unused)
     r.has_prime_field_size = false;
     refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_MISSING_DATA);
     r = splitting("nothing", GF8, 3, 2);
-    refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_OBJECT_NOT_FOUND);
+    refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_ITEM_NOT_FOUND);
     r = splitting(key, GF8, 3, 2);
     r.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY;
     refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &r, KMIP_RESULT_REASON_INVALID_OBJECT_TYPE);
