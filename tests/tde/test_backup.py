@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import hmac
+import json
 import re
 import shutil
 import struct
@@ -18,7 +19,7 @@ from encrypted import Cluster, Keys, own
 
 ROWS = 2000
 MARK = b"CANARYBACKUP9x"
-CONF = "max_wal_senders = 8\nwal_keep_size = 64MB\nwal_level = replica\n"
+CONF = "max_wal_senders = 8\nwal_keep_size = 256MB\nwal_level = replica\narchive_mode = on\narchive_command = ''\n"
 
 
 def fill(cluster, name="t", rows=ROWS):
@@ -94,15 +95,18 @@ def spaces(cluster, folder):
     return ["-T", "%s=%s" % (cluster.folder / "space", folder / "space")]
 
 
-def starts(cluster, folder, copies, keys=None):
+def starts(cluster, folder, copies, keys=None, stop=True):
     """The copy has all rows, and no damaged page."""
     other = on(cluster, folder / "data")
     other.keys = keys or other.keys
     copies.append(other)
     other.start()
     assert count(other) == ROWS and count(other, "s") == ROWS
+    if not stop:
+        return other
     other.stop()
     assert "Bad checksums:  0" in other.run("pg_checksums", "--check", "-D", other.data)
+    return other
 
 
 def permit(keys, seconds):
@@ -186,7 +190,7 @@ def test_other_commands_are_not_concerned(cluster):
     size = "SELECT count(*) FROM %s"
     done = subprocess.run(["runuser", "-u", "postgres", "--", "psql", "-qAt",
                            "host=%s dbname=postgres replication=database" % cluster.folder, "-c", size % "t", "-c",
-                           "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast', MANIFEST 'no', VERIFY_CHECKSUMS false)",
+                           "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast', MANIFEST 'no', WAIT false, VERIFY_CHECKSUMS false)",
                            "-c", size % "s"], capture_output=True, check=False, cwd="/")
     # psql calls several results of one command an error, and goes on.
     assert b"ERROR" not in done.stderr and len(done.stdout) > 1 << 20, done.stderr
@@ -230,3 +234,53 @@ def test_clear_needs_a_permit(cluster, place):
     assert {path.rpartition("/")[2].lstrip("0123456789") for path in marked(folder / "tar")} == {"base.tar", ".tar"}
     (folder / "data" / "keystead" / "check").unlink()  # the source's, as its keyring is
     starts(cluster, folder, copies, keys=other)
+
+def test_pgbackrest(cluster, place):
+    """Debian's backup program outside of the layer: full, incremental, archived in the background, restored to a point."""
+    if shutil.which("pgbackrest") is None:
+        pytest.skip("pgbackrest is not installed")
+    folder, copies = place
+    conf = folder / "pgbackrest.conf"
+    conf.write_text("[global]\nrepo1-path=%(f)s/repo\nspool-path=%(f)s/spool\nlock-path=%(f)s/lock\nlog-path=%(f)s\n"
+                    "log-level-file=off\nlog-level-console=warn\nrepo1-retention-full=2\nstart-fast=y\nprocess-max=2\n"
+                    "archive-async=y\narchive-timeout=20\narchive-header-check=n\nchecksum-page=n\n"
+                    "compress-type=none\n[main]\npg1-path=%(d)s\npg1-socket-path=%(s)s\n"
+                    % {"f": folder, "d": cluster.data, "s": cluster.folder}, encoding="utf-8")
+
+    def rest(*args, **options):
+        done = subprocess.run(["runuser", "-u", "postgres", "--", "pgbackrest", "--config=%s" % conf, "--stanza=main",
+                               *args], capture_output=True, text=True, check=False, cwd="/", timeout=100, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def archived(segment):
+        deadline = time.monotonic() + 60
+        while not cluster.sql("SELECT coalesce(last_archived_wal >= '%s', false) FROM pg_stat_archiver" % segment)[0][0]:
+            assert time.monotonic() < deadline, cluster.log()[-3000:]
+            time.sleep(0.1)
+
+    rest("stanza-create")
+    cluster.sql("ALTER SYSTEM SET archive_command = 'pgbackrest --config=%s --stanza=main archive-push %%p'" % conf,
+                "SELECT pg_reload_conf()")
+    rest("--type=full", "backup")
+    fill(cluster, "later")
+    rest("--type=incr", "backup")
+    (info,) = json.loads(rest("--output=json", "info"))
+    assert [b["type"] for b in info["backup"]] == ["full", "incr"] and not any(b["error"] for b in info["backup"])
+    cluster.sql("CREATE TABLE known AS SELECT 1 AS n", "SELECT pg_create_restore_point('here')",
+                "INSERT INTO known VALUES (2)")
+    ((segment,),) = cluster.sql("SELECT pg_walfile_name(pg_switch_wal())")
+    archived(segment)
+    cluster.sql("ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()")
+    assert marked(folder) == []
+    assert segment in {path.name[:24] for path in (folder / "repo" / "archive").rglob("*")}
+
+    (folder / "data").mkdir(mode=0o700)
+    shutil.chown(folder / "data", "postgres", "postgres")
+    rest("--pg1-path=%s" % (folder / "data"), "--type=name", "--target=here", "--target-action=promote",
+         "--tablespace-map-all=%s" % (folder / "spaces"), "--archive-mode=off", "restore")
+    assert marked(folder) == []
+    other = starts(cluster, folder, copies, stop=False)
+    assert count(other, "later") == ROWS and other.sql("SELECT n FROM known") == [(1,)]
+    other.stop()
+    cluster.sql("DROP TABLE later, known")
