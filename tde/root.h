@@ -8,7 +8,7 @@ enum { TDE_PATH_MAX = 4096 };
 /* An absolute path; the directory need not exist yet. major 0: to be read from PG_VERSION when it is there. */
 void tde_root_set(const char *path, bool tablespaces_outside);
 void tde_root_tablespaces(void); /* from now on tablespaces are reached by their own paths as well */
-const char *tde_root(void); /* "": none */
+const char *tde_root(void);      /* "": none */
 void tde_root_cwd_changed(void);
 int tde_root_major(void);
 

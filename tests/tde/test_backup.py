@@ -163,6 +163,26 @@ def test_streamed_wal(cluster, place):
     starts(cluster, folder, copies)
 
 
+def test_standby(cluster, place):
+    """A standby from an ordinary backup is streamed to, for the layer in it says that it encrypts."""
+    folder, copies = place
+    took(cluster, folder / "data", "-X", "fetch", "-R", "--no-verify-checksums", *spaces(cluster, folder))
+    with open(folder / "data" / "postgresql.auto.conf", "a", encoding="utf-8") as out:
+        out.write("primary_conninfo = 'host=%s user=postgres options=''-c statement_timeout=9s'''\n" % cluster.folder)
+    other = starts(cluster, folder, copies, stop=False)
+    fill(cluster, "live")
+    ((lsn,),) = cluster.sql("SELECT pg_current_wal_lsn()")
+    deadline = time.monotonic() + 60
+    while not other.sql("SELECT pg_last_wal_replay_lsn() >= '%s'" % lsn)[0][0]:
+        assert time.monotonic() < deadline, other.log()[-3000:]
+        time.sleep(0.1)
+    assert count(other, "live") == ROWS
+    assert cluster.sql("SELECT state FROM pg_stat_replication") == [("streaming",)]
+    assert marked(folder) == []
+    other.stop()
+    cluster.sql("DROP TABLE live")
+
+
 def test_received_wal(cluster, place):
     folder, _ = place
     cluster.sql("SELECT pg_create_physical_replication_slot('receiver', true)")
