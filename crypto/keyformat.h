@@ -71,8 +71,8 @@ int ks_pkey_public(const struct ks_pkey *key, struct ks_pkey **ret, struct ks_di
 
 /*
  * RSA components, unsigned big-endian without leading zeros. Absent: empty. A public key has n and e.
- * Making a private key takes n, e, d and, if there, both primes; CRT values that are missing are computed, and so
- * are missing primes. A private key without e is taken if its primes are there.
+ * Making a private key takes n, e, and one of d, both primes, dp and dq (KMIP 1.4: 2.1.7.4); what is missing is
+ * computed. One without e is taken if d and its primes are there, and else KS_E_UNSUPPORTED: it may be a good key.
  */
 struct ks_rsa_parts {
     struct ks_span n, e, d, p, q, dp, dq, qi;

@@ -141,9 +141,35 @@ recover_primes(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
     return ks_fail(diag, KS_E_INVALID, "RSA: modulus and exponents do not belong together");
 }
 
-/* e from d and the primes: the inverse of d modulo lcm(p - 1, q - 1). */
+/* The primes of n from e and the CRT exponents: e * dp is 1 modulo p - 1, so g^(e * dp) is g modulo p alone. */
 static int
-recover_e(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
+primes_of_crt(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
+{
+    if (BN_num_bits(x->b[N]) > SEARCH_BITS_MAX || BN_num_bits(x->b[E]) > SEARCH_EXPONENT_BITS_MAX ||
+        BN_cmp(x->b[DP], x->b[N]) >= 0)
+        return ks_fail(diag, KS_E_INVALID, "RSA: a private key of %d bits is not taken without its primes",
+                       BN_num_bits(x->b[N]));
+    KS_CLEANUP(BN_clear_freep) BIGNUM *y = BN_new();
+    KS_CLEANUP(BN_clear_freep) BIGNUM *g = BN_new();
+    KS_CLEANUP(BN_clear_freep) BIGNUM *rest = BN_new();
+    BN_clear_free(x->b[P]);
+    BN_clear_free(x->b[Q]);
+    x->b[P] = BN_new();
+    x->b[Q] = BN_new();
+    if (y == NULL || g == NULL || rest == NULL || x->b[P] == NULL || x->b[Q] == NULL)
+        return no_memory(diag);
+    if (BN_priv_rand_range(g, x->b[N]) != 1 || BN_mod_exp(y, g, x->b[DP], x->b[N], ctx) != 1 ||
+        BN_mod_exp(y, y, x->b[E], x->b[N], ctx) != 1 || BN_mod_sub(y, y, g, x->b[N], ctx) != 1 ||
+        BN_gcd(x->b[P], y, x->b[N], ctx) != 1 || BN_div(x->b[Q], rest, x->b[N], x->b[P], ctx) != 1)
+        return ks_ossl_fail(diag, KS_E_INVALID, "RSA: finding the primes");
+    if (BN_is_one(x->b[P]) || BN_is_one(x->b[Q]) || !BN_is_zero(rest))
+        return ks_fail(diag, KS_E_INVALID, "RSA: modulus and exponents do not belong together");
+    return 0;
+}
+
+/* *ret: the inverse of a modulo lcm(p - 1, q - 1): e from d, and d from e. */
+static int
+inverse(const struct numbers *x, const BIGNUM *a, BN_CTX *ctx, BIGNUM **ret, struct ks_diag *diag)
 {
     KS_CLEANUP(BN_clear_freep) BIGNUM *p1 = BN_dup(x->b[P]);
     KS_CLEANUP(BN_clear_freep) BIGNUM *q1 = BN_dup(x->b[Q]);
@@ -152,9 +178,23 @@ recover_e(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
     if (p1 == NULL || q1 == NULL || gcd == NULL || lcm == NULL || BN_sub_word(p1, 1) != 1 || BN_sub_word(q1, 1) != 1 ||
         BN_gcd(gcd, p1, q1, ctx) != 1 || BN_mul(lcm, p1, q1, ctx) != 1)
         return no_memory(diag);
-    if (BN_is_zero(gcd) || BN_div(lcm, NULL, lcm, gcd, ctx) != 1 ||
-        (x->b[E] = BN_mod_inverse(NULL, x->b[D], lcm, ctx)) == NULL)
-        return ks_ossl_fail(diag, KS_E_INVALID, "RSA: the public exponent does not follow from d and the primes");
+    BN_set_flags(lcm, BN_FLG_CONSTTIME);
+    if (BN_is_zero(gcd) || BN_div(lcm, NULL, lcm, gcd, ctx) != 1 || (*ret = BN_mod_inverse(NULL, a, lcm, ctx)) == NULL)
+        return ks_ossl_fail(diag, KS_E_INVALID, "RSA: one exponent does not follow from the other and the primes");
+    return 0;
+}
+
+/* d from the primes, which have to be those of the modulus: nothing else would show that they are not. */
+static int
+recover_d(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
+{
+    KS_CLEANUP(BN_clear_freep) BIGNUM *n = BN_new();
+    if (n == NULL || BN_mul(n, x->b[P], x->b[Q], ctx) != 1)
+        return no_memory(diag);
+    if (BN_cmp(n, x->b[N]) != 0)
+        return ks_fail(diag, KS_E_INVALID, "RSA: the primes are not those of the modulus");
+    KS_TRY(inverse(x, x->b[E], ctx, &x->b[D], diag));
+    BN_set_flags(x->b[D], BN_FLG_CONSTTIME);
     return 0;
 }
 
@@ -174,6 +214,36 @@ recover_crt(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
     if (x->b[QI] == NULL && (x->b[QI] = BN_mod_inverse(NULL, x->b[Q], x->b[P], ctx)) == NULL)
         return ks_ossl_fail(diag, KS_E_INVALID, "RSA: the primes are not prime to each other");
     return 0;
+}
+
+/* A private exponent without primes: what belongs to them is in an order that is not known, and goes. */
+static int
+primes_of_d(struct numbers *x, BN_CTX *ctx, struct ks_diag *diag)
+{
+    for (int i = P; i < NUMBERS; i++) {
+        BN_clear_free(x->b[i]);
+        x->b[i] = NULL;
+    }
+    return recover_primes(x, ctx, diag);
+}
+
+/* What a private key lacks, from what it has: d, both primes, or both CRT exponents. */
+static int
+complete_private(struct numbers *x, struct ks_diag *diag)
+{
+    const bool primes = x->b[P] != NULL && x->b[Q] != NULL;
+    if (x->b[D] != NULL && (BN_is_zero(x->b[D]) || BN_cmp(x->b[D], x->b[N]) >= 0))
+        return ks_fail(diag, KS_E_INVALID, "RSA: the private exponent is not between 0 and the modulus");
+    KS_CLEANUP(BN_CTX_freep) BN_CTX *ctx = BN_CTX_secure_new();
+    if (ctx == NULL)
+        return no_memory(diag);
+    if (!primes)
+        KS_TRY(x->b[D] != NULL ? primes_of_d(x, ctx, diag) : primes_of_crt(x, ctx, diag));
+    if (x->b[D] == NULL)
+        KS_TRY(recover_d(x, ctx, diag));
+    if (x->b[E] == NULL)
+        KS_TRY(inverse(x, x->b[D], ctx, &x->b[E], diag));
+    return recover_crt(x, ctx, diag);
 }
 
 /* A key of libcrypto from parameters. */
@@ -209,35 +279,18 @@ ks_pkey_from_rsa(const struct ks_rsa_parts *parts, struct ks_pkey **ret, struct 
                                            parts->q, parts->dp, parts->dq, parts->qi};
     for (int i = N; i < NUMBERS; i++)
         KS_TRY(from_span(spans[i], &x.b[i], diag));
-    const bool is_private = x.b[D] != NULL;
     const bool primes = x.b[P] != NULL && x.b[Q] != NULL;
-    if (x.b[N] == NULL || (x.b[E] == NULL && !(is_private && primes)))
-        return ks_fail(diag, KS_E_INVALID, "RSA: %s is missing",
-                       x.b[N] == NULL ? "the modulus" : "the public exponent");
-    if (!is_private && (x.b[P] != NULL || x.b[Q] != NULL))
+    const bool is_private = x.b[D] != NULL || primes || (x.b[DP] != NULL && x.b[DQ] != NULL);
+    if (x.b[N] == NULL)
+        return ks_fail(diag, KS_E_INVALID, "RSA: the modulus is missing");
+    if (x.b[E] == NULL && !(x.b[D] != NULL && primes))
+        return ks_fail(diag, is_private ? KS_E_UNSUPPORTED : KS_E_INVALID, "RSA: the public exponent is missing");
+    if (!is_private && (x.b[P] != NULL || x.b[Q] != NULL || x.b[DP] != NULL || x.b[DQ] != NULL))
         return ks_fail(diag, KS_E_INVALID, "RSA: the private exponent is missing");
     if (BN_num_bits(x.b[N]) > RSA_BYTES_MAX * 8 || !BN_is_odd(x.b[N]))
         return ks_fail(diag, KS_E_INVALID, "RSA: an impossible modulus");
-    if (is_private) {
-        if (BN_is_zero(x.b[D]) || BN_cmp(x.b[D], x.b[N]) >= 0)
-            return ks_fail(diag, KS_E_INVALID, "RSA: the private exponent is not between 0 and the modulus");
-        KS_CLEANUP(BN_CTX_freep) BN_CTX *ctx = BN_CTX_secure_new();
-        if (ctx == NULL)
-            return no_memory(diag);
-        if (!primes) {
-            BN_clear_free(x.b[P]);
-            BN_clear_free(x.b[Q]);
-            x.b[P] = x.b[Q] = NULL;
-            for (int i = DP; i < NUMBERS; i++) { /* they belong to primes in an order that is not known */
-                BN_clear_free(x.b[i]);
-                x.b[i] = NULL;
-            }
-            KS_TRY(recover_primes(&x, ctx, diag));
-        }
-        if (x.b[E] == NULL)
-            KS_TRY(recover_e(&x, ctx, diag));
-        KS_TRY(recover_crt(&x, ctx, diag));
-    }
+    if (is_private)
+        KS_TRY(complete_private(&x, diag));
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA((size_t)NUMBERS * (RSA_BYTES_MAX + 16));
     struct ks_ossl_params ps = {.n = 0};
     for (int i = N; i <= (is_private ? QI : E); i++)

@@ -134,6 +134,9 @@ rsa_from_what_there_is(void **state)
         {.n = s[0], .d = s[2], .p = s[3], .q = s[4]},              /* exponent recovered */
         {.n = s[0], .e = s[1], .d = s[2], .dp = s[5], .qi = s[7]}, /* CRT without primes */
         {.n = s[0], .e = s[1], .d = s[2], .p = s[3]},              /* half the primes */
+        {.n = s[0], .e = s[1], .p = s[3], .q = s[4]},              /* the primes alone */
+        {.n = s[0], .e = s[1], .dp = s[5], .dq = s[6]},            /* CRT exponents alone */
+        {.n = s[0], .e = s[1], .dp = s[5], .dq = s[6], .qi = s[7]},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(private_cases); i++) {
         KS_PKEY *key = NULL;
@@ -154,7 +157,10 @@ rsa_from_what_there_is(void **state)
         {.n = s[0]},
         {.e = s[1], .d = s[2]},
         {.n = s[0], .d = s[2]},
-        {.n = s[0], .e = s[1], .p = s[3], .q = s[4]},
+        {.n = s[0], .p = s[3], .q = s[4]},
+        {.n = s[0], .e = s[1], .p = s[3]},
+        {.n = s[0], .e = s[1], .p = s[3], .q = s[3]},   /* not the primes of n */
+        {.n = s[0], .e = s[1], .dp = s[7], .dq = s[6]}, /* not the exponent of a prime */
         {.n = s[0], .e = s[1], .d = s[0]},
         {.n = s[0], .e = s[1], .d = s[3]}, /* d of another key: no primes come of it */
         {.n = s[0], .e = KS_LIT("\x02"), .d = s[2]},
