@@ -227,6 +227,12 @@ write_fact(struct ctx *ctx, const struct object *object, struct rev *draft, cons
     return set_fact(ctx, object, &draft->core, attr, id);
 }
 
+static bool
+is_add(const struct ctx *ctx)
+{
+    return ctx->op != NULL && ctx->op->value == KMIP_OPERATION_ADD_ATTRIBUTE;
+}
+
 /* Appends an instance. An index is not used again: a deleted last instance leaves its place behind. */
 static int
 append(struct ctx *ctx, struct rev *draft, const struct kmip_attr *attr, const struct kmip_attr_rule *rule,
@@ -246,7 +252,8 @@ append(struct ctx *ctx, struct rev *draft, const struct kmip_attr *attr, const s
             return engine_fail(ctx, COND_ATTRIBUTE_ONLY_ONE, "the object has a %s already, and can have one only",
                                LABEL(attr));
         if (attr->tag != KMIP_TAG_NAME && attr->tag != KMIP_TAG_ATTRIBUTE && kmip_item_equal(a->value, attr->value))
-            return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "the object has that %s already", LABEL(attr));
+            return engine_fail(ctx, is_add(ctx) ? COND_INSTANCE_THERE : COND_ATTRIBUTE_VALUE,
+                               "the object has that %s already", LABEL(attr));
     }
     if (n >= ATTR_MOST)
         return engine_fail(ctx, COND_ATTRIBUTE_INSTANCES, "an object can not have more than %d attributes", ATTR_MOST);

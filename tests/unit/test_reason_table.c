@@ -127,11 +127,9 @@ static const struct row {
      ID("$K") "<KeyWrappingSpecification>" ENUM("WrappingMethod", "Encrypt") "<EncryptionKeyInformation>" ID(
          "nobody") "</EncryptionKeyInformation></KeyWrappingSpecification>",
      R(WRAPPING_OBJECT_NOT_FOUND)},
-    /* Get Attributes and Get Attribute List (1.x: 11.13, 11.14); 2.x has no such row. */
-    {KMIP_V1_0, KMIP_V1_4, "GetAttributes", ID("$A"), R(OBJECT_ARCHIVED)},
-    {KMIP_V1_0, KMIP_V1_4, "GetAttributeList", ID("$A"), R(OBJECT_ARCHIVED)},
-    {KMIP_V2_0, KMIP_V2_1, "GetAttributes", ID("$A"), OK},
-    {KMIP_V2_0, KMIP_V2_1, "GetAttributeList", ID("$A"), OK},
+    /* Get Attributes and Get Attribute List (1.x: 11.13, 11.14, but for the published case TC-101) */
+    {KMIP_V1_0, KMIP_V2_1, "GetAttributes", ID("$A"), OK},
+    {KMIP_V1_0, KMIP_V2_1, "GetAttributeList", ID("$A"), OK},
     /* Add Attribute (1.x: 11.15; 2.1: 6.1.2.1) */
     {KMIP_V1_0, KMIP_V1_4, "AddAttribute", ID("$P") AT_ENUM("State", "Active"), R(PERMISSION_DENIED)},
     {KMIP_V2_0, KMIP_V2_1, "AddAttribute", ID("$P") NEW(ENUM("State", "Active")), R(READ_ONLY_ATTRIBUTE)},
@@ -149,6 +147,22 @@ static const struct row {
      ID("$P") AT("Application Specific Information",
                  "<AttributeValue>" TEXT("ApplicationNamespace", "unknown") "</AttributeValue>"),
      R(APPLICATION_NAMESPACE_NOT_SUPPORTED)},
+    {KMIP_V1_0, KMIP_V1_4, "AddAttribute", ID("$U") AT_NAME("a") AT_NAME("b"), R(INVALID_MESSAGE)},
+    {KMIP_V2_0, KMIP_V2_1, "AddAttribute", ID("$U") NEW(NAME("a") NAME("b")), R(INVALID_MESSAGE)},
+    {KMIP_V1_0, KMIP_V1_4, "AddAttribute", ID("$U") AT_TEXT("Object Group", "pool"), R(ILLEGAL_OPERATION)},
+    {KMIP_V2_0, KMIP_V2_1, "AddAttribute", ID("$U") NEW(TEXT("ObjectGroup", "pool")), R(INVALID_ATTRIBUTE_VALUE)},
+    /* Adjust Attribute (2.1: 6.1.3): what is not there is 0, or false, or no number */
+    {KMIP_V2_0, KMIP_V2_1, "AdjustAttribute",
+     ID("$P") ENUM("AttributeReference", "ContactInformation") ENUM("AdjustmentType", "Increment"),
+     R(INVALID_DATA_TYPE)},
+    {KMIP_V2_0, KMIP_V2_1, "AdjustAttribute",
+     ID("$P") ENUM("AttributeReference", "State") ENUM("AdjustmentType", "Increment"), R(READ_ONLY_ATTRIBUTE)},
+    {KMIP_V2_0, KMIP_V2_0, "AdjustAttribute",
+     ID("$P") ENUM("AttributeReference", "ProtectionPeriod") ENUM("AdjustmentType", "Decrement"), R(NUMERIC_RANGE)},
+    {KMIP_V2_0, KMIP_V2_0, "AdjustAttribute",
+     ID("$P") ENUM("AttributeReference", "ProtectionPeriod") ENUM("AdjustmentType", "Increment"), OK},
+    {KMIP_V2_0, KMIP_V2_0, "AdjustAttribute",
+     ID("$P") ENUM("AttributeReference", "QuantumSafe") ENUM("AdjustmentType", "Negate"), OK},
     /* Modify Attribute (1.x: 11.16; 2.1: 6.1.34.1) */
     {KMIP_V1_0, KMIP_V1_4, "ModifyAttribute", ID("$P") AT_TEXT("Contact Information", "x"), R(INVALID_FIELD)},
     {KMIP_V2_0, KMIP_V2_1, "ModifyAttribute", ID("$P") NEW(TEXT("ContactInformation", "x")), R(ATTRIBUTE_NOT_FOUND)},
@@ -265,7 +279,7 @@ world_open(struct world *w)
          ENUM("ObjectType", "OpaqueObject") TEMPLATE("") "<OpaqueObject>" ENUM("OpaqueDataType", "0x80000001")
              FIELD("OpaqueDataValue", "ByteString", "00") "</OpaqueObject>");
     make(w, 'P', SYMMETRIC TEMPLATE(AES_1) RAW);
-    make(w, 'U', SYMMETRIC TEMPLATE(AES_1 AT_NAME("used")) RAW);
+    make(w, 'U', SYMMETRIC TEMPLATE(AES_1 AT_NAME("used") AT_TEXT("Object Group", "pool")) RAW);
     make(w, 'W',
          SYMMETRIC TEMPLATE(AES_1 AT("Key Value Location",
                                      "<AttributeValue>" TEXT("KeyValueLocationValue", "a safe")

@@ -45,7 +45,7 @@ static int
 only_one(struct ctx *ctx, const struct kmip_attrs *attrs, const struct kmip_attr **ret)
 {
     if (attrs->n != 1)
-        return engine_fail(ctx, COND_BAD_FIELD, "the request has %zu attributes where one is wanted", attrs->n);
+        return engine_fail(ctx, COND_BAD_MESSAGE, "the request has %zu attributes where one is wanted", attrs->n);
     *ret = attrs->first;
     return 0;
 }
@@ -252,6 +252,27 @@ set_number(struct kmip_item *item, int64_t v)
     }
 }
 
+/* What an attribute is adjusted from that the object does not have (2.1: 6.1.3): 0 or false. No date is 0. */
+static int
+nothing_yet(struct ctx *ctx, const struct object *object, const struct kmip_attr *attr, struct kmip_item **ret)
+{
+    const struct kmip_attr_rule *rule = kmip_attr_rule_find(attr->tag);
+    const uint8_t type = rule != NULL ? rule->type : 0;
+    switch (type) {
+    case KMIP_TYPE_INTEGER:
+    case KMIP_TYPE_LONG_INTEGER:
+    case KMIP_TYPE_INTERVAL:
+    case KMIP_TYPE_BOOLEAN:
+        *ret = kmip_item_new(ctx->arena, attr->tag, (enum kmip_type)type);
+        return *ret != NULL ? 0 : KS_E_NOMEM;
+    case KMIP_TYPE_DATE_TIME:
+    case 0: /* a vendor's */
+        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s does not have that attribute", object->uid);
+    default:
+        return engine_fail(ctx, COND_NOT_A_NUMBER, "that attribute is no number");
+    }
+}
+
 int
 op_adjust_attribute(struct ctx *ctx, const void *request, void **ret_response)
 {
@@ -268,18 +289,17 @@ op_adjust_attribute(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
     KS_TRY(attr_adjustable(ctx, &draft, &attr));
     KS_TRY(attr_values(ctx, object, &attr, &values));
-    if (values.n == 0)
-        return engine_fail(ctx, COND_ATTRIBUTE_ABSENT, "object %s does not have that attribute", object->uid);
     if (values.n > 1)
         return engine_fail(ctx, COND_ATTRIBUTE_MANY, "object %s has several instances of that attribute", object->uid);
-    if (!number_of(values.first->value, &v))
-        return engine_fail(ctx, COND_NOT_A_NUMBER, "that attribute is no number");
-    KS_TRY(adjusted(ctx, r, values.first->value->type, &v));
-    attr.value = kmip_item_copy(ctx->arena, values.first->value);
-    if (attr.value == NULL)
+    if (values.n == 0)
+        KS_TRY(nothing_yet(ctx, object, &attr, &attr.value));
+    else if ((attr.value = kmip_item_copy(ctx->arena, values.first->value)) == NULL)
         return KS_E_NOMEM;
+    if (!number_of(attr.value, &v))
+        return engine_fail(ctx, COND_NOT_A_NUMBER, "that attribute is no number");
+    KS_TRY(adjusted(ctx, r, attr.value->type, &v));
     set_number(attr.value, v);
-    KS_TRY(attr_adjust(ctx, object, &draft, &attr));
+    KS_TRY(values.n == 1 ? attr_adjust(ctx, object, &draft, &attr) : attr_set(ctx, object, &draft, &attr));
     KS_TRY(finish(ctx, object, &draft));
     response->unique_identifier = uid_of(object);
     *ret_response = response;
