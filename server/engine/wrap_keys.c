@@ -3,6 +3,7 @@
 #include "crypto/cipher.h"
 #include "crypto/hash.h"
 #include "crypto/keywrap.h"
+#include "crypto/mac.h"
 #include "crypto/pq.h"
 #include "crypto/sign.h"
 #include "server/engine/attr.h"
@@ -367,31 +368,60 @@ wrap_decrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
 
 /* MACs and signatures */
 
-static uint32_t
-mac_hash(const struct wrap_key *key)
+/*
+ * Which code a symmetric key makes: the HMAC that its own algorithm is; CMAC, for AES and 3DES, where the parameters
+ * say so by the mode, or by that algorithm; else an HMAC, with the hash of the parameters.
+ */
+static int
+mac_algorithm(struct ctx *ctx, const struct wrap_key *key, uint32_t *ret)
 {
-    const uint32_t own = ks_hash_of_hmac((uint32_t)core_get(&key->object->rev->core, CORE_ALGORITHM));
-    if (own != 0)
-        return own;
     const struct kmip_cryptographic_parameters *p = key->parameters;
-    if (p->has_cryptographic_algorithm && ks_hash_of_hmac(p->cryptographic_algorithm) != 0)
-        return ks_hash_of_hmac(p->cryptographic_algorithm);
-    return p->has_hashing_algorithm ? p->hashing_algorithm : KMIP_HASHING_ALGORITHM_SHA_256;
+    const uint32_t own = (uint32_t)core_get(&key->object->rev->core, CORE_ALGORITHM);
+    const bool cmac_mode = p->has_block_cipher_mode && p->block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_CMAC;
+    const bool cipher = ks_hash_of_hmac(own) == 0 && ks_mac_len(own) != 0;
+    const uint32_t asked = p->has_cryptographic_algorithm ? p->cryptographic_algorithm : own;
+    if (cmac_mode && (!cipher || asked != own))
+        return engine_fail(ctx, COND_BAD_PARAMETERS,
+                           "CMAC is made with AES and 3DES keys, and the key's own algorithm; key %s is not fit for it",
+                           key->object->uid);
+    if (cipher && (cmac_mode || (p->has_cryptographic_algorithm && asked == own))) {
+        *ret = own;
+        return 0;
+    }
+    if (ks_hash_of_hmac(own) != 0)
+        *ret = own;
+    else if (ks_hash_of_hmac(asked) != 0)
+        *ret = asked;
+    else
+        *ret = ks_hmac_of_hash(p->has_hashing_algorithm ? p->hashing_algorithm : KMIP_HASHING_ALGORITHM_SHA_256);
+    return 0;
 }
 
 static int
-hmac(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, struct ks_span *ret)
+mac_of(struct ctx *ctx, const struct wrap_key *key, enum profile_use use, struct ks_span input, struct ks_span *ret)
 {
+    KS_CLEANUP(ks_mac_freep) struct ks_mac *mac = NULL;
     struct ks_diag diag = {0};
     struct ks_span bytes;
-    const uint32_t hash = mac_hash(key);
-    uint8_t *mac = ks_arena_alloc(ctx->arena, KS_HASH_MAX);
-    if (mac == NULL)
+    uint32_t algorithm;
+    size_t len;
+    uint8_t *code = ks_arena_alloc(ctx->arena, KS_MAC_MAX);
+    if (code == NULL)
         return KS_E_NOMEM;
     KS_TRY(check_symmetric(ctx, key->object));
+    KS_TRY(mac_algorithm(ctx, key, &algorithm));
+    struct profile_what what = profile_key(key->object);
+    what.algorithm = algorithm;
+    what.hash = ks_hash_of_hmac(algorithm);
+    KS_TRY(profile_check(ctx, use, &what));
     KS_TRY(material_symmetric(ctx, key->object, &bytes));
-    KS_TRY(failed(ctx, ks_hmac(hash, bytes, input, mac, &diag), &diag));
-    *ret = KS_SPAN(mac, ks_hash_len(hash));
+    int rc = ks_mac_new(algorithm, bytes, &mac, &diag);
+    if (rc == 0)
+        rc = ks_mac_update(mac, input, &diag);
+    if (rc == 0)
+        rc = ks_mac_final(mac, code, &len, &diag);
+    KS_TRY(failed(ctx, rc, &diag));
+    *ret = KS_SPAN(code, len);
     return 0;
 }
 
@@ -410,7 +440,7 @@ int
 wrap_mac(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, struct ks_span *ret)
 {
     if (!is_asymmetric(key->object))
-        return hmac(ctx, key, input, ret);
+        return mac_of(ctx, key, PROFILE_PROTECT, input, ret);
     KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 16);
     KS_PKEY *pkey = NULL;
     struct ks_sign_params params;
@@ -434,7 +464,7 @@ wrap_mac_verify(struct ctx *ctx, const struct wrap_key *key, struct ks_span inpu
         rc = ks_verify(pkey, &params, input, mac, &diag);
     } else {
         struct ks_span computed;
-        KS_TRY(hmac(ctx, key, input, &computed));
+        KS_TRY(mac_of(ctx, key, PROFILE_PROCESS, input, &computed));
         rc = computed.len == mac.len && ks_equal_secret(computed.data, mac.data, mac.len) ? 0 : KS_E_INTEGRITY;
     }
     return rc == 0 ? 0 : does_not_unwrap(ctx, rc, &diag);

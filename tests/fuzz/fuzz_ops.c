@@ -64,6 +64,9 @@ draw_batch_item(struct feed *f, const struct kmip_operation *op)
         op = known[draw(f, n)];
     }
     struct kmip_request_batch_item *item = fresh(f, sizeof(*item));
+    f->for_admin = (op->flags & KMIP_OP_VENDOR) != 0 || op->value == (uint32_t)KMIP_OPERATION_CREATE_GROUP ||
+                   op->value == (uint32_t)KMIP_OPERATION_CREATE_USER ||
+                   op->value == (uint32_t)KMIP_OPERATION_CREATE_CREDENTIAL;
     item->operation = op->value;
     item->payload = fresh(f, op->request->size);
     if (draw(f, 4) == 0) {
@@ -120,13 +123,13 @@ draw_header(struct feed *f, struct kmip_request_header *header)
             header->has_maximum_response_size = false;
         return;
     }
-    if (how == 1) {
+    if (how <= 2) {
         header->has_asynchronous = f->version < KMIP_V2_0;
         header->asynchronous = true;
         header->has_asynchronous_indicator = f->version >= KMIP_V2_0;
         header->asynchronous_indicator = KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY + draw(f, 3);
     }
-    if (how <= 3)
+    if (how >= 14)
         header->authentication = draw_credential(f);
     if (draw(f, 2) == 0) {
         header->has_batch_error_continuation_option = true;
@@ -303,9 +306,11 @@ one_request(struct feed *f, const struct kmip_operation *only, bool failing)
     bool plain;
     f->arena = &arena;
     f->now_us = world.rig.now_us;
-    const struct identity *const by = &world.who[draw(f, (uint32_t)world.n_who)];
+    const struct identity *by = &world.who[draw(f, (uint32_t)world.n_who)];
     if (!draw_message(f, only, &request, &plain))
         return;
+    if (f->for_admin && draw(f, 4) != 3)
+        by = &world.rig.admin;
     const uint32_t nth = failing && draw(f, 16) == 0 ? 1 + draw(f, 1 + (1U << (2 + draw(f, 10)))) : 0;
     faults_memory(nth, nth != 0 && draw(f, 4) == 0);
     engine_handle(world.rig.engine, by, ks_buf_span(&request), world_reply(&world));

@@ -15,9 +15,19 @@ pool_add(struct pool *pool, uint32_t tag, struct ks_span s)
 {
     if (s.len > POOL_BYTES)
         return;
-    struct value *v = &pool->v[pool->next];
-    pool->next = (pool->next + 1) % POOL;
-    pool->n += pool->n < POOL;
+    /* No kind drives out the others. */
+    struct value *v = NULL;
+    size_t same = 0;
+    for (size_t i = 0; i < pool->n && tag != KMIP_TAG_UNIQUE_IDENTIFIER; i++) {
+        struct value *old = &pool->v[(pool->next + POOL - pool->n + i) % POOL];
+        if (old->tag == tag && same++ == 0)
+            v = old;
+    }
+    if (same < SAME_MOST) {
+        v = &pool->v[pool->next];
+        pool->next = (pool->next + 1) % POOL;
+        pool->n += pool->n < POOL;
+    }
     v->tag = tag;
     v->len = s.len;
     if (s.len != 0)
@@ -45,6 +55,8 @@ fresh(struct feed *f, size_t size)
 static uint32_t
 draw_enum(struct feed *f, uint32_t tag)
 {
+    if (tag == KMIP_TAG_OBJECT_TYPE && draw(f, 2) == 0)
+        return KMIP_OBJECT_TYPE_SYMMETRIC_KEY;
     /* Most sets begin at 1 and have few values; what does not exist is asked for as well. */
     const uint32_t first = 1 + draw(f, 96);
     for (uint32_t i = 0; i < 96; i++) {
@@ -247,19 +259,19 @@ add_key_attributes(struct feed *f, struct kmip_attrs *attrs)
     add_number(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_TYPE_ENUMERATION, keys[which].algorithm);
     add_number(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, KMIP_TYPE_INTEGER, keys[which].length);
     add_number(f, attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_TYPE_INTEGER, 0xFFFFF);
-    if (draw(f, 2) != 0)
+    if (draw(f, 4) != 0)
         add_date(f, attrs, KMIP_TAG_ACTIVATION_DATE, f->now_us / 1000000 - 10);
 }
 
 static void
-draw_attributes(struct feed *f, struct kmip_attrs *attrs)
+draw_attributes(struct feed *f, struct kmip_attrs *attrs, bool single)
 {
     size_t n_rules;
     const struct kmip_attr_rule *rules = kmip_attr_rules(&n_rules);
     attrs->present = true;
-    if (draw(f, 4) != 0)
+    if (!single && draw(f, 4) != 0)
         add_key_attributes(f, attrs);
-    for (uint32_t n = draw(f, ATTRIBUTES_MAX); n != 0; n--) {
+    for (uint32_t n = single ? 1 : draw(f, 1 + draw(f, ATTRIBUTES_MAX)); n != 0; n--) {
         const struct kmip_attr_rule *rule = &rules[draw(f, (uint32_t)n_rules)];
         if (draw(f, 8) == 0) {
             struct kmip_attr *custom = kmip_attrs_add(f->arena, attrs, KMIP_TAG_ATTRIBUTE,
@@ -347,6 +359,24 @@ draw_parameters(struct feed *f, struct kmip_cryptographic_parameters *p)
     *p = sets[draw(f, KS_ARRAY_LEN(sets))];
 }
 
+/* An AES key as it is. */
+static void
+draw_aes(struct feed *f, struct kmip_key_block *block)
+{
+    struct kmip_item *material = kmip_item_new(f->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
+    struct kmip_key_value value = {.key_material = material};
+    FUZZ_ASSERT(material != NULL);
+    uint8_t *bytes = fresh(f, 32);
+    for (size_t i = 0; i < 32; i++)
+        bytes[i] = (uint8_t)(i + draw(f, 8));
+    material->s = KS_SPAN(bytes, 16U << draw(f, 2));
+    block->key_format_type = KMIP_KEY_FORMAT_TYPE_RAW;
+    block->has_cryptographic_algorithm = block->has_cryptographic_length = true;
+    block->cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES;
+    block->cryptographic_length = (int32_t)material->s.len * 8;
+    FUZZ_ASSERT(kmip_item_encode(&kmip_schema_key_value, f->version, &value, f->arena, &block->key_value) == 0);
+}
+
 static void
 draw_one(struct feed *f, const struct kmip_field *field, uint8_t *to, unsigned depth)
 {
@@ -394,7 +424,9 @@ draw_one(struct feed *f, const struct kmip_field *field, uint8_t *to, unsigned d
     case KMIP_KIND_ATTRS_T:
     case KMIP_KIND_ATTRS_1:
     case KMIP_KIND_ATTRS_2:
-        draw_attributes(f, (struct kmip_attrs *)to);
+        draw_attributes(f, (struct kmip_attrs *)to,
+                        field->tag == KMIP_TAG_ATTRIBUTE || field->tag == KMIP_TAG_NEW_ATTRIBUTE ||
+                            field->tag == KMIP_TAG_CURRENT_ATTRIBUTE);
         break;
     case KMIP_KIND_REFS_1:
     case KMIP_KIND_REFS_2:
@@ -402,7 +434,9 @@ draw_one(struct feed *f, const struct kmip_field *field, uint8_t *to, unsigned d
         break;
     case KMIP_KIND_STRUCT:
         *(void **)to = fresh(f, field->sub->size);
-        if (field->sub == &kmip_schema_cryptographic_parameters && draw(f, 4) != 0)
+        if (field->sub == &kmip_schema_key_block && draw(f, 4) != 0)
+            draw_aes(f, *(void **)to);
+        else if (field->sub == &kmip_schema_cryptographic_parameters && draw(f, 4) != 0)
             draw_parameters(f, *(void **)to);
         else
             draw_struct(f, field->sub, *(void **)to, depth + 1);
@@ -421,6 +455,12 @@ draw_whether(struct feed *f, const struct kmip_field *field, unsigned depth)
 {
     if (depth > DEPTH_MAX)
         return false;
+    if (field->tag == KMIP_TAG_CORRELATION_VALUE)
+        return draw_value_of(f, &f->values, field->tag, true).len != 0 && draw(f, 2) == 0;
+    if (field->tag == KMIP_TAG_INIT_INDICATOR || field->tag == KMIP_TAG_FINAL_INDICATOR)
+        return draw(f, 4) == 3;
+    if (field->tag == KMIP_TAG_CRYPTOGRAPHIC_PARAMETERS && depth == 0)
+        return draw(f, 4) != 3;
     if (field->tag == KMIP_TAG_DATA || (depth == 0 && field->kind == KMIP_KIND_UID && f->item == 0))
         return draw(f, 16) != 15;
     return draw(f, 1 + f->sparse) == 0;

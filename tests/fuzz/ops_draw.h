@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include "kmip/schema.h"
 
-enum { POOL = 48, POOL_BYTES = 1024, DEPTH_MAX = 6, ATTRIBUTES_MAX = 6, KIT_KEYS = 12 };
+enum { POOL = 48, POOL_BYTES = 1024, SAME_MOST = 6, DEPTH_MAX = 6, ATTRIBUTES_MAX = 6, KIT_KEYS = 12 };
 
 /* Values that answers gave, by what they are. The oldest give way. */
 struct pool {
@@ -33,6 +33,7 @@ struct feed {
     struct ks_arena *arena;
     const struct kit *kit;
     int64_t now_us;
+    bool for_admin; /* what was drawn last is an administrator's to ask for */
     struct pool uids, values, texts;
 };
 

@@ -265,8 +265,9 @@ world_make(struct world *world)
     world->kit.certificate = KS_BUF(8192);
     FUZZ_ASSERT(ks_buf_add_span(&world->kit.ca, ks_buf_span(&world->rig.ca)) == 0);
     make_kit(&world->kit);
-    const struct identity first[] = {world->rig.client, world->rig.client, world->rig.client,   world->rig.client,
-                                     world->rig.admin,  world->rig.admin,  world->rig.stranger, world->rig.nobody};
+    const struct rig *r = &world->rig;
+    const struct identity first[] = {r->client, r->client, r->client, r->client,   r->client, r->client,
+                                     r->client, r->client, r->admin,  r->stranger, r->nobody};
     memcpy(world->who, first, sizeof(first));
     world->n_who = KS_ARRAY_LEN(first);
     for (size_t i = 0; i < KS_ARRAY_LEN(roles); i++) {

@@ -13,7 +13,7 @@ enum {
 static const char unused_uid[] = "00000000-0000-4000-8000-00000000000a";
 
 struct keys {
-    const char *aes, *mac, *rsa_public, *rsa_private, *ec_private, *id;
+    const char *aes, *mac, *cmac, *rsa_public, *rsa_private, *ec_private, *id;
 };
 
 static void
@@ -51,6 +51,7 @@ make_keys(struct talk *t, struct keys *k)
     const char *ec_public;
     k->aes = key_of_length(t, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 256, KEK);
     k->mac = key_of_length(t, KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 256, MAC);
+    k->cmac = key_of_length(t, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 256, MAC);
     pair(t, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, 3072, KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY,
          KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY, &k->rsa_private, &k->rsa_public);
     pair(t, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 256, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN,
@@ -60,11 +61,11 @@ make_keys(struct talk *t, struct keys *k)
 
 struct way {
     uint32_t method, mode, padding, encoding;
-    bool rsa, sign; /* the keys: RSA in place of AES, EC in place of HMAC */
+    bool rsa, sign, cmac; /* the keys: RSA in place of AES, EC or AES in place of HMAC */
 };
 
 struct specification {
-    struct kmip_cryptographic_parameters parameters;
+    struct kmip_cryptographic_parameters parameters, mac_parameters;
     struct kmip_encryption_key_information encrypt;
     struct kmip_mac_signature_key_information mac;
     struct kmip_key_wrapping_specification how;
@@ -81,7 +82,11 @@ specify(struct specification *s, const struct way *w, const struct keys *k)
     s->parameters.has_padding_method = w->padding != 0;
     s->encrypt.unique_identifier = uid(w->rsa ? k->rsa_public : k->aes);
     s->encrypt.cryptographic_parameters = &s->parameters;
-    s->mac.unique_identifier = uid(w->sign ? k->ec_private : k->mac);
+    s->mac.unique_identifier = uid(w->sign ? k->ec_private : w->cmac ? k->cmac : k->mac);
+    s->mac_parameters.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CMAC;
+    s->mac_parameters.has_block_cipher_mode = true;
+    if (w->cmac)
+        s->mac.cryptographic_parameters = &s->mac_parameters;
     s->how.wrapping_method = w->method;
     if (w->method != KMIP_WRAPPING_METHOD_MAC_SIGN)
         s->how.encryption_key_information = &s->encrypt;
@@ -146,13 +151,14 @@ every_way_and_back(void **unused)
     for (size_t m = 0; m < KS_ARRAY_LEN(methods); m++)
         for (size_t e = 0; e < KS_ARRAY_LEN(encodings); e++)
             for (size_t c = 0; c < KS_ARRAY_LEN(ciphers); c++)
-                for (int sign = 0; sign < 2; sign++) {
+                for (int sign = 0; sign < (c == 1 ? 3 : 2); sign++) {
                     struct way w = ciphers[c];
                     struct specification s;
                     struct kmip_symmetric_key key;
                     w.method = methods[m];
                     w.encoding = encodings[e];
                     w.sign = sign == 1;
+                    w.cmac = sign == 2;
                     specify(&s, &w, &k);
                     struct kmip_key_block *block = wrapped(&t, k.id, &s);
                     assert_int_equal(block->key_value->type, KMIP_TYPE_BYTE_STRING);
@@ -285,6 +291,65 @@ a_weaker_key_does_not_wrap_a_stronger(void **unused)
     talk_close(&t);
 }
 
+/* What a wrapping has as its MAC is what the operation MAC makes, and Register and Export take part. */
+static void
+a_cmac_is_a_cmac(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct keys k;
+    struct specification s;
+    struct kmip_symmetric_key key;
+    talk_open(&t);
+    make_keys(&t, &k);
+    const struct way w = {
+        .method = KMIP_WRAPPING_METHOD_MAC_SIGN, .encoding = KMIP_ENCODING_OPTION_NO_ENCODING, .cmac = true};
+    specify(&s, &w, &k);
+    const struct kmip_mac_request asked = {.unique_identifier = uid(k.cmac),
+                                           .cryptographic_parameters = &s.mac_parameters,
+                                           .data = key_bytes(&t, k.id),
+                                           .has_data = true};
+    const struct kmip_mac_response *mac = talk_do(&t, KMIP_OPERATION_MAC, &asked);
+    struct kmip_key_block *block = wrapped(&t, k.id, &s);
+    assert_int_equal(mac->mac_data.len, 16);
+    assert_true(ks_span_equal(block->key_wrapping_data->mac_signature, mac->mac_data));
+    const struct kmip_export_request out = {.unique_identifier = uid(k.id), .key_wrapping_specification = &s.how};
+    const struct kmip_export_response *exported = talk_do(&t, KMIP_OPERATION_EXPORT, &out);
+    block = exported->object.symmetric_key->key_block;
+    assert_true(ks_span_equal(block->key_wrapping_data->mac_signature, mac->mac_data));
+    /* By name of the algorithm as well. */
+    s.mac_parameters = (struct kmip_cryptographic_parameters){
+        .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, .has_cryptographic_algorithm = true};
+    block = wrapped(&t, k.id, &s);
+    assert_true(ks_span_equal(block->key_wrapping_data->mac_signature, mac->mac_data));
+    /* Registered as it is, and unwrapped by Get. */
+    key.key_block = block;
+    block->cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES;
+    block->has_cryptographic_algorithm = true;
+    block->cryptographic_length = 128;
+    block->has_cryptographic_length = true;
+    struct kmip_register_request in = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                       .attributes = {.present = true},
+                                       .object = {.symmetric_key = &key}};
+    put_number(&t, &in.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, BOTH);
+    const struct kmip_register_response *made = talk_do(&t, KMIP_OPERATION_REGISTER, &in);
+    const struct kmip_get_request plain = {.unique_identifier = made->unique_identifier,
+                                           .key_wrap_type = KMIP_KEY_WRAP_TYPE_NOT_WRAPPED,
+                                           .has_key_wrap_type = true};
+    const struct kmip_get_response *got = talk_do(&t, KMIP_OPERATION_GET, &plain);
+    assert_null(got->object.symmetric_key->key_block->key_wrapping_data);
+    /* A key that is an HMAC's makes no CMAC, and no algorithm but the key's own. */
+    const struct kmip_get_request r = {.unique_identifier = uid(k.id), .key_wrapping_specification = &s.how};
+    specify(&s, &w, &k);
+    s.mac.unique_identifier = uid(k.mac);
+    talk_refused(&t, KMIP_OPERATION_GET, &r, KMIP_RESULT_REASON_BAD_CRYPTOGRAPHIC_PARAMETERS);
+    specify(&s, &w, &k);
+    s.mac_parameters.cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES;
+    s.mac_parameters.has_cryptographic_algorithm = true;
+    talk_refused(&t, KMIP_OPERATION_GET, &r, KMIP_RESULT_REASON_BAD_CRYPTOGRAPHIC_PARAMETERS);
+    talk_close(&t);
+}
+
 static void
 methods_take_their_keys(void **unused)
 {
@@ -328,6 +393,7 @@ main(void)
         cmocka_unit_test(what_is_kept_wrapped_can_be_unwrapped),
         cmocka_unit_test(secrets_do_not_leave_by_a_mac),
         cmocka_unit_test(a_weaker_key_does_not_wrap_a_stronger),
+        cmocka_unit_test(a_cmac_is_a_cmac),
         cmocka_unit_test(methods_take_their_keys),
     };
     return cmocka_run_group_tests_name("engine: wrapping", tests, NULL, NULL);
