@@ -120,3 +120,6 @@ int ks_point_write(const struct ks_ec_parts *parts, enum ks_point_form form, str
 
 /* Bits of a KMIP Recommended Curve that is offered; 0 for others. */
 uint32_t ks_curve_bits(uint32_t curve);
+
+/* The curve that a length alone means: NIST's P-224, P-256, P-384 or P-521; 0: none. */
+uint32_t ks_curve_of_length(uint32_t bits);

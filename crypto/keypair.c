@@ -37,14 +37,12 @@ generate_rsa(const struct ks_keypair_params *params, struct ks_pkey **ret, struc
     return generate(ctx, "RSA", ret, diag);
 }
 
-/* The NIST curve of that size; 0 if there is none. */
-static uint32_t
-nist_curve(uint32_t bits)
+uint32_t
+ks_curve_of_length(uint32_t bits)
 {
     switch (bits) {
     case 224:
         return KMIP_RECOMMENDED_CURVE_P_224;
-    case 0:
     case 256:
         return KMIP_RECOMMENDED_CURVE_P_256;
     case 384:
@@ -61,7 +59,8 @@ generate_ec(const struct ks_keypair_params *params, struct ks_pkey **ret, struct
 {
     const bool edwards = params->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519 ||
                          params->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
-    const uint32_t number = params->curve != 0 || edwards ? params->curve : nist_curve(params->bits);
+    const uint32_t number =
+        params->curve != 0 || edwards ? params->curve : ks_curve_of_length(params->bits != 0 ? params->bits : 256);
     const struct ks_curve *curve = number != 0 || edwards ? ks_curve_find(number, params->algorithm) : NULL;
     if (curve == NULL && params->curve == 0)
         return ks_fail(diag, KS_E_INVALID, "there is no curve of %u bits; name a recommended curve", params->bits);

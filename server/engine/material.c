@@ -2,6 +2,7 @@
 
 #include "crypto/keygen.h"
 #include "server/engine/attr.h"
+#include "server/engine/profile.h"
 
 bool
 material_is_transparent(uint32_t format)
@@ -182,17 +183,32 @@ ffc_from_item(struct ctx *ctx, const struct kmip_item *item, uint32_t format, st
     return ks_pkey_from_ffc(&parts, ret, NULL);
 }
 
-int
-material_pkey(struct ctx *ctx, const struct core *core, const struct material *material, struct ks_pkey **ret)
+/* A raw key does not say which curve it is on: its domain parameters do, else its length means NIST's of that length.
+ */
+static int
+pkey_from_raw(const struct rev *rev, bool is_private, struct ks_span bytes, struct ks_pkey **ret)
 {
+    const struct profile_what what = profile_facts(rev);
+    const bool guess = what.curve == 0 && (what.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC ||
+                                           what.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA ||
+                                           what.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH);
+    const uint32_t curve = guess ? ks_curve_of_length(what.bits) : what.curve;
+    const int rc = ks_pkey_parse(KMIP_KEY_FORMAT_TYPE_RAW, is_private, what.algorithm, curve, bytes, ret, NULL);
+    return guess && (rc == KS_E_INVALID || rc == KS_E_MALFORMED) ? KS_E_UNSUPPORTED : rc;
+}
+
+int
+material_pkey(struct ctx *ctx, const struct rev *rev, const struct material *material, struct ks_pkey **ret)
+{
+    const struct core *core = &rev->core;
     const uint32_t format = (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE);
     const bool is_private = core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PRIVATE_KEY;
     if (material->kind == MATERIAL_WRAPPED)
         return KS_E_UNSUPPORTED;
+    if (material->kind == MATERIAL_BYTES && format == KMIP_KEY_FORMAT_TYPE_RAW)
+        return pkey_from_raw(rev, is_private, material->bytes, ret);
     if (material->kind == MATERIAL_BYTES)
-        return ks_pkey_parse(format, is_private,
-                             format == KMIP_KEY_FORMAT_TYPE_RAW ? (uint32_t)core_get(core, CORE_ALGORITHM) : 0, 0,
-                             material->bytes, ret, NULL);
+        return ks_pkey_parse(format, is_private, 0, 0, material->bytes, ret, NULL);
     struct kmip_item *item;
     KS_TRY(kmip_item_from_ttlv(material->bytes, &kmip_limits_default, ctx->arena, &item, NULL));
     switch (format) {
@@ -458,16 +474,16 @@ point_form(uint32_t compression, enum ks_point_form *ret)
 }
 
 int
-material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uint32_t compression,
+material_compress(struct ctx *ctx, const struct rev *rev, uint32_t format, uint32_t compression,
                   struct material *material)
 {
     KS_PKEY *key = NULL;
     enum ks_point_form form = KS_POINT_UNCOMPRESSED;
     struct ks_ec_parts parts;
-    int rc = core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PUBLIC_KEY ? point_form(compression, &form)
-                                                                             : KS_E_UNSUPPORTED;
+    int rc = core_get(&rev->core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PUBLIC_KEY ? point_form(compression, &form)
+                                                                                   : KS_E_UNSUPPORTED;
     if (rc == 0)
-        rc = material_pkey(ctx, core, material, &key);
+        rc = material_pkey(ctx, rev, material, &key);
     if (rc == 0 && !material_is_transparent(format)) {
         KS_CLEANUP(ks_buf_done) struct ks_buf out = KS_BUF(1 << 12);
         rc = ks_pkey_export_point(key, format, form, &out, NULL);

@@ -37,7 +37,7 @@ int material_unwrap(struct ctx *ctx, const struct kmip_managed_object *from, str
                     struct kmip_attrs *ret_attributes) KS_MUST_CHECK;
 
 /* An asymmetric key as an object of crypto/. KS_E_UNSUPPORTED: a format or an algorithm that is not offered. */
-int material_pkey(struct ctx *ctx, const struct core *core, const struct material *material,
+int material_pkey(struct ctx *ctx, const struct rev *rev, const struct material *material,
                   struct ks_pkey **ret) KS_MUST_CHECK;
 /* The bytes of a symmetric key, in whatever format it is kept. */
 int material_symmetric(struct ctx *ctx, const struct object *object, struct ks_span *ret) KS_MUST_CHECK;
@@ -52,7 +52,7 @@ int material_convert_bytes(struct ctx *ctx, const struct object *object, uint32_
 
 /* The public key of an elliptic curve, as it is kept, into a format with its point written as the Key Compression Type
  * says. */
-int material_compress(struct ctx *ctx, const struct core *core, uint32_t format, uint32_t compression,
+int material_compress(struct ctx *ctx, const struct rev *rev, uint32_t format, uint32_t compression,
                       struct material *material) KS_MUST_CHECK;
 
 /* The Key Value that holds the material; attributes (may be NULL) go into it. */

@@ -142,7 +142,7 @@ parsed_key(struct ctx *ctx, const struct object *object, struct ks_pkey **ret)
         return engine_fail_diag(ctx, COND_PARAMETERS_NOT_OFFERED, &diag);
     KS_TRY(material_open(ctx, object, &material));
     const int rc = object_type(object) == KMIP_OBJECT_TYPE_CERTIFICATE ? certificate_key(ctx, material.bytes, ret)
-                                                                       : material_pkey(ctx, &rev->core, &material, ret);
+                                                                       : material_pkey(ctx, rev, &material, ret);
     if (rc == KS_E_NOMEM)
         return rc;
     if (rc != 0)

@@ -54,7 +54,7 @@ static int
 check_pkey(struct ctx *ctx, struct rev *draft, const struct material *material, struct ks_pkey **ret)
 {
     KS_PKEY *key = NULL;
-    const int rc = material_pkey(ctx, &draft->core, material, &key);
+    const int rc = material_pkey(ctx, draft, material, &key);
     if (rc == KS_E_UNSUPPORTED || (rc != KS_E_NOMEM && rc != 0 && is_encrypted_pkcs8(&draft->core, material)))
         return 0; /* kept as it is */
     if (rc == KS_E_NOMEM)

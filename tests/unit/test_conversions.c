@@ -7,8 +7,8 @@
 #include "base/text.h"
 #include "crypto/keyformat.h"
 
-/* Formats by number, 1 (Raw) to 0x15 (Transparent EC Public Key); 'y': given, and taken back as the same key; 'g':
- * given (a raw key on a NIST curve does not say which curve it is on). */
+/* Formats by number, 1 (Raw) to 0x15 (Transparent EC Public Key); 'y': given, and taken back as the same key; 'c': the
+ * same where the curve is said by Cryptographic Domain Parameters, since length and algorithm do not say it. */
 struct kind {
     const char *name;
     struct ks_keypair_params params; /* algorithm 0: of the vectors */
@@ -23,28 +23,28 @@ static const struct kind kinds[] = {
      "--y-y-----y----------"},
     {"P-256",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_P_256},
-     "g--y-y-------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "y--y-y-------y-y-y-y-",
+     "y---y---------y-y-y-y"},
     {"P-521",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_P_521},
-     "g--y-y-------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "y--y-y-------y-y-y-y-",
+     "y---y---------y-y-y-y"},
     {"P-192",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_P_192},
-     "g--y-y-------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "c--y-y-------y-y-y-y-",
+     "c---y---------y-y-y-y"},
     {"X9.62 239",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_ANSIX9P239V2},
-     "g--y-y-------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "c--y-y-------y-y-y-y-",
+     "c---y---------y-y-y-y"},
     {"brainpool 320",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_BRAINPOOLP320T1},
-     "g--y-y-------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "c--y-y-------y-y-y-y-",
+     "c---y---------y-y-y-y"},
     {"X25519",
      {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, .curve = KMIP_RECOMMENDED_CURVE_CURVE25519},
-     "g--y---------y-y-y-y-",
-     "g---y---------y-y-y-y"},
+     "c--y---------y-y-y-y-",
+     "c---y---------y-y-y-y"},
     {"Ed25519", {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519}, "y--y---------------y-", "y---y---------------y"},
     {"Ed448", {.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448}, "y--y---------------y-", "y---y---------------y"},
     {"DSA", {.bits = KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA}, "---y---y-------------", "----y---y------------"},
@@ -83,14 +83,22 @@ make(struct talk *t, const struct kind *kind, struct ks_pkey **ret)
 }
 
 static const char *
-register_block(struct talk *t, struct kmip_key_block *block, bool is_private)
+register_block(struct talk *t, struct kmip_key_block *block, bool is_private, uint32_t curve)
 {
     struct kmip_private_key private = {.key_block = block};
     struct kmip_public_key public = {.key_block = block};
-    const struct kmip_register_request r = {
+    struct kmip_register_request r = {
         .object_type = is_private ? KMIP_OBJECT_TYPE_PRIVATE_KEY : KMIP_OBJECT_TYPE_PUBLIC_KEY,
         .attributes = {.present = true},
         .object = {.private_key = is_private ? &private : NULL, .public_key = is_private ? NULL : &public}};
+    const struct kmip_cryptographic_domain_parameters domain = {.recommended_curve = curve,
+                                                                .has_recommended_curve = true};
+    struct kmip_item *item = NULL;
+    if (curve != 0) {
+        assert_int_equal(
+            kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, t->version, &domain, &t->arena, &item), 0);
+        assert_non_null(kmip_attrs_add(&t->arena, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item));
+    }
     const struct kmip_register_response *made = talk_do(t, KMIP_OPERATION_REGISTER, &r);
     return uid_string(t, &made->unique_identifier);
 }
@@ -113,7 +121,7 @@ register_key_of(struct talk *t, const struct ks_pkey *key, bool is_private)
                                    .has_cryptographic_algorithm = true,
                                    .cryptographic_length = (int32_t)info.bits,
                                    .has_cryptographic_length = true};
-    return register_block(t, &block, is_private);
+    return register_block(t, &block, is_private, 0);
 }
 
 static const struct kmip_response_batch_item *
@@ -153,11 +161,16 @@ one_half(struct talk *t, const struct kind *kind, const struct ks_pkey *key, boo
                      given ? "" : "not ");
         if (!given)
             assert_int_equal(item->result_reason, KMIP_RESULT_REASON_KEY_FORMAT_TYPE_NOT_SUPPORTED);
-        if (wanted[format - 1] != 'y')
+        if (!given)
             continue;
         struct kmip_key_block *block = block_of(item, is_private);
         assert_int_equal(block->key_format_type, format);
-        const char *again = register_block(t, block, is_private);
+        const uint32_t curve = wanted[format - 1] == 'c' ? kind->params.curve : 0;
+        const enum kmip_version version = t->version;
+        if (curve != 0 && !kmip_enum_known(KMIP_TAG_RECOMMENDED_CURVE, curve, version))
+            t->version = KMIP_V2_1;
+        const char *again = register_block(t, block, is_private, curve);
+        t->version = version;
         const struct kmip_response_batch_item *back = get(t, again, usual);
         if (back->result_status != KMIP_RESULT_STATUS_SUCCESS ||
             !kmip_item_equal(block_of(back, is_private)->key_value, first))
@@ -242,7 +255,7 @@ versions_have_their_names_for_formats(void **unused)
     t.version = KMIP_V1_4;
     const char *first = register_key_of(&t, key, true);
     struct kmip_key_block *block = block_of(get(&t, first, KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY), true);
-    const char *id = register_block(&t, block, true);
+    const char *id = register_block(&t, block, true, 0);
     static const struct {
         enum kmip_version version;
         uint32_t format;

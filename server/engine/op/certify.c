@@ -150,7 +150,7 @@ find_subject(struct ctx *ctx, const struct kmip_certify_request *r, struct wish 
         return engine_fail(ctx, COND_OBJECT_UNFIT, "object %s is no public key, which is what is certified",
                            object->uid);
     KS_TRY(material_open(ctx, object, &material));
-    const int rc = material_pkey(ctx, &object->rev->core, &material, &wish->key);
+    const int rc = material_pkey(ctx, object->rev, &material, &wish->key);
     if (rc != 0)
         return rc == KS_E_NOMEM
                    ? rc

@@ -59,7 +59,7 @@ convert(struct ctx *ctx, const struct object *object, bool wrapped, uint32_t for
                            object->uid);
     if (type == KMIP_OBJECT_TYPE_PUBLIC_KEY || type == KMIP_OBJECT_TYPE_PRIVATE_KEY) {
         KS_PKEY *key = NULL;
-        const int rc = material_pkey(ctx, core, material, &key);
+        const int rc = material_pkey(ctx, object->rev, material, &key);
         if (rc == KS_E_NOMEM)
             return rc;
         if (rc == 0)
@@ -112,7 +112,7 @@ make_material(struct ctx *ctx, const struct object *object, const struct kmip_ge
     if (format == KMIP_KEY_FORMAT_TYPE_PKCS_12 && format != core_get(core, CORE_KEY_FORMAT_TYPE))
         return pkcs12_make(ctx, object, ret);
     if (r->has_key_compression_type && r->key_compression_type != kept)
-        return material_compress(ctx, core, format, r->key_compression_type, ret);
+        return material_compress(ctx, object->rev, format, r->key_compression_type, ret);
     return convert(ctx, object, wrapped, format, ret);
 }
 

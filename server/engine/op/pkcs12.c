@@ -81,7 +81,7 @@ pkcs12_make(struct ctx *ctx, const struct object *object, struct material *mater
     if (object_type(object) != KMIP_OBJECT_TYPE_PRIVATE_KEY)
         return engine_fail(ctx, COND_KEY_FORMAT, "a PKCS#12 container is made of a private key; object %s is none",
                            object->uid);
-    int rc = material_pkey(ctx, &object->rev->core, material, &key);
+    int rc = material_pkey(ctx, object->rev, material, &key);
     if (rc == KS_E_NOMEM)
         return rc;
     if (rc != 0)
