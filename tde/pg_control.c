@@ -11,6 +11,8 @@
 struct begin {
     uint64_t system;
     uint32_t version, catalog, state;
+    int64_t time;
+    uint64_t checkpoint;
 };
 
 enum { SHUTDOWNED = 1, SHUTDOWNED_IN_RECOVERY = 2, STATES = 7, CONTROL_MAX = 65536 };
@@ -30,6 +32,7 @@ tde_control_read(const char *data, struct tde_control *ret, struct ks_diag *diag
         begin.catalog < 200000000 || begin.catalog > 210000000 || begin.state >= STATES)
         return ks_fail(diag, KS_E_MALFORMED, "%s is not what PostgreSQL writes", path);
     *ret = (struct tde_control){.catalog = begin.catalog,
+                                .checkpoint = begin.checkpoint,
                                 .stopped = begin.state == SHUTDOWNED || begin.state == SHUTDOWNED_IN_RECOVERY};
     return 0;
 }

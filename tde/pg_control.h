@@ -8,8 +8,9 @@
 #include "base/err.h"
 
 struct tde_control {
-    uint32_t catalog; /* catalog version: part of the names of folders in tablespaces */
-    bool stopped;     /* the server, or standby, was shut down cleanly */
+    uint32_t catalog;    /* catalog version: part of the names of folders in tablespaces */
+    bool stopped;        /* the server, or standby, was shut down cleanly */
+    uint64_t checkpoint; /* where the WAL has the last checkpoint */
 };
 
 /* KS_E_IO, KS_E_MALFORMED */
