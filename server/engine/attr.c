@@ -378,14 +378,14 @@ attr_defaults(struct ctx *ctx, struct rev *draft, bool made)
     core_set(core, CORE_STATE, KMIP_STATE_PRE_ACTIVE);
     core_set(core, CORE_INITIAL_DATE, ctx->now);
     core_set(core, CORE_PROTECTION_STORAGE_MASK, KMIP_PROTECTION_STORAGE_MASK_SOFTWARE);
+    default_fact(core, CORE_SENSITIVE, false); /* these four are all objects', templates included (1.4: 3.48 to 3.51) */
+    default_fact(core, CORE_EXTRACTABLE, true);
+    core_set(core, CORE_ALWAYS_SENSITIVE, core_get(core, CORE_SENSITIVE));
+    core_set(core, CORE_NEVER_EXTRACTABLE, core_get(core, CORE_EXTRACTABLE) == 0);
     if (core_get(core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_TEMPLATE)
         return 0;
     core_set(core, CORE_LEASE_TIME, ctx->engine->config.default_lease_s);
     default_fact(core, CORE_FRESH, true);
-    default_fact(core, CORE_SENSITIVE, false);
-    default_fact(core, CORE_EXTRACTABLE, true);
-    core_set(core, CORE_ALWAYS_SENSITIVE, core_get(core, CORE_SENSITIVE));
-    core_set(core, CORE_NEVER_EXTRACTABLE, core_get(core, CORE_EXTRACTABLE) == 0);
     if (!made)
         return 0;
     core_set(core, CORE_ORIGINAL_CREATION_DATE, ctx->now);

@@ -56,7 +56,7 @@ draw_batch_item(struct feed *f, const struct kmip_operation *op)
     size_t n_operations;
     const struct kmip_operation *operations = kmip_operations(&n_operations);
     if (op == NULL) {
-        const struct kmip_operation *known[OPERATIONS_MOST];
+        const struct kmip_operation *known[OPERATIONS_MOST] = {0};
         uint32_t n = 0;
         for (size_t i = 0; i < n_operations; i++)
             if (in_version(f, &operations[i]))
@@ -156,12 +156,14 @@ draw_message(struct feed *f, const struct kmip_operation *only, struct ks_buf *r
     header.protocol_version = &version;
     msg.request_header = &header;
     msg.n_batch_item = only != NULL ? 1 : lengths[draw(f, KS_ARRAY_LEN(lengths))];
-    header.batch_count = (int32_t)msg.n_batch_item;
     for (f->item = 0; f->item < msg.n_batch_item; f->item++) {
         items[f->item] = draw_batch_item(f, only);
+        if (f->item == 0 && f->for_admin) /* most of these stand alone */
+            msg.n_batch_item = 1;
         if (engine_item_is_slow(items[f->item])) /* an RSA key takes longer than a fuzzer has: the kit has one */
             return false;
     }
+    header.batch_count = (int32_t)msg.n_batch_item;
     msg.batch_item = items;
     *ret_plain = header.authentication == NULL;
     return kmip_request_encode(&msg, ret, &diag) == 0;
@@ -258,9 +260,9 @@ draw_commit(struct feed *f)
 {
     if (world.n_queued < QUEUE - 1 && draw(f, 8) == 0)
         return; /* more joins the group */
-    const uint32_t how = draw(f, 32);
-    if (how >= 29)
-        faults_disk(DISK_FULL + (how - 29), 1 + draw(f, 4));
+    const uint32_t how = draw(f, 128);
+    if (how >= 125)
+        faults_disk(DISK_FULL + (how - 125), 1 + draw(f, 4));
     (void)world_commit(&world, how == 1 || how == 2, how == 2);
     faults_disk(DISK_WELL, 0);
     check_engine(world.rig.engine, true);
@@ -269,8 +271,9 @@ draw_commit(struct feed *f)
 static void
 pass_time(struct feed *f)
 {
-    static const int64_t seconds[] = {1, 1, 1, 1, 0, 10, 61, 301, 3601, 86401, 8640000};
-    world.rig.now_us += seconds[draw(f, KS_ARRAY_LEN(seconds))] * 1000000;
+    /* Mostly little: what is kept for minutes or an hour should be found again. */
+    static const int64_t seconds[] = {0, 10, 61, 301, 3601, 86401, 8640000};
+    world.rig.now_us += draw(f, 8) != 7 ? 1000000 : seconds[draw(f, KS_ARRAY_LEN(seconds))] * 1000000;
     f->now_us = world.rig.now_us;
 }
 
@@ -299,6 +302,20 @@ tick(struct feed *f)
 }
 
 static void
+look_around(struct feed *f, const struct identity *by)
+{
+    enum { MINE = 16 };
+    const struct engine *engine = world.rig.engine;
+    const struct client *client =
+        engine_sealed(engine) ? NULL : clients_by_fingerprint(&engine->clients, by->fingerprint);
+    f->mine.n = f->mine.next = 0;
+    if (client == NULL)
+        return;
+    for (const struct object *o = client->objects.newest; o != NULL && f->mine.n < MINE; o = o->own.older)
+        pool_add(&f->mine, KMIP_TAG_UNIQUE_IDENTIFIER, object_uid(o));
+}
+
+static void
 one_request(struct feed *f, const struct kmip_operation *only, bool failing)
 {
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(FUZZ_MEMORY);
@@ -307,7 +324,10 @@ one_request(struct feed *f, const struct kmip_operation *only, bool failing)
     f->arena = &arena;
     f->now_us = world.rig.now_us;
     const struct identity *by = &world.who[draw(f, (uint32_t)world.n_who)];
-    if (!draw_message(f, only, &request, &plain))
+    look_around(f, by);
+    const bool drawn = draw_message(f, only, &request, &plain);
+    f->arena = NULL;
+    if (!drawn)
         return;
     if (f->for_admin && draw(f, 4) != 3)
         by = &world.rig.admin;
@@ -319,7 +339,6 @@ one_request(struct feed *f, const struct kmip_operation *only, bool failing)
     check_engine(world.rig.engine, false);
     world.n_queued++;
     draw_commit(f);
-    f->arena = NULL;
 }
 
 static void
@@ -362,6 +381,7 @@ furnish(struct feed *f)
         add_number(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, KMIP_TYPE_INTEGER, objects[i].length);
         add_number(f, &attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_TYPE_INTEGER, 0xFFFFF);
         add_date(f, &attrs, KMIP_TAG_ACTIVATION_DATE, world.rig.now_us / 1000000 - 10);
+        add_custom(f, &attrs);
         create.attributes = pair.common_attributes = attrs;
         item.payload = objects[i].how == KMIP_OPERATION_CREATE ? (void *)&create : (void *)&pair;
         FUZZ_ASSERT(kmip_request_encode(&msg, &request, &diag) == 0);
@@ -441,7 +461,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(&f, data, size);
     furnish(&f);
     for (size_t n = 0; n < REQUESTS_MAX && f.pos < f.len; n++) {
-        if (draw(&f, 256) == 255 && !engine_sealed(world.rig.engine)) {
+        if (draw(&f, 1024) == 1023 && !engine_sealed(world.rig.engine)) {
             if (world.n_queued == 0 || world_commit(&world, false, false))
                 engine_seal(world.rig.engine);
         }

@@ -139,6 +139,10 @@ draw_uid_text(struct feed *f)
 {
     if (f->uids.n == 0 || draw(f, 16) == 0)
         return KS_LIT("01a20da9-0000-7000-8000-000000000000");
+    if (f->mine.n != 0 && draw(f, 4) != 0) {
+        const struct value *own = &f->mine.v[draw(f, (uint32_t)f->mine.n)];
+        return keep(f, KS_SPAN(own->b, own->len));
+    }
     const uint32_t most = f->uids.n > 8 && draw(f, 2) == 0 ? 8 : (uint32_t)f->uids.n; /* rather what is new */
     const struct value *v = &f->uids.v[(f->uids.next + POOL - 1 - draw(f, most)) % POOL];
     return keep(f, KS_SPAN(v->b, v->len));
@@ -150,7 +154,8 @@ draw_text(struct feed *f, uint32_t tag)
     static const char *const texts[] = {"a",    "b",      "group",           "",        "app",       "ssl",
                                         "ada",  "secret", "admin",           "client",  "x-purpose", "bob",
                                         "team", "other",  "www.example.com", "Keystead"};
-    const struct ks_span found = draw(f, 2) == 0 ? draw_value_of(f, &f->texts, tag, false) : KS_SPAN_NONE;
+    const bool surely = tag == KMIP_TAG_ENROLLMENT_TOKEN;
+    const struct ks_span found = surely || draw(f, 2) == 0 ? draw_value_of(f, &f->texts, tag, surely) : KS_SPAN_NONE;
     if (found.len != 0)
         return found;
     const uint32_t which = draw(f, KS_ARRAY_LEN(texts) + 2);
@@ -161,7 +166,7 @@ static struct kmip_uid
 draw_uid(struct feed *f)
 {
     const uint32_t which = draw(f, 16);
-    if (which == 14 || (f->item != 0 && which >= 8 && which < 14)) /* the ID Placeholder */
+    if (which == 14 || (f->item != 0 && which >= 10 && which < 14)) /* the ID Placeholder */
         return (struct kmip_uid){.type = 0};
     if (which == 15 && f->version >= KMIP_V2_0)
         return (struct kmip_uid){.type = KMIP_TYPE_ENUMERATION, .number = 1 + draw(f, 0x16)};
@@ -263,22 +268,39 @@ add_key_attributes(struct feed *f, struct kmip_attrs *attrs)
         add_date(f, attrs, KMIP_TAG_ACTIVATION_DATE, f->now_us / 1000000 - 10);
 }
 
+void
+add_custom(struct feed *f, struct kmip_attrs *attrs)
+{
+    struct kmip_attr *custom = kmip_attrs_add(f->arena, attrs, KMIP_TAG_ATTRIBUTE,
+                                              draw_leaf(f, KMIP_TAG_ATTRIBUTE_VALUE, KMIP_TYPE_TEXT_STRING));
+    FUZZ_ASSERT(custom != NULL);
+    custom->vendor = KS_LIT("x");
+    custom->name = KS_LIT("purpose");
+}
+
+static void
+add_name(struct feed *f, struct kmip_attrs *attrs)
+{
+    const struct kmip_name name = {.name_value = draw_text(f, KMIP_TAG_NAME_VALUE), .name_type = 1};
+    struct kmip_item *item = NULL;
+    FUZZ_ASSERT(kmip_item_encode(&kmip_schema_name, KMIP_V2_1, &name, f->arena, &item) == 0);
+    FUZZ_ASSERT(kmip_attrs_add(f->arena, attrs, KMIP_TAG_NAME, item) != NULL);
+}
+
 static void
 draw_attributes(struct feed *f, struct kmip_attrs *attrs, bool single)
 {
     size_t n_rules;
     const struct kmip_attr_rule *rules = kmip_attr_rules(&n_rules);
     attrs->present = true;
-    if (!single && draw(f, 4) != 0)
+    if (!single && f->for_admin)
+        add_name(f, attrs);
+    else if (!single && draw(f, 4) != 0)
         add_key_attributes(f, attrs);
     for (uint32_t n = single ? 1 : draw(f, 1 + draw(f, ATTRIBUTES_MAX)); n != 0; n--) {
         const struct kmip_attr_rule *rule = &rules[draw(f, (uint32_t)n_rules)];
         if (draw(f, 8) == 0) {
-            struct kmip_attr *custom = kmip_attrs_add(f->arena, attrs, KMIP_TAG_ATTRIBUTE,
-                                                      draw_leaf(f, KMIP_TAG_ATTRIBUTE_VALUE, KMIP_TYPE_TEXT_STRING));
-            FUZZ_ASSERT(custom != NULL);
-            custom->vendor = KS_LIT("x");
-            custom->name = KS_LIT("purpose");
+            add_custom(f, attrs);
             continue;
         }
         if (rule->since > f->version || rule->until < f->version)
@@ -294,12 +316,12 @@ draw_refs(struct feed *f, struct kmip_attr_refs *refs)
 {
     size_t n_rules;
     const struct kmip_attr_rule *rules = kmip_attr_rules(&n_rules);
-    refs->n = draw(f, 4);
+    refs->n = draw(f, 4) != 3 ? 1 : draw(f, 4);
     refs->v = fresh(f, (refs->n + 1) * sizeof(*refs->v));
     for (size_t i = 0; i < refs->n; i++) {
         const struct kmip_attr_rule *rule = &rules[draw(f, (uint32_t)n_rules)];
         refs->v[i] = (struct kmip_attr_ref){.tag = rule->tag, .index = -1};
-        if (draw(f, 8) == 0)
+        if (draw(f, 3) == 0)
             refs->v[i] = (struct kmip_attr_ref){
                 .tag = KMIP_TAG_ATTRIBUTE, .vendor = KS_LIT("x"), .name = KS_LIT("purpose"), .index = -1};
     }

@@ -35,6 +35,7 @@ struct feed {
     int64_t now_us;
     bool for_admin; /* what was drawn last is an administrator's to ask for */
     struct pool uids, values, texts;
+    struct pool mine; /* objects that whoever asks has now */
 };
 
 /* Below n; 0 where the input is at its end. */
@@ -47,4 +48,6 @@ struct ks_span draw_uid_text(struct feed *f);
 void draw_struct(struct feed *f, const struct kmip_schema *schema, void *to, unsigned depth);
 
 void add_number(struct feed *f, struct kmip_attrs *attrs, uint32_t tag, uint8_t type, uint32_t number);
+/* The one attribute of one's own that there is: x-purpose. */
+void add_custom(struct feed *f, struct kmip_attrs *attrs);
 void add_date(struct feed *f, struct kmip_attrs *attrs, uint32_t tag, int64_t seconds);

@@ -12,7 +12,7 @@
 static const uint32_t types[] = {
     KMIP_OBJECT_TYPE_CERTIFICATE,   KMIP_OBJECT_TYPE_SYMMETRIC_KEY, KMIP_OBJECT_TYPE_PUBLIC_KEY,
     KMIP_OBJECT_TYPE_PRIVATE_KEY,   KMIP_OBJECT_TYPE_SPLIT_KEY,     KMIP_OBJECT_TYPE_SECRET_DATA,
-    KMIP_OBJECT_TYPE_OPAQUE_OBJECT, KMIP_OBJECT_TYPE_PGP_KEY,
+    KMIP_OBJECT_TYPE_OPAQUE_OBJECT, KMIP_OBJECT_TYPE_PGP_KEY,       KMIP_OBJECT_TYPE_TEMPLATE,
 };
 
 struct bench {
@@ -182,6 +182,8 @@ enrol(struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
     struct kmip_opaque_object opaque = {.opaque_data_type = 0x80000001, .opaque_data_value = raw};
     struct kmip_certificate certificate = {.certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
                                            .certificate_value = ks_buf_span(&b->t.rig.ca)};
+    struct kmip_template template = {.attributes = {.present = true}};
+    put_text(&b->t, &template.attributes, KMIP_TAG_CONTACT_INFORMATION, "inside");
     struct kmip_register_request r = {.object_type = type, .attributes = *attrs};
     r.attributes.present = true;
     r.object.certificate = type == KMIP_OBJECT_TYPE_CERTIFICATE ? &certificate : NULL;
@@ -191,6 +193,7 @@ enrol(struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
     r.object.split_key = type == KMIP_OBJECT_TYPE_SPLIT_KEY ? &split : NULL;
     r.object.secret_data = type == KMIP_OBJECT_TYPE_SECRET_DATA ? &secret : NULL;
     r.object.pgp_key = type == KMIP_OBJECT_TYPE_PGP_KEY ? &pgp : NULL;
+    r.object.template = type == KMIP_OBJECT_TYPE_TEMPLATE ? &template : NULL;
     r.object.opaque_object = type == KMIP_OBJECT_TYPE_OPAQUE_OBJECT ? &opaque : NULL;
     return talk_ask(&b->t, KMIP_OPERATION_REGISTER, &r);
 }
