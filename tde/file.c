@@ -1,6 +1,7 @@
 #include "tde/file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -10,6 +11,9 @@ enum {
     CHUNK = 131072,      /* bytes that go through the bounce buffer at once; a multiple of every unit */
     ROOM = CHUNK + 4096, /* whole pages: blocks in front of it and behind it */
     AHEAD = 8192,
+    ZEROS = 8192,
+    STAMPS = 64,
+    PARTS = CHUNK / ZEROS,
 };
 
 struct tde_file {
@@ -37,10 +41,27 @@ struct tde_file {
     size_t ahead_len;
 };
 
-/* Counts what this process wrote into files of one writer: by it a file's memory of itself is told from an old one. */
-static _Atomic uint64_t stamp = 1;
+/*
+ * Counts what this process wrote into files of one writer: by it a file's memory of itself is told from an old one. A
+ * count for each inode would do; those that share one here forget too much, never too little.
+ */
+static _Atomic uint64_t stamps[STAMPS];
 
 static __thread uint8_t *bounce; /* of this thread, made at first use */
+
+static const uint8_t zeros[ZEROS];
+
+static _Atomic uint64_t *
+stamp(const struct tde_file *f)
+{
+    return &stamps[(f->ino ^ f->dev) % STAMPS];
+}
+
+static uint64_t
+now(const struct tde_file *f)
+{
+    return atomic_load(stamp(f)) + 1; /* 0 is never */
+}
 
 static uint8_t *
 room(void)
@@ -246,10 +267,9 @@ read_all(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
 static ssize_t
 read_ahead(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
 {
-    const uint64_t now = atomic_load(&stamp);
     if (f->ahead == NULL && (f->ahead = malloc(AHEAD)) == NULL)
         return -2;
-    if (f->ahead_stamp != now || offset < f->ahead_at || offset + (off_t)n > f->ahead_at + (off_t)f->ahead_len) {
+    if (f->ahead_stamp != now(f) || offset < f->ahead_at || offset + (off_t)n > f->ahead_at + (off_t)f->ahead_len) {
         /* From a unit's start: what was read of it once is not decrypted again for nothing. */
         const off_t at = offset - offset % f->shape.unit;
         f->ahead_stamp = 0;
@@ -258,7 +278,7 @@ read_ahead(struct tde_file *f, int fd, uint8_t *buf, size_t n, off_t offset)
             return -1;
         f->ahead_at = at;
         f->ahead_len = (size_t)got;
-        f->ahead_stamp = now;
+        f->ahead_stamp = now(f);
     }
     const off_t end = f->ahead_at + (off_t)f->ahead_len;
     if (offset >= end)
@@ -297,14 +317,14 @@ static void
 wrote(struct tde_file *f)
 {
     if ((f->flags & TDE_FIXED) == 0)
-        f->end_stamp = atomic_fetch_add(&stamp, 1) + 1;
+        f->end_stamp = atomic_fetch_add(stamp(f), 1) + 2; /* what now says after this */
 }
 
 /* The size, from memory where that is good. -1 and errno. */
 static off_t
 size_of(struct tde_file *f, int fd)
 {
-    if ((f->flags & TDE_ONE_WRITER) != 0 && f->end_known && f->end_stamp == atomic_load(&stamp))
+    if ((f->flags & TDE_ONE_WRITER) != 0 && f->end_known && f->end_stamp == now(f))
         return f->size;
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -312,7 +332,7 @@ size_of(struct tde_file *f, int fd)
     f->size = st.st_size;
     f->end_known = true;
     f->tail_known = false;
-    f->end_stamp = atomic_load(&stamp);
+    f->end_stamp = now(f);
     return st.st_size;
 }
 
@@ -374,8 +394,7 @@ plan(struct tde_file *f, int fd, off_t offset, size_t n, off_t size, struct edge
     if (e->size != e->last && e->end > e->last - TDE_BLOCK)
         e->end = e->size;
     const size_t head = (size_t)(offset - e->start), behind = (size_t)(e->end - to);
-    const bool known =
-        f->tail_known && f->end_stamp == atomic_load(&stamp) && f->size == size && floor16(size) == e->start;
+    const bool known = f->tail_known && f->end_stamp == now(f) && f->size == size && floor16(size) == e->start;
     uint8_t around[2][2 * TDE_BLOCK] = {0};
     if (head > 0 && known)
         memcpy(around[0], f->tail, TDE_BLOCK);
@@ -427,13 +446,15 @@ write_part(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offse
     if (plan(f, fd, offset, n, size, &e, scratch) != 0)
         return -1;
     const size_t head = (size_t)(offset - e.start), len = (size_t)(e.end - e.start);
-    memcpy(scratch + head, buf, n);
+    const uint8_t *plain = len == n ? buf : scratch;
+    if (len != n)
+        memcpy(scratch + head, buf, n);
     const size_t whole = e.end > e.last ? (size_t)(e.last - e.start) : len;
-    if (encrypt(f, e.start, scratch, whole, out) != 0)
+    if (encrypt(f, e.start, plain, whole, out) != 0)
         return -1;
     const uint8_t *before = whole >= TDE_BLOCK ? out + whole - TDE_BLOCK : e.before;
     if (whole < len) {
-        memcpy(out + whole, scratch + whole, len - whole);
+        memcpy(out + whole, plain + whole, len - whole);
         if (tail(f, e.last, before, out + whole, len - whole) != 0)
             return -1;
     }
@@ -445,7 +466,7 @@ write_part(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offse
         return short_write(f, fd, e.start, (size_t)put, head, n, size);
     wrote(f);
     if ((f->flags & TDE_ONE_WRITER) != 0)
-        remember(f, &e, scratch, before);
+        remember(f, &e, plain, before);
     return (ssize_t)n;
 }
 
@@ -487,6 +508,80 @@ write_all(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offset
     return done > 0 || n == 0 ? (ssize_t)done : put;
 }
 
+/* Whole blocks of a file that has no tail, from a unit's start. */
+static bool
+is_fixed(const struct tde_file *f, off_t offset, size_t n)
+{
+    return (f->flags & TDE_FIXED) != 0 && offset % f->shape.unit == 0 && n % TDE_BLOCK == 0;
+}
+
+/* PostgreSQL makes new segments of one buffer of zeros, over and over: it is looked at once. */
+static bool
+all_zeros(const struct iovec *iov, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const bool again = i > 0 && iov[i].iov_base == iov[i - 1].iov_base && iov[i].iov_len <= iov[i - 1].iov_len;
+        if (!again && !tde_all_zero(iov[i].iov_base, iov[i].iov_len))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * At most CHUNK zeros, by one system call. They are our own and not the caller's, which another process might change
+ * after they were looked at.
+ */
+static ssize_t
+write_zeros(int fd, size_t n, off_t offset)
+{
+    struct iovec iov[PARTS];
+    int count = 0;
+    for (size_t done = 0; done < n; done += ZEROS) {
+        iov[count].iov_base = (void *)(uintptr_t)zeros;
+        iov[count++].iov_len = n - done < ZEROS ? n - done : ZEROS;
+    }
+    return count <= 1 ? tde_real()->pwrite(fd, zeros, n, offset) : tde_real()->pwritev(fd, iov, count, offset);
+}
+
+/* n bytes of the buffers, at most CHUNK, from `from` on, by one system call. offset: of the first of them. */
+static ssize_t
+write_some(struct tde_file *f, int fd, const struct iovec *iov, size_t from, size_t n, off_t offset)
+{
+    uint8_t *out = room();
+    if (out == NULL)
+        return -1;
+    while (from > 0 && from >= iov->iov_len)
+        from -= iov++->iov_len;
+    for (size_t done = 0; done < n; iov++, from = 0) {
+        const size_t left = iov->iov_len - from, part = left < n - done ? left : n - done;
+        if (encrypt(f, offset + (off_t)done, (const uint8_t *)iov->iov_base + from, part, out + done) != 0)
+            return -1;
+        done += part;
+    }
+    return tde_real()->pwrite(fd, out, n, offset);
+}
+
+/* n bytes in buffers of whole units, but for the end of the last one. */
+static ssize_t
+write_fixed(struct tde_file *f, int fd, const struct iovec *iov, int count, size_t n, off_t offset)
+{
+    const bool empty = n % f->shape.zero == 0 && all_zeros(iov, count);
+    size_t done = 0, part;
+    ssize_t put;
+    do {
+        const off_t at = offset + (off_t)done;
+        part = n - done < CHUNK ? n - done : CHUNK;
+        put = empty ? write_zeros(fd, part, at) : write_some(f, fd, iov, done, part, at);
+        /* The part of a block stays: whoever writes again begins at a block; whoever does not gives the page up. */
+        if (put > 0 && put < TDE_BLOCK) {
+            errno = ENOSPC;
+            put = -1;
+        }
+        done += put > 0 ? (size_t)floor16(put) : 0;
+    } while (done < n && put == (ssize_t)part);
+    return put < 0 && done == 0 ? -1 : (ssize_t)done;
+}
+
 ssize_t
 tde_file_pwrite(struct tde_file *f, int fd, const void *buf, size_t n, off_t offset)
 {
@@ -494,21 +589,89 @@ tde_file_pwrite(struct tde_file *f, int fd, const void *buf, size_t n, off_t off
         errno = EINVAL;
         return -1;
     }
-    if ((f->flags & TDE_FIXED) == 0 || offset % f->shape.unit != 0 || n % TDE_BLOCK != 0 || n > CHUNK)
+    if (!is_fixed(f, offset, n))
         return write_all(f, fd, buf, n, offset);
-    /* Whole blocks of a file that has no tail: one system call. */
-    uint8_t *out = room();
-    if (out == NULL || encrypt(f, offset, buf, n, out) != 0)
-        return -1;
-    const ssize_t put = tde_real()->pwrite(fd, out, n, offset);
-    if (put <= 0 || put % TDE_BLOCK == 0)
-        return put;
-    /* The part of a block stays: whoever writes again begins at a block; whoever does not gives the page up. */
-    if (put < TDE_BLOCK) {
-        errno = ENOSPC;
-        return -1;
+    const struct iovec part = {(void *)(uintptr_t)buf, n};
+    return write_fixed(f, fd, &part, 1, n, offset);
+}
+
+/* The bytes in the buffers; *ret_units: all but the last one are whole units. -1: more than a result can say. */
+static ssize_t
+sum(const struct tde_file *f, const struct iovec *iov, int count, bool *ret_units)
+{
+    size_t n = 0;
+    bool units = true;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - n) {
+            errno = EINVAL;
+            return -1;
+        }
+        units = units && n % f->shape.unit == 0;
+        n += iov[i].iov_len;
     }
-    return (ssize_t)floor16(put);
+    *ret_units = units;
+    return (ssize_t)n;
+}
+
+static ssize_t
+read_each(struct tde_file *f, int fd, const struct iovec *iov, int count, off_t offset)
+{
+    ssize_t done = 0;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len == 0)
+            continue;
+        const ssize_t got = tde_file_pread(f, fd, iov[i].iov_base, iov[i].iov_len, offset + done);
+        if (got < 0)
+            return done > 0 ? done : -1;
+        done += got;
+        if ((size_t)got < iov[i].iov_len)
+            break;
+    }
+    return done;
+}
+
+ssize_t
+tde_file_preadv(struct tde_file *f, int fd, const struct iovec *iov, int count, off_t offset)
+{
+    bool units = false;
+    const ssize_t n = sum(f, iov, count, &units);
+    if (n < 0 || offset < 0 || count <= 1 || !units || !is_fixed(f, offset, (size_t)n))
+        return n < 0 ? -1 : read_each(f, fd, iov, count, offset);
+    const ssize_t got = tde_real()->preadv(fd, iov, count, offset);
+    if (got > 0 && got % TDE_BLOCK != 0)
+        return read_each(f, fd, iov, count, offset);
+    for (ssize_t done = 0; done < got; iov++) {
+        const size_t left = (size_t)(got - done), part = iov->iov_len < left ? iov->iov_len : left;
+        if (decrypt(f, offset + done, iov->iov_base, part) != 0)
+            return -1;
+        done += (ssize_t)part;
+    }
+    return got;
+}
+
+ssize_t
+tde_file_pwritev(struct tde_file *f, int fd, const struct iovec *iov, int count, off_t offset)
+{
+    bool units = false;
+    const ssize_t n = sum(f, iov, count, &units);
+    if (n <= 0)
+        return n;
+    if (offset >= 0 && units && is_fixed(f, offset, (size_t)n))
+        return write_fixed(f, fd, iov, count, (size_t)n, offset);
+    if (count == 1)
+        return tde_file_pwrite(f, fd, iov[0].iov_base, (size_t)n, offset);
+    uint8_t *all = malloc((size_t)n);
+    if (all == NULL)
+        return -1;
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        memcpy(all + at, iov[i].iov_base, iov[i].iov_len);
+        at += iov[i].iov_len;
+    }
+    const ssize_t put = tde_file_pwrite(f, fd, all, (size_t)n, offset);
+    ks_wipe(all, (size_t)n);
+    free(all);
+    return put;
 }
 
 ssize_t
@@ -591,7 +754,6 @@ tde_file_extend(struct tde_file *f, int fd, off_t size)
     wrote(f);
     /* Within the block where the file ends now: what is there, with zeros behind it. */
     if (st.st_size % TDE_BLOCK != 0 && at == floor16(st.st_size)) {
-        const uint8_t zeros[TDE_BLOCK] = {0};
         const size_t n = (size_t)(size - st.st_size);
         return write_all(f, fd, zeros, n, st.st_size) == (ssize_t)n ? 0 : (errno != 0 ? errno : ENOSPC);
     }
@@ -600,55 +762,9 @@ tde_file_extend(struct tde_file *f, int fd, off_t size)
     if (tde_real()->ftruncate(fd, at) != 0)
         return errno;
     if (size != at) {
-        const uint8_t zeros[TDE_BLOCK] = {0};
         const size_t n = (size_t)(size - at);
         if (write_all(f, fd, zeros, n, at) != (ssize_t)n)
             return errno != 0 ? errno : ENOSPC;
     }
     return 0;
-}
-
-/* Files with tails: as a whole, for the tail hangs on what is in front of it. They are small. */
-static int
-convert_whole(int fd, struct tde_file *from, struct tde_file *to, uint8_t *plain, size_t size)
-{
-    if (tde_file_pread(from, fd, plain, size, 0) != (ssize_t)size || tde_file_truncate(to, fd, 0) != 0)
-        return -1;
-    return tde_file_pwrite(to, fd, plain, size, 0) == (ssize_t)size ? 0 : -1;
-}
-
-static int
-convert_parts(int fd, struct tde_file *from, struct tde_file *to, uint8_t *plain, size_t size, off_t most)
-{
-    for (off_t at = 0; at < most;) {
-        const size_t part = (size_t)(most - at) < size ? (size_t)(most - at) : size;
-        const ssize_t got = tde_file_pread(from, fd, plain, part, at);
-        if (got <= 0)
-            return got < 0 ? -1 : 0;
-        if (tde_file_pwrite(to, fd, plain, (size_t)got, at) != got)
-            return -1;
-        at += got;
-    }
-    return 0;
-}
-
-int
-tde_file_convert(int fd, struct tde_file *from, struct tde_file *to, off_t most)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return -1;
-    if (most < 0 || most > st.st_size)
-        most = st.st_size;
-    if (most == 0)
-        return 0;
-    const bool whole = ((from->flags & to->flags) & TDE_FIXED) == 0;
-    const size_t size = whole ? (size_t)st.st_size : CHUNK / 2;
-    uint8_t *plain = malloc(size);
-    if (plain == NULL)
-        return -1;
-    const int rc = whole ? convert_whole(fd, from, to, plain, size) : convert_parts(fd, from, to, plain, size, most);
-    ks_wipe(plain, size);
-    free(plain);
-    return rc != 0 ? rc : fdatasync(fd);
 }

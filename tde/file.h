@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "tde/classify.h"
 #include "tde/crypt.h"
@@ -28,6 +29,9 @@ enum tde_class tde_file_class(const struct tde_file *file);
 
 ssize_t tde_file_pread(struct tde_file *file, int fd, void *buf, size_t n, off_t offset);
 ssize_t tde_file_pwrite(struct tde_file *file, int fd, const void *buf, size_t n, off_t offset);
+/* Several buffers by one system call where it can be. */
+ssize_t tde_file_preadv(struct tde_file *file, int fd, const struct iovec *iov, int count, off_t offset);
+ssize_t tde_file_pwritev(struct tde_file *file, int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t tde_file_read(struct tde_file *file, int fd, void *buf, size_t n);        /* at the file's position */
 ssize_t tde_file_write(struct tde_file *file, int fd, const void *buf, size_t n); /* there, or at the end (O_APPEND) */
 off_t tde_file_seek(struct tde_file *file, int fd, off_t offset, int whence);

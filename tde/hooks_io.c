@@ -1,7 +1,6 @@
 /* Bytes: read, write, their positional, vectored and checked forms, and what copies without them. */
 #include "tde/hooks.h"
 
-#include <limits.h>
 #include <sys/ioctl.h>
 
 TDE_HOOK(ssize_t, read, (int fd, void *buf, size_t n))
@@ -46,61 +45,17 @@ TDE_HOOK(ssize_t, __pread_chk, (int fd, void *buf, size_t n, off_t offset, size_
 }
 TDE_ALIAS(ssize_t, __pread64_chk, (int fd, void *buf, size_t n, off_t offset, size_t room), __pread_chk);
 
-static ssize_t
-read_parts(struct tde_file *f, int fd, const struct iovec *iov, int count, off_t offset)
-{
-    ssize_t done = 0;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len == 0)
-            continue;
-        const ssize_t got = tde_file_pread(f, fd, iov[i].iov_base, iov[i].iov_len, offset + done);
-        if (got < 0)
-            return done > 0 ? done : -1;
-        done += got;
-        if ((size_t)got < iov[i].iov_len)
-            break;
-    }
-    return done;
-}
-
-/* Several buffers as one write: as many as fit, so that a page is written by one call as without the layer. */
-static ssize_t
-write_parts(struct tde_file *f, int fd, const struct iovec *iov, int count, off_t offset)
-{
-    size_t n = 0;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - n) {
-            errno = EINVAL;
-            return -1;
-        }
-        n += iov[i].iov_len;
-    }
-    if (count == 1 || n == 0)
-        return n == 0 ? 0 : tde_file_pwrite(f, fd, iov[0].iov_base, n, offset);
-    uint8_t *all = malloc(n);
-    if (all == NULL)
-        return -1;
-    size_t at = 0;
-    for (int i = 0; i < count; i++) {
-        memcpy(all + at, iov[i].iov_base, iov[i].iov_len);
-        at += iov[i].iov_len;
-    }
-    const ssize_t put = tde_file_pwrite(f, fd, all, n, offset);
-    free(all);
-    return put;
-}
-
 TDE_HOOK(ssize_t, preadv, (int fd, const struct iovec *iov, int count, off_t offset))
 {
     struct tde_file *f = tde_files_at(fd);
-    return f == NULL ? tde_real()->preadv(fd, iov, count, offset) : read_parts(f, fd, iov, count, offset);
+    return f == NULL ? tde_real()->preadv(fd, iov, count, offset) : tde_file_preadv(f, fd, iov, count, offset);
 }
 TDE_ALIAS(ssize_t, preadv64, (int fd, const struct iovec *iov, int count, off_t offset), preadv);
 
 TDE_HOOK(ssize_t, pwritev, (int fd, const struct iovec *iov, int count, off_t offset))
 {
     struct tde_file *f = tde_files_at(fd);
-    return f == NULL ? tde_real()->pwritev(fd, iov, count, offset) : write_parts(f, fd, iov, count, offset);
+    return f == NULL ? tde_real()->pwritev(fd, iov, count, offset) : tde_file_pwritev(f, fd, iov, count, offset);
 }
 TDE_ALIAS(ssize_t, pwritev64, (int fd, const struct iovec *iov, int count, off_t offset), pwritev);
 
@@ -108,7 +63,7 @@ static ssize_t
 read_here(struct tde_file *f, int fd, const struct iovec *iov, int count)
 {
     const off_t at = tde_file_seek(f, fd, 0, SEEK_CUR);
-    const ssize_t got = at < 0 ? -1 : read_parts(f, fd, iov, count, at);
+    const ssize_t got = at < 0 ? -1 : tde_file_preadv(f, fd, iov, count, at);
     if (got > 0)
         (void)tde_file_seek(f, fd, at + got, SEEK_SET);
     return got;
@@ -134,7 +89,7 @@ TDE_HOOK(ssize_t, preadv2, (int fd, const struct iovec *iov, int count, off_t of
     struct tde_file *f = tde_files_at(fd);
     if (f == NULL)
         return tde_real()->preadv2(fd, iov, count, offset, flags);
-    return offset == -1 ? read_here(f, fd, iov, count) : read_parts(f, fd, iov, count, offset);
+    return offset == -1 ? read_here(f, fd, iov, count) : tde_file_preadv(f, fd, iov, count, offset);
 }
 TDE_ALIAS(ssize_t, preadv64v2, (int fd, const struct iovec *iov, int count, off_t offset, int flags), preadv2);
 
@@ -147,7 +102,7 @@ TDE_HOOK(ssize_t, pwritev2, (int fd, const struct iovec *iov, int count, off_t o
         errno = EOPNOTSUPP;
         return -1;
     }
-    return offset == -1 ? write_here(f, fd, iov, count) : write_parts(f, fd, iov, count, offset);
+    return offset == -1 ? write_here(f, fd, iov, count) : tde_file_pwritev(f, fd, iov, count, offset);
 }
 TDE_ALIAS(ssize_t, pwritev64v2, (int fd, const struct iovec *iov, int count, off_t offset, int flags), pwritev2);
 

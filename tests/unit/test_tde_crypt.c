@@ -129,6 +129,39 @@ test_zeros(void **state)
     ks_xts_free(xts);
 }
 
+/* Zeros are looked for many bytes at once: none is overlooked, wherever it is, and however long the rest is. */
+static void
+test_looking(void **state)
+{
+    (void)state;
+    static uint8_t data[420], page[8192], disk[8192], again[8192];
+    for (size_t from = 0; from < 17; from += 4)
+        for (size_t len = 0; len + from <= sizeof(data); len += 1 + len / 20) {
+            assert_true(tde_all_zero(data + from, len));
+            for (size_t at = 0; at < len; at++) {
+                data[from + at] = 0x80;
+                assert_false(tde_all_zero(data + from, len));
+                data[from + at] = 0;
+            }
+        }
+    struct ks_xts *xts = some_key(4);
+    const struct tde_shape rel = {8192, 8192};
+    for (size_t i = 0; i < sizeof(page); i++)
+        page[i] = (uint8_t)(1 + i % 250);
+    for (size_t len = 16; len <= sizeof(page); len += 16 + len / 16 * 16) {
+        assert_int_equal(tde_encrypt(xts, &rel, 0, page, len, disk), 0);
+        for (size_t at = 0; at < len; at += 16) {
+            memcpy(again, disk, len);
+            memset(again + at, 0, 16);
+            assert_int_equal(tde_decrypt(xts, &rel, 0, again, len), 0);
+            assert_true(tde_all_zero(again + at, 16));
+            assert_memory_equal(again, page, at);
+            assert_memory_equal(again + at + 16, page + at + 16, len - at - 16);
+        }
+    }
+    ks_xts_free(xts);
+}
+
 /* The stream of a tail is another where its position, or what is in front of it, is. */
 static void
 test_tail(void **state)
@@ -155,6 +188,7 @@ main(void)
         cmocka_unit_test(test_known),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_zeros),
+        cmocka_unit_test(test_looking),
         cmocka_unit_test(test_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

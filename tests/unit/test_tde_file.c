@@ -17,10 +17,11 @@
 
 #include "tde_keys_rig.h"
 
-enum { SEEDS = 20, ROUNDS = 150, SIZE = 60000 };
+enum { SEEDS = 20, ROUNDS = 150, SIZE = 60000, PARTS = 8, PAGE = 8192, PAGES = 40 };
 
 static uint64_t dice;
 static int faults; /* one call in so many is short, interrupted or fails; 0: none */
+static int calls;  /* of the system, that read or write */
 static struct tde_real real;
 
 static size_t
@@ -35,6 +36,7 @@ roll(size_t n)
 static ssize_t
 faulty_pread(int fd, void *buf, size_t n, off_t offset)
 {
+    calls++;
     if (faults > 0 && roll((size_t)faults) == 0) {
         if (roll(2) == 0) {
             errno = EINTR;
@@ -48,6 +50,7 @@ faulty_pread(int fd, void *buf, size_t n, off_t offset)
 static ssize_t
 faulty_pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
+    calls++;
     if (faults > 0 && roll((size_t)faults) == 0) {
         errno = roll(2) == 0 ? EINTR : ENOSPC;
         if (n <= 1 || roll(2) == 0)
@@ -55,6 +58,21 @@ faulty_pwrite(int fd, const void *buf, size_t n, off_t offset)
         n = 1 + roll(n - 1);
     }
     return real.pwrite(fd, buf, n, offset);
+}
+
+static ssize_t
+faulty_preadv(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    calls++;
+    return real.preadv(fd, iov, faults > 0 && roll((size_t)faults) == 0 ? 1 + (int)roll((size_t)count) : count, offset);
+}
+
+static ssize_t
+faulty_pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    calls++;
+    return real.pwritev(fd, iov, faults > 0 && roll((size_t)faults) == 0 ? 1 + (int)roll((size_t)count) : count,
+                        offset);
 }
 
 static int
@@ -68,6 +86,8 @@ setup(void **state)
     real = tde_real_functions;
     tde_real_functions.pread = faulty_pread;
     tde_real_functions.pwrite = faulty_pwrite;
+    tde_real_functions.preadv = faulty_preadv;
+    tde_real_functions.pwritev = faulty_pwritev;
     return 0;
 }
 
@@ -125,6 +145,23 @@ check_all(struct model *m)
     assert_memory_equal(all, m->bytes, m->size);
 }
 
+/* The buffer in a few parts, at times of whole pages. */
+static int
+parts_of(uint8_t *buf, size_t n, struct iovec ret[PARTS])
+{
+    int count = 0;
+    const size_t grain = roll(2) == 0 ? PAGE : 1;
+    while (count < PARTS - 1 && n > 0) {
+        size_t part = roll(n / 2 + 2) / grain * grain;
+        part = part < n ? part : n;
+        ret[count++] = (struct iovec){buf, part};
+        buf += part;
+        n -= part;
+    }
+    ret[count++] = (struct iovec){buf, n};
+    return count;
+}
+
 static void
 do_write(struct model *m)
 {
@@ -134,7 +171,10 @@ do_write(struct model *m)
     const size_t zeros = roll(4) == 0 ? roll(n + 1) : 0;
     for (size_t i = 0; i < n; i++)
         buf[i] = i < zeros ? 0 : (uint8_t)roll(256);
-    const ssize_t put = tde_file_pwrite(m->file, m->fd, buf, n, (off_t)at);
+    struct iovec parts[PARTS];
+    const int count = roll(2) == 0 ? 0 : parts_of(buf, n, parts);
+    const ssize_t put = count == 0 ? tde_file_pwrite(m->file, m->fd, buf, n, (off_t)at)
+                                   : tde_file_pwritev(m->file, m->fd, parts, count, (off_t)at);
     assert_true(put <= (ssize_t)n && (faults > 0 || put == (ssize_t)n));
     if (put > 0) {
         memcpy(m->bytes + at, buf, (size_t)put);
@@ -147,8 +187,13 @@ static void
 do_read(struct model *m)
 {
     static uint8_t buf[SIZE];
-    const size_t at = roll(m->size + 100), n = roll(roll(2) == 0 ? 200 : SIZE);
-    const ssize_t got = tde_file_pread(m->file, m->fd, buf, n, (off_t)at);
+    size_t at = roll(m->size + 100), n = roll(roll(2) == 0 ? 200 : SIZE);
+    struct iovec parts[PARTS];
+    const int count = roll(2) == 0 ? 0 : parts_of(buf, n, parts);
+    if (count > 0 && roll(2) == 0)
+        at = at / PAGE * PAGE;
+    const ssize_t got = count == 0 ? tde_file_pread(m->file, m->fd, buf, n, (off_t)at)
+                                   : tde_file_preadv(m->file, m->fd, parts, count, (off_t)at);
     const size_t have = at < m->size ? (m->size - at < n ? m->size - at : n) : 0;
     assert_int_equal(got, have);
     assert_memory_equal(buf, m->bytes + at, have);
@@ -272,6 +317,122 @@ test_short_writes(void **state)
     }
 }
 
+/* Pages of PostgreSQL in as many calls as without the layer, and zeros as zeros; more than fits at once in a few. */
+static void
+test_pages(void **state)
+{
+    (void)state;
+    static uint8_t bytes[PAGES * PAGE], back[PAGES * PAGE];
+    struct iovec parts[PAGES];
+    faults = 0;
+    dice = 7;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)roll(256);
+    static const enum tde_class classes[] = {TDE_REL, TDE_WAL};
+    for (size_t c = 0; c < 2; c++) {
+        const int fd = scratch_file();
+        struct tde_file *f = tde_file_new(fd, classes[c], "x", O_RDWR);
+        const struct {
+            size_t pages;
+            int calls;
+        } cases[] = {{1, 1}, {16, 1}, {PAGES, 3}}; /* 128 KiB go at once */
+        for (size_t k = 0; k < 3; k++)
+            for (int zero = 0; zero < 2; zero++) {
+                const size_t n = cases[k].pages * PAGE;
+                memset(back, 0, n);
+                for (size_t i = 0; i < cases[k].pages; i++)
+                    parts[i] = (struct iovec){zero ? back : bytes + i * PAGE, PAGE};
+                calls = 0;
+                assert_int_equal(tde_file_pwritev(f, fd, parts, (int)cases[k].pages, 0), n);
+                assert_int_equal(calls, cases[k].calls);
+                calls = 0;
+                assert_int_equal(tde_file_pwrite(f, fd, zero ? back : bytes, n, 0), n);
+                assert_int_equal(calls, cases[k].calls);
+                for (size_t i = 0; i < cases[k].pages; i++)
+                    parts[i] = (struct iovec){back + i * PAGE, PAGE};
+                assert_int_equal(real.pread(fd, back, n, 0), n);
+                assert_int_equal(tde_all_zero(back, n), zero);
+                if (!zero)
+                    for (size_t i = 0; i < n; i += 16)
+                        assert_memory_not_equal(back + i, bytes + i, 16);
+                calls = 0;
+                assert_int_equal(tde_file_preadv(f, fd, parts, (int)cases[k].pages, 0), n);
+                assert_int_equal(calls, 1);
+                assert_true(zero ? tde_all_zero(back, n) : memcmp(back, bytes, n) == 0);
+            }
+        tde_file_put(f);
+        close(fd);
+    }
+}
+
+/* The same where calls are short or fail: what is said to be there is there. */
+static void
+test_pages_short(void **state)
+{
+    (void)state;
+    static uint8_t bytes[PAGES * PAGE], back[PAGES * PAGE];
+    struct iovec parts[PAGES];
+    bool shorter = false, failed = false;
+    for (int seed = 1; seed <= 60; seed++) {
+        const int fd = scratch_file();
+        struct tde_file *f = tde_file_new(fd, TDE_REL, "x", O_RDWR);
+        dice = (uint64_t)seed * 0x9e3779b97f4a7c15U;
+        const bool zero = seed % 4 == 0;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = zero ? 0 : (uint8_t)roll(256);
+        for (size_t i = 0; i < PAGES; i++)
+            parts[i] = (struct iovec){bytes + i * PAGE, PAGE};
+        faults = 2;
+        const ssize_t put =
+            seed % 2 == 0 ? tde_file_pwritev(f, fd, parts, PAGES, 0) : tde_file_pwrite(f, fd, bytes, sizeof(bytes), 0);
+        const int e = errno;
+        faults = 0;
+        assert_true(put == -1 ? e == EINTR || e == ENOSPC : put > 0 && put % 16 == 0);
+        failed = failed || put == -1;
+        shorter = shorter || (put > 0 && put < (ssize_t)sizeof(bytes));
+        for (size_t i = 0; i < PAGES; i++)
+            parts[i] = (struct iovec){back + i * PAGE, PAGE};
+        if (put > 0) {
+            assert_true(tde_file_preadv(f, fd, parts, PAGES, 0) >= put);
+            assert_memory_equal(back, bytes, put);
+        }
+        tde_file_put(f);
+        close(fd);
+    }
+    assert_true(shorter && failed);
+}
+
+/* Two descriptors of one file in one process: what one of them wrote, the other does not remember otherwise. */
+static void
+test_two(void **state)
+{
+    (void)state;
+    faults = 0;
+    const int fd = scratch_file(), other = scratch_file();
+    struct tde_file *a = tde_file_new(fd, TDE_STATE, "x", O_RDWR), *b = tde_file_new(fd, TDE_STATE, "x", O_RDWR);
+    struct tde_file *c = tde_file_new(other, TDE_STATE, "y", O_RDWR);
+    static uint8_t text[100], back[200];
+    size_t size = 0;
+    for (int i = 0; i < 20; i++) {
+        memset(text, 'a' + i, sizeof(text));
+        struct tde_file *f = i % 3 == 0 ? a : b;
+        const size_t n = 3 + (size_t)i;
+        assert_int_equal(tde_file_pwrite(f, fd, text, n, (off_t)size), n);
+        assert_int_equal(tde_file_pwrite(c, other, text, 5, (off_t)(5 * i)), 5);
+        size += n;
+        assert_int_equal(tde_file_pread(i % 2 == 0 ? a : b, fd, back, n, (off_t)(size - n)), n);
+        assert_memory_equal(back, text, n);
+    }
+    assert_int_equal(tde_file_pread(c, other, back, sizeof(back), 0), 100);
+    for (size_t i = 0; i < 100; i++)
+        assert_int_equal(back[i], 'a' + i / 5);
+    tde_file_put(a);
+    tde_file_put(b);
+    tde_file_put(c);
+    close(fd);
+    close(other);
+}
+
 /* From one identity to another: all of it, or its beginning alone. */
 static void
 test_convert(void **state)
@@ -347,8 +508,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shadow),  cmocka_unit_test(test_append), cmocka_unit_test(test_short_writes),
-        cmocka_unit_test(test_convert), cmocka_unit_test(test_stale),  cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_shadow),  cmocka_unit_test(test_append),      cmocka_unit_test(test_short_writes),
+        cmocka_unit_test(test_pages),   cmocka_unit_test(test_pages_short), cmocka_unit_test(test_two),
+        cmocka_unit_test(test_convert), cmocka_unit_test(test_stale),       cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
