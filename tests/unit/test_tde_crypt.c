@@ -185,11 +185,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_zeros),
-        cmocka_unit_test(test_looking),
-        cmocka_unit_test(test_tail),
+        cmocka_unit_test(test_known),   cmocka_unit_test(test_ranges), cmocka_unit_test(test_zeros),
+        cmocka_unit_test(test_looking), cmocka_unit_test(test_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
