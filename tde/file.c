@@ -508,6 +508,15 @@ write_all(struct tde_file *f, int fd, const uint8_t *buf, size_t n, off_t offset
     return done > 0 || n == 0 ? (ssize_t)done : put;
 }
 
+/* A buffer that is written from, as writev has it. */
+static struct iovec
+buffer(const void *from, size_t n)
+{
+    struct iovec ret = {.iov_len = n};
+    memcpy(&ret.iov_base, &from, sizeof(from));
+    return ret;
+}
+
 /* Whole blocks of a file that has no tail, from a unit's start. */
 static bool
 is_fixed(const struct tde_file *f, off_t offset, size_t n)
@@ -536,29 +545,31 @@ write_zeros(int fd, size_t n, off_t offset)
 {
     struct iovec iov[PARTS];
     int count = 0;
-    for (size_t done = 0; done < n; done += ZEROS) {
-        iov[count].iov_base = (void *)(uintptr_t)zeros;
-        iov[count++].iov_len = n - done < ZEROS ? n - done : ZEROS;
-    }
+    for (size_t done = 0; done < n; done += ZEROS)
+        iov[count++] = buffer(zeros, n - done < ZEROS ? n - done : ZEROS);
     return count <= 1 ? tde_real()->pwrite(fd, zeros, n, offset) : tde_real()->pwritev(fd, iov, count, offset);
 }
 
 /* n bytes of the buffers, at most CHUNK, from `from` on, by one system call. offset: of the first of them. */
 static ssize_t
-write_some(struct tde_file *f, int fd, const struct iovec *iov, size_t from, size_t n, off_t offset)
+write_some(struct tde_file *f, int fd, const struct iovec *iov, int count, size_t from, size_t n, off_t offset)
 {
     uint8_t *out = room();
     if (out == NULL)
         return -1;
-    while (from > 0 && from >= iov->iov_len)
-        from -= iov++->iov_len;
-    for (size_t done = 0; done < n; iov++, from = 0) {
+    size_t done = 0;
+    for (; count > 0 && done < n; iov++, count--) {
+        if (from >= iov->iov_len) {
+            from -= iov->iov_len;
+            continue;
+        }
         const size_t left = iov->iov_len - from, part = left < n - done ? left : n - done;
         if (encrypt(f, offset + (off_t)done, (const uint8_t *)iov->iov_base + from, part, out + done) != 0)
             return -1;
         done += part;
+        from = 0;
     }
-    return tde_real()->pwrite(fd, out, n, offset);
+    return tde_real()->pwrite(fd, out, done, offset);
 }
 
 /* n bytes in buffers of whole units, but for the end of the last one. */
@@ -571,7 +582,7 @@ write_fixed(struct tde_file *f, int fd, const struct iovec *iov, int count, size
     do {
         const off_t at = offset + (off_t)done;
         part = n - done < CHUNK ? n - done : CHUNK;
-        put = empty ? write_zeros(fd, part, at) : write_some(f, fd, iov, done, part, at);
+        put = empty ? write_zeros(fd, part, at) : write_some(f, fd, iov, count, done, part, at);
         /* The part of a block stays: whoever writes again begins at a block; whoever does not gives the page up. */
         if (put > 0 && put < TDE_BLOCK) {
             errno = ENOSPC;
@@ -591,7 +602,7 @@ tde_file_pwrite(struct tde_file *f, int fd, const void *buf, size_t n, off_t off
     }
     if (!is_fixed(f, offset, n))
         return write_all(f, fd, buf, n, offset);
-    const struct iovec part = {(void *)(uintptr_t)buf, n};
+    const struct iovec part = buffer(buf, n);
     return write_fixed(f, fd, &part, 1, n, offset);
 }
 
