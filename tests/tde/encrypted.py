@@ -111,14 +111,14 @@ class Cluster:
     def command(self, program, *args, layer=True, keys=None, env=()):
         keys = keys or self.keys
         with contextlib.ExitStack() as stack:
-            fds, settings = (), list(env)
+            fds, settings = (), []
             if layer and keys is not None:
                 fd = keys.memfd()
                 stack.callback(os.close, fd)
                 fds = (fd,)
                 settings += ["LD_PRELOAD=%s" % (self.work / "libkeystead_tde.so"), "KEYSTEAD_TDE_FD=%d" % fd,
                              "KEYSTEAD_TDE_ROOT=%s" % self.data]
-            return subprocess.run(["runuser", "-u", "postgres", "--", "env", *settings, self.bin / program,
+            return subprocess.run(["runuser", "-u", "postgres", "--", "env", *settings, *env, self.bin / program,
                                    *map(str, args)], check=False, capture_output=True, text=True, timeout=WATCHDOG,
                                   cwd="/", pass_fds=fds)
 
