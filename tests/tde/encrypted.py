@@ -40,23 +40,39 @@ def own(path, mode):
     os.chmod(path, mode)
 
 
+def prepare(folder):
+    """Puts the layer and its guard into a folder that postgres can reach."""
+    folder.chmod(0o755)
+    major = pg_config("--version").split()[1].split(".")[0]
+    for what, name in (("tde/libkeystead_tde.so", "libkeystead_tde.so"),
+                       ("tde/guard/keystead_guard-pg%s.so" % major, "keystead_guard.so")):
+        shutil.copy(BUILD / what, folder / name)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def compiled(folder, source):
+    """A shim for tests from its source beside this file."""
+    out = (folder / source).with_suffix(".so")
+    if not out.exists():
+        subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", out, SOURCE / "tests" / "tde" / source,
+                        "-ldl"], check=True)
+        out.chmod(0o755)
+    return out
+
+
 @pytest.fixture(scope="session")
 def work():
     """A folder that both root and postgres can reach, with the layer in it, short enough for socket paths."""
     if os.geteuid() != 0:
         pytest.skip("needs root: to run PostgreSQL as the user postgres")
-    major = pg_config("--version").split()[1].split(".")[0]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ks-tde-", dir="/tmp"))
-    folder.chmod(0o755)
-    for what, name in (("tde/libkeystead_tde.so", "libkeystead_tde.so"),
-                       ("tde/guard/keystead_guard-pg%s.so" % major, "keystead_guard.so")):
-        if not (BUILD / what).exists():
-            shutil.rmtree(folder)
-            pytest.skip("%s is not built" % what)
-        shutil.copy(BUILD / what, folder / name)
-        (folder / name).chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield prepare(folder)
+    except FileNotFoundError as missing:
+        pytest.skip("%s is not built" % missing.filename)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Keys:
@@ -81,23 +97,42 @@ class Keys:
 
 
 class Cluster:
-    """keys None: a plain cluster, for comparison."""
+    """
+    keys None: a plain cluster, for comparison. initdb None: there is no data directory yet. like: a stopped cluster of the
+    same keys, which is copied instead of a call of initdb.
+    """
 
-    def __init__(self, work, name, keys, conf="", initdb=()):
+    def __init__(self, work, name, keys, conf="", initdb=(), like=None):
         self.work, self.keys = work, keys
         self.folder = work / name
         self.folder.mkdir()
         own(self.folder, 0o755)
         self.data = self.folder / "data"
-        self.bin = pathlib.Path(pg_config("--bindir"))
+        self.bin = pathlib.Path(self.bindir())
+        self.preload = [] if keys is None else [str(work / "keystead_guard.so")]
+        if like is not None:
+            subprocess.run(["cp", "-a", like.data, self.data], check=True)
+            self.configure(conf)
+        elif initdb is not None:
+            self.make(conf, initdb)
+
+    @staticmethod
+    def bindir():
+        return pg_config("--bindir")
+
+    def make(self, conf, initdb):
+        keys = self.keys
         self.run("initdb", "-D", self.data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-k", *initdb)
         if keys is not None:
             (self.data / "keystead").mkdir(exist_ok=True)
             (self.data / "keystead" / "keyring").write_bytes(b"the tests' own\n")
             own(self.data / "keystead", 0o700)
             own(self.data / "keystead" / "keyring", 0o600)
-        self.preload = [] if keys is None else [str(work / "keystead_guard.so")]
         self.configure(conf)
+
+    def append(self, conf):
+        with open(self.data / "postgresql.conf", "a", encoding="utf-8") as out:
+            out.write(conf + "\n")
 
     def configure(self, conf, libraries=()):
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as out:
