@@ -103,7 +103,7 @@ def standby_of(primary, name):
     standby.data.mkdir()
     own(standby.data, 0o700)
     standby.run("pg_basebackup", "-D", standby.data, "-h", primary.folder, "-U", "postgres", "-R", "-X", "stream", "-c",
-                "fast", "--no-sync")
+                "fast", "--no-sync", "--no-verify-checksums")
     standby.append("unix_socket_directories = '%s'" % standby.folder)
     return standby
 

@@ -2,7 +2,8 @@
 
 strace shows each call with the instruction that made it. What the layer calls is made by witness.so, which stands behind
 it; anything else that reads, writes or maps a file that the classifier knows is past the layer: stdio within libc, a
-function that is not hooked, a descriptor that the layer has lost. A plain cluster must fail the same check.
+function that is not hooked, a descriptor that the layer has lost. A plain cluster must fail the same check. A base backup
+alone passes as it is, which is ciphertext: that it is, is looked at.
 """
 
 import collections
@@ -23,7 +24,7 @@ WRITES = {name for name in DATA_CALLS if "write" in name}
 OTHERS = ("mmap", "sendfile", "copy_file_range", "splice", "vmsplice", "tee", "io_uring_setup", "io_uring_enter", "io_submit",
           "ioctl")
 SHOWN = 64  # bytes of each buffer
-CALL = re.compile(r"^(?:\d+ +)?\[([0-9a-f]+)\] (\w+)\((.*)$")
+CALL = re.compile(r"^(\d+) +\[([0-9a-f]+)\] (\w+)\((.*)$")
 FD = re.compile(r"\d+<((?:\\x[0-9a-f]{2}|[^>\\])*)>")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -50,6 +51,7 @@ class Trace:
 
     def __init__(self, cluster):
         self.cluster, self.out, self.ranges = cluster, cluster.folder / "trace", cluster.folder / "ranges"
+        self.backup = cluster.folder / "backup"
         self.ranges.touch()
         own(self.ranges, 0o666)
         self.calls = []
@@ -92,12 +94,13 @@ class Trace:
     def past(self):
         """Calls past the layer, writes of what looks like plaintext, and how many calls there were: all by class."""
         ranges = [tuple(int(n, 16) for n in line.split()) for line in self.ranges.read_text().split("\n") if line]
+        senders = {int(pid) for pid in re.findall(r"\[(\d+)\] LOG:  received replication command: BASE_BACKUP", self.cluster.log())}
         found = []
         for line in (line for out in self.calls for line in out.read_text(errors="replace").splitlines()):
             call = CALL.match(line)
             if call is None:
                 continue
-            address, name, rest = int(call[1], 16), call[2], call[3]
+            process, address, name, rest = int(call[1]), int(call[2], 16), call[3], call[4]
             if name.startswith("io_"):
                 found.append((None, name, True, False))
                 continue
@@ -111,8 +114,11 @@ class Trace:
                 if where is None or (name == "ioctl" and "FICLONE" not in rest):
                     continue
                 past = name not in DATA_CALLS or not any(low <= address < high for low, high in ranges)
-                shown = b"".join(plain_text(text) for text in TEXT.findall(rest)) if name in WRITES else b""
-                found.append((where, name, past, looks_plain(shown[:SHOWN])))
+                shown = b"".join(plain_text(text) for text in TEXT.findall(rest))
+                # In a base backup both sides see what is on the disk.
+                sent = name == "pread64" and process in senders or name == "write" and path.startswith("%s/" % self.backup)
+                found.append((where, name, past and not (sent and self.cluster.keys is not None),
+                              (name in WRITES or sent) and looks_plain(shown[:SHOWN])))
         classes = self.classes({where for where, *_ in found if where is not None})
         count, past, plain = collections.Counter(), collections.Counter(), collections.Counter()
         for where, name, is_past, is_plain in found:
@@ -125,7 +131,7 @@ class Trace:
         return count, +past, +plain
 
     def below(self, path):
-        for root in (self.cluster.data, self.cluster.folder / "backup"):
+        for root in (self.cluster.data, self.backup):
             if path.startswith("%s/" % root):
                 return path[len(str(root)) + 1:]
         return None
@@ -155,16 +161,16 @@ def ready(cluster):
 
 
 def traced(cluster):
-    cluster.configure("max_wal_senders = 4\nmax_parallel_workers = 0\nmax_parallel_maintenance_workers = 0",
+    cluster.configure("max_wal_senders = 4\nmax_parallel_workers = 0\nmax_parallel_maintenance_workers = 0\n"
+                      "log_replication_commands = on",
                       ["pg_stat_statements"])
     own(cluster.folder, 0o777)
     trace = Trace(cluster)
     with trace.running("postgres", "-D", cluster.data):
         ready(cluster)
         live(cluster)
-        backup = cluster.folder / "backup"
-        trace.run("pg_basebackup", "-D", backup, "-h", cluster.folder, "-U", "postgres", "-c", "fast", "-X", "stream",
-                  root=backup)
+        trace.run("pg_basebackup", "-D", trace.backup, "-h", cluster.folder, "-U", "postgres", "-c", "fast", "-X", "stream",
+                  "--no-verify-checksums", root=trace.backup)
         cluster.stop()
     first = sorted(path.name for path in (cluster.data / "pg_wal").glob("0*"))[0]
     trace.run("pg_waldump", "-q", "-p", cluster.data / "pg_wal", first)
