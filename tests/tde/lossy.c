@@ -3,12 +3,12 @@
  * RTLD_NEXT.
  *
  * LOSSY_ROOT    the data directory
- * LOSSY_SHADOW  a folder: tree/ is what the device has for sure, as a copy of the data directory; names are the changes of
- *               names that it may lose, one a line, in their order; lock is locked meanwhile
+ * LOSSY_SHADOW  a folder: tree/ is what the device has for sure, as a copy of the data directory; names are the changes
+ * of names that it may lose, one a line, in their order; lock is locked meanwhile
  *
- * fsync of a file copies its content into the tree, and does what is left to be done to names in its directory, as common
- * file systems do; fsync of a directory does the latter. Everything else changes the data directory alone, which is what a
- * running system sees. What of it survives a failure of power is lossy.py's to draw.
+ * fsync of a file copies its content into the tree, and does what is left to be done to names in its directory, as
+ * common file systems do; fsync of a directory does the latter. Everything else changes the data directory alone, which
+ * is what a running system sees. What of it survives a failure of power is lossy.py's to draw.
  *
  * System calls are made directly: libc's functions would lead into the layer.
  */
@@ -30,8 +30,7 @@ enum { PATH = 4096, JOURNAL = 1 << 20, CHUNK = 1 << 17 };
 
 static const char *root, *shadow;
 
-static void __attribute__((noreturn))
-broken(const char *why, const char *what)
+static void __attribute__((noreturn)) broken(const char *why, const char *what)
 {
     dprintf(STDERR_FILENO, "lossy: %s: %s\n", why, what);
     abort();

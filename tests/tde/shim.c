@@ -39,7 +39,7 @@ allowed(int fd, size_t n, off_t offset)
     struct stat st;
     if (strcmp(fault, "part") == 0)
         return n == 8192 && strstr(path, "/base/") != NULL && fstat(fd, &st) == 0 && st.st_size <= offset ? 4115
-                                                                                                         : (ssize_t)n;
+                                                                                                          : (ssize_t)n;
     if (state == 0)
         state = (uint32_t)getpid() * 2654435761u | 1;
     state ^= state << 13;

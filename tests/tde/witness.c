@@ -1,7 +1,8 @@
 /*
  * Tells calls that the encryption layer made from all others, for who traces system calls: stands between the layer and
- * libc, and makes what comes from the layer's code by instructions of its own, so that the instruction pointer (strace -i)
- * is in this library. What anybody else calls goes on to libc and is seen there, and so is what libc does by itself.
+ * libc, and makes what comes from the layer's code by instructions of its own, so that the instruction pointer (strace
+ * -i) is in this library. What anybody else calls goes on to libc and is seen there, and so is what libc does by
+ * itself.
  *
  * WITNESS_RANGES   a file that gets a line for each program: first and last address of this library
  */
@@ -65,7 +66,7 @@ call(long number, long a, long b, long c, long d, long e, long f)
                      : "rcx", "r11", "memory");
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c,
-                  x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
+                     x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
     __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     rc = x0;
 #else
