@@ -36,6 +36,11 @@
 #define METADATA                                                                                                       \
     "<SymmetricKey><KeyBlock>" ENUM("KeyFormatType", "Raw") ENUM("CryptographicAlgorithm", "AES")                      \
         INT("CryptographicLength", "128") "</KeyBlock></SymmetricKey>"
+#define MODULUS_AND_D                                                                                                  \
+    "<PrivateKey><KeyBlock>" ENUM("KeyFormatType", "TransparentRSAPrivateKey") "<KeyValue><KeyMaterial>" FIELD(        \
+        "Modulus", "BigInteger", "00c5062b58d8539c")                                                                   \
+        FIELD("PrivateExponent", "BigInteger", "0009a1b2c3d4e5f7") "</KeyMaterial></KeyValue>" ENUM(                   \
+            "CryptographicAlgorithm", "RSA") INT("CryptographicLength", "64") "</KeyBlock></PrivateKey>"
 #define UNKNOWN_TAG "<TTLV tag=\"0x42fff0\" type=\"Integer\" value=\"1\"/>"
 #define GROUPED_TEMPLATE(more)                                                                                         \
     ENUM("ObjectType", "Template")                                                                                     \
@@ -85,6 +90,9 @@ static const struct row {
     {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(BITS_1("256")) RAW, R(INVALID_FIELD)},
     {KMIP_V1_2, KMIP_V1_4, "Register", GROUPED_TEMPLATE(AT_NAME("inner")), R(INVALID_FIELD)},
     {KMIP_V1_0, KMIP_V1_4, "Register", GROUPED_TEMPLATE(""), OK},
+    /* One of three ways to say an RSA key will do (1.x: 2.1.7.4), and the Public Exponent may be missing. */
+    {KMIP_V1_0, KMIP_V1_4, "Register", ENUM("ObjectType", "PrivateKey") TEMPLATE("") MODULUS_AND_D, OK},
+    {KMIP_V2_0, KMIP_V2_1, "Register", ENUM("ObjectType", "PrivateKey") ATTRS("") MODULUS_AND_D, OK},
     /* Re-key (1.x: 11.5; 2.1: 6.1.46.1) */
     {KMIP_V1_0, KMIP_V1_4, "ReKey", ID("nobody"), R(ITEM_NOT_FOUND)},
     {KMIP_V1_0, KMIP_V1_4, "ReKey", ID("$O"), R(PERMISSION_DENIED)},
