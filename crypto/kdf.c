@@ -105,6 +105,21 @@ ks_kdf_hkdf(uint32_t hash, struct ks_span key, struct ks_span salt, struct ks_sp
 }
 
 int
+ks_kdf_x963(uint32_t hash, struct ks_span secret, struct ks_span info, uint8_t *ret, size_t len, struct ks_diag *diag)
+{
+    const EVP_MD *md;
+    KS_TRY(ks_ossl_hash(hash, &md, diag));
+    if (secret.len == 0)
+        return ks_fail(diag, KS_E_INVALID, "X9.63 KDF: the secret is empty");
+    struct ks_ossl_params ps = {.n = 0};
+    ks_ossl_put_text(&ps, OSSL_KDF_PARAM_DIGEST, EVP_MD_get0_name(md));
+    ks_ossl_put_bytes(&ps, OSSL_KDF_PARAM_KEY, secret);
+    if (info.len != 0)
+        ks_ossl_put_bytes(&ps, OSSL_KDF_PARAM_INFO, info);
+    return derive(KS_OSSL_KDF_X963, &ps, ret, len, diag);
+}
+
+int
 ks_kdf_pbkdf2(uint32_t hash, struct ks_span passphrase, struct ks_span salt, uint32_t iterations, uint8_t *ret,
               size_t len, struct ks_diag *diag)
 {

@@ -28,6 +28,13 @@ int ks_kdf_scrypt(struct ks_span passphrase, struct ks_span salt, uint64_t n, ui
 int ks_kdf_hkdf(uint32_t hash, struct ks_span key, struct ks_span salt, struct ks_span info, uint8_t *ret, size_t len,
                 struct ks_diag *diag) KS_MUST_CHECK;
 
+/*
+ * ANSI X9.63 (SEC 1, 3.6.1): hash over secret, counter of 32 bits and info, block by block. What becomes of an agreed
+ * secret; info may be empty. KS_E_UNSUPPORTED: the hash.
+ */
+int ks_kdf_x963(uint32_t hash, struct ks_span secret, struct ks_span info, uint8_t *ret, size_t len,
+                struct ks_diag *diag) KS_MUST_CHECK;
+
 /* PBKDF2 (RFC 8018); iterations at least 1. The caller bounds them: the time grows with iterations times len. */
 int ks_kdf_pbkdf2(uint32_t hash, struct ks_span passphrase, struct ks_span salt, uint32_t iterations, uint8_t *ret,
                   size_t len, struct ks_diag *diag) KS_MUST_CHECK;

@@ -19,7 +19,8 @@ bool engine_hands_out(uint32_t operation);
  * Carries out another operation of KMIP within an item, with all of its checks, as if the client had asked for it. What
  * it did before it failed is for the caller to take back (tx_rollback).
  */
-int engine_run(struct ctx *ctx, uint32_t operation, const void *request, void **ret_response) KS_MUST_CHECK;
+int engine_run(struct ctx *ctx, uint32_t operation, op_handler *own, const void *request,
+               void **ret_response) KS_MUST_CHECK;
 
 /* Whether the operation is carried out in that version; Notify and Put: sent by the server (outbox.h). */
 bool engine_offers(uint32_t operation, enum kmip_version version);

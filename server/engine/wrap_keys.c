@@ -94,12 +94,14 @@ check_use(struct ctx *ctx, struct object *key, enum state_use use, uint32_t bits
 
 /* What the policy profile says of the key, and of how it is to be used. */
 static int
-check_profile(struct ctx *ctx, const struct wrap_key *key, bool unwrap)
+check_profile(struct ctx *ctx, const struct wrap_key *key, bool encrypts, bool unwrap)
 {
     struct profile_what what = profile_key(key->object);
     const struct kmip_cryptographic_parameters *p = key->parameters;
     if (object_type(key->object) == KMIP_OBJECT_TYPE_SYMMETRIC_KEY)
         what.mode = p->has_block_cipher_mode ? p->block_cipher_mode : 0;
+    else if (encrypts)
+        what.padding = p->has_padding_method ? p->padding_method : KMIP_PADDING_METHOD_OAEP;
     return profile_check(ctx, unwrap ? PROFILE_PROCESS : PROFILE_PROTECT, &what);
 }
 
@@ -117,7 +119,7 @@ wrap_find_encryption_key(struct ctx *ctx, const struct kmip_encryption_key_infor
     ret->object = other_half(ctx, ret->object, unwrap ? KMIP_OBJECT_TYPE_PRIVATE_KEY : KMIP_OBJECT_TYPE_PUBLIC_KEY);
     KS_TRY(check_use(ctx, ret->object, use, bits));
     KS_TRY(parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters));
-    return check_profile(ctx, ret, unwrap);
+    return check_profile(ctx, ret, true, unwrap);
 }
 
 int
@@ -135,7 +137,7 @@ wrap_find_mac_key(struct ctx *ctx, const struct kmip_mac_signature_key_informati
         bits |= symmetric ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY : KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY;
     KS_TRY(check_use(ctx, ret->object, use, bits));
     KS_TRY(parameters_of(ctx, ret->object, info->cryptographic_parameters, &ret->parameters));
-    return check_profile(ctx, ret, unwrap);
+    return check_profile(ctx, ret, false, unwrap);
 }
 
 /* Strength */
@@ -318,7 +320,9 @@ wrap_encrypt(struct ctx *ctx, const struct wrap_key *key, struct ks_span input, 
     size_t iv_len;
     cipher_of(key, &params);
     KS_TRY(failed(ctx, ks_cipher_iv_len(&params, kek.len, &iv_len, &diag), &diag));
-    if (iv_len != 0) {
+    if (iv_len != 0 && ctx->p11 != NULL && ctx->p11->iv.len == iv_len) {
+        params.iv = ctx->p11->iv;
+    } else if (iv_len != 0) {
         uint8_t *iv = ks_arena_alloc(ctx->arena, iv_len);
         if (iv == NULL)
             return KS_E_NOMEM;

@@ -28,6 +28,9 @@ published_derivations(void **state)
 #define KDF_HKDF(hash, key, salt, info, expected)                                                                      \
     CHECK(expected, ks_kdf_hkdf(KMIP_HASHING_ALGORITHM_##hash, hex(&arena, key), hex(&arena, salt), hex(&arena, info), \
                                 out, len, NULL));
+#define KDF_X963(hash, secret, info, expected)                                                                         \
+    CHECK(expected,                                                                                                    \
+          ks_kdf_x963(KMIP_HASHING_ALGORITHM_##hash, hex(&arena, secret), hex(&arena, info), out, len, NULL));
 #define KDF_PBKDF2(hash, passphrase, salt, iterations, expected)                                                       \
     CHECK(expected,                                                                                                    \
           ks_kdf_pbkdf2(KMIP_HASHING_ALGORITHM_##hash, KS_LIT(passphrase), KS_LIT(salt), iterations, out, len, NULL));
@@ -151,6 +154,8 @@ wrong_parameters_are_refused(void **state)
     assert_int_equal(ks_kdf_scrypt(pw, salt, 16, 1, 1, MIB, out, 0, NULL), KS_E_INVALID);
     assert_int_equal(ks_kdf_hkdf(SHA256, KS_SPAN_NONE, salt, salt, out, 32, NULL), KS_E_INVALID);
     assert_int_equal(ks_kdf_hkdf(SHA256, pw, salt, salt, out, 255 * 32 + 1, NULL), KS_E_INVALID);
+    assert_int_equal(ks_kdf_x963(SHA256, KS_SPAN_NONE, salt, out, 32, NULL), KS_E_INVALID);
+    assert_int_equal(ks_kdf_x963(0x77, pw, salt, out, 32, NULL), KS_E_UNSUPPORTED);
     assert_int_equal(ks_kdf_hkdf(0x77, pw, salt, salt, out, 32, NULL), KS_E_UNSUPPORTED);
     assert_int_equal(ks_kdf_pbkdf2(SHA256, pw, salt, 0, out, 32, NULL), KS_E_INVALID);
     assert_int_equal(ks_kdf_pbkdf2(KMIP_HASHING_ALGORITHM_MD5, pw, salt, 1, out, 32, NULL), KS_E_UNSUPPORTED);

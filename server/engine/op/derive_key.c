@@ -5,6 +5,7 @@
 #include "crypto/kdf.h"
 #include "crypto/keygen.h"
 #include "server/engine/op/op.h"
+#include "server/engine/pkcs11/template.h"
 #include "server/engine/profile.h"
 #include "server/engine/wrap.h"
 
@@ -234,12 +235,56 @@ by_aws4(struct ctx *ctx, struct derivation *d)
     return rc;
 }
 
+/* The public key that a call of PKCS#11 says: a point on the curve of the private key. */
+static int
+parse_peer(struct ctx *ctx, const struct ks_pkey *own, struct ks_span point, struct ks_pkey **ret)
+{
+    struct ks_pkey_info info;
+    ks_pkey_info(own, &info);
+    const struct ks_ec_parts parts = {.curve = info.curve, .q = p11_point(point)};
+    const int rc = info.curve != 0 && info.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC
+                       ? ks_pkey_from_ec(&parts, ret, NULL)
+                       : KS_E_INVALID;
+    if (rc == 0 || rc == KS_E_NOMEM)
+        return rc;
+    return engine_fail(ctx, COND_BAD_PARAMETERS, "the public data are no point on the curve of key %s",
+                       ctx->used != NULL ? ctx->used->uid : "");
+}
+
+/* PKCS#11's agreement: the key is made of the secret by the KDF of ANSI X9.63, or it is the end of the secret. */
+static int
+by_point(struct ctx *ctx, struct derivation *d)
+{
+    const struct p11_agreement *a = ctx->p11->agreement;
+    const struct profile_what what = profile_key(d->base[0]), hash = {.hash = a->hash};
+    struct ks_diag diag = {0};
+    KS_PKEY *own = NULL, *peer = NULL;
+    if (d->n_bases != 1 || object_type(d->base[0]) != KMIP_OBJECT_TYPE_PRIVATE_KEY)
+        return engine_fail(ctx, COND_OBJECT_KIND, "an agreement takes a private key");
+    KS_TRY(profile_check(ctx, PROFILE_PROTECT, &what));
+    KS_TRY(profile_check(ctx, PROFILE_PROTECT, &hash));
+    KS_TRY(parsed_key(ctx, d->base[0], &own));
+    KS_TRY(parse_peer(ctx, own, a->peer, &peer));
+    KS_CLEANUP(ks_buf_done) struct ks_buf secret = KS_BUF(256);
+    int rc = ks_agree(own, peer, &secret, &diag);
+    if (rc == 0 && a->hash != 0)
+        rc = ks_kdf_x963(a->hash, ks_buf_span(&secret), a->shared, d->ret, d->len, &diag);
+    if (rc != 0)
+        return fail_crypto(ctx, rc, &diag);
+    if (a->hash != 0)
+        return 0;
+    const size_t skip = secret.len > d->len ? secret.len - d->len : 0;
+    return take(ctx, d, KS_SPAN(secret.data + skip, secret.len - skip));
+}
+
 /* A private key and somebody's public key, in any order. */
 static int
 by_agreement(struct ctx *ctx, struct derivation *d)
 {
     struct ks_diag diag = {0};
     KS_PKEY *own = NULL, *peer = NULL;
+    if (ctx->p11 != NULL && ctx->p11->agreement != NULL)
+        return by_point(ctx, d);
     if (d->n_bases != 2 || object_type(d->base[0]) != KMIP_OBJECT_TYPE_PRIVATE_KEY ||
         object_type(d->base[1]) != KMIP_OBJECT_TYPE_PUBLIC_KEY)
         return engine_fail(ctx, COND_OBJECT_KIND, "Asymmetric Key derives from a private key and a public key");
@@ -384,6 +429,24 @@ stay_secret(const struct derivation *d, struct rev *draft)
         core_set(&draft->core, CORE_EXTRACTABLE, false);
 }
 
+/* PKCS#11: a key was always secret, and never to be had, only if what it comes of was. */
+static int
+inherit_history(struct ctx *ctx, const struct derivation *d, struct object *derived)
+{
+    struct rev draft;
+    if (ctx->p11 == NULL)
+        return 0;
+    KS_TRY(rev_draft(ctx->arena, derived->rev, &draft));
+    for (size_t i = 0; i < d->n_bases; i++) {
+        const struct core *base = &d->base[i]->rev->core;
+        if (core_get(base, CORE_ALWAYS_SENSITIVE) == 0)
+            core_set(&draft.core, CORE_ALWAYS_SENSITIVE, false);
+        if (core_get(base, CORE_NEVER_EXTRACTABLE) == 0)
+            core_set(&draft.core, CORE_NEVER_EXTRACTABLE, false);
+    }
+    return tx_put(ctx, derived, &draft, false);
+}
+
 /* The links of the bases to what was derived, and what it took of their usage limits. */
 static int
 finish_bases(struct ctx *ctx, const struct derivation *d, const struct object *derived)
@@ -427,6 +490,7 @@ op_derive_key(struct ctx *ctx, const void *request, void **ret_response)
             KS_TRY(attr_link_add(ctx, &draft, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK, object_uid(d.base[i])));
     KS_TRY(material_put(ctx, &draft, MATERIAL_BYTES, KS_SPAN(d.ret, d.len)));
     KS_TRY(op_new_object(ctx, ctx->client, &draft, true, &object));
+    KS_TRY(inherit_history(ctx, &d, object));
     KS_TRY(finish_bases(ctx, &d, object));
     engine_note(ctx, "derived from %s", d.base[0]->uid);
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_DERIVE_KEY, object_uid(object));

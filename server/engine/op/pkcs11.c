@@ -124,12 +124,18 @@ static const struct {
 uint32_t
 p11_ask(struct p11 *p, uint32_t operation, const void *request, void **ret)
 {
+    return p11_ask_own(p, operation, NULL, request, ret);
+}
+
+uint32_t
+p11_ask_own(struct p11 *p, uint32_t operation, op_handler *run, const void *request, void **ret)
+{
     struct ctx *ctx = p->ctx;
     const struct tx mark = ctx->tx;
     p->terms.app = p->app;
     p->terms.session = p->session;
     ctx->p11 = &p->terms;
-    const int rc = engine_run(ctx, operation, request, ret);
+    const int rc = engine_run(ctx, operation, run, request, ret);
     ctx->p11 = NULL;
     if (rc == 0)
         return CKR(OK);

@@ -1,158 +1,6 @@
 /* PKCS#11 functions that compute: Encrypt, Decrypt, Digest, Sign and Verify, whole and in parts. */
 #include "server/engine/pkcs11/template.h"
 
-/* A mechanism's parameter in KMIP's words. */
-struct parameters {
-    struct kmip_cryptographic_parameters kmip;
-    struct ks_span iv, aad;
-    size_t tag_len;
-};
-
-static const struct {
-    uint64_t mechanism, mgf;
-    uint32_t hash;
-} hashes[] = {
-    {0x220, 1, KMIP_HASHING_ALGORITHM_SHA_1},   {0x250, 2, KMIP_HASHING_ALGORITHM_SHA_256},
-    {0x255, 5, KMIP_HASHING_ALGORITHM_SHA_224}, {0x260, 3, KMIP_HASHING_ALGORITHM_SHA_384},
-    {0x270, 4, KMIP_HASHING_ALGORITHM_SHA_512},
-};
-
-static bool
-hash_of(uint64_t mechanism, uint32_t *ret)
-{
-    for (size_t i = 0; i < KS_ARRAY_LEN(hashes); i++)
-        if (hashes[i].mechanism == mechanism) {
-            *ret = hashes[i].hash;
-            return true;
-        }
-    return false;
-}
-
-static bool
-mgf_of(uint64_t mgf, uint32_t *ret)
-{
-    for (size_t i = 0; i < KS_ARRAY_LEN(hashes); i++)
-        if (hashes[i].mgf == mgf) {
-            *ret = hashes[i].hash;
-            return true;
-        }
-    return false;
-}
-
-static struct ks_span
-counted(struct ks_cursor *c)
-{
-    const uint32_t len = ks_cursor_be32(c);
-    return ks_cursor_take(c, len);
-}
-
-/* A CK_ULONG that may be meant as a length, so some send four bytes and some eight. */
-static uint64_t
-number(struct ks_cursor *c, bool wide)
-{
-    return wide ? ks_cursor_be64(c) : ks_cursor_be32(c);
-}
-
-static bool
-all_read(const struct ks_cursor *c)
-{
-    return c->err == 0 && ks_cursor_left(c) == 0;
-}
-
-/* CK_GCM_PARAMS: pIv, ulIvLen; ulIvBits; pAAD, ulAADLen; ulTagBits */
-static bool
-gcm(struct ks_span in, bool wide, struct parameters *ret)
-{
-    struct ks_cursor c = KS_CURSOR(in);
-    ret->iv = counted(&c);
-    const uint64_t iv_bits = number(&c, wide);
-    ret->aad = counted(&c);
-    const uint64_t tag_bits = number(&c, wide);
-    if (!all_read(&c) || (iv_bits != 0 && iv_bits != (uint64_t)ret->iv.len * 8) || tag_bits % 8 != 0 || tag_bits < 32 ||
-        tag_bits > 128)
-        return false;
-    ret->tag_len = (size_t)tag_bits / 8;
-    ret->kmip.tag_length = (int32_t)ret->tag_len;
-    ret->kmip.has_tag_length = true;
-    return ret->iv.len != 0;
-}
-
-/* CK_AES_CTR_PARAMS: ulCounterBits, cb[16]. The counter is the whole block here. */
-static bool
-ctr(struct ks_span in, struct parameters *ret)
-{
-    struct ks_cursor c = KS_CURSOR(in);
-    const uint64_t bits = number(&c, in.len == 24);
-    ret->iv = ks_cursor_take(&c, 16);
-    return all_read(&c) && bits == 128;
-}
-
-/* CK_RSA_PKCS_OAEP_PARAMS: hashAlg, mgf, source; pSourceData, ulSourceDataLen */
-static bool
-oaep(struct ks_span in, struct parameters *ret)
-{
-    enum { CKZ_DATA_SPECIFIED = 1 };
-    struct ks_cursor c = KS_CURSOR(in);
-    const uint64_t hash = ks_cursor_be64(&c), mgf = ks_cursor_be64(&c), source = ks_cursor_be64(&c);
-    const struct ks_span label = counted(&c);
-    ret->kmip.mask_generator = KMIP_MASK_GENERATOR_MGF1;
-    ret->kmip.has_mask_generator = ret->kmip.has_hashing_algorithm = ret->kmip.has_mask_generator_hashing_algorithm =
-        true;
-    ret->kmip.p_source = label;
-    ret->kmip.has_p_source = label.len != 0;
-    return all_read(&c) && (source == CKZ_DATA_SPECIFIED || label.len == 0) &&
-           hash_of(hash, &ret->kmip.hashing_algorithm) && mgf_of(mgf, &ret->kmip.mask_generator_hashing_algorithm);
-}
-
-/* CK_RSA_PKCS_PSS_PARAMS: hashAlg, mgf, sLen */
-static bool
-pss(const struct p11_mechanism *m, struct ks_span in, struct parameters *ret)
-{
-    uint32_t own = 0;
-    struct ks_cursor c = KS_CURSOR(in);
-    const uint64_t hash = ks_cursor_be64(&c), mgf = ks_cursor_be64(&c), salt = number(&c, in.len == 24);
-    ret->kmip.mask_generator = KMIP_MASK_GENERATOR_MGF1;
-    ret->kmip.has_mask_generator = ret->kmip.has_mask_generator_hashing_algorithm = true;
-    ret->kmip.salt_length = (int32_t)(salt & 0xffff);
-    ret->kmip.has_salt_length = true;
-    return all_read(&c) && salt <= 0xffff && hash_of(hash, &own) && own == m->hash &&
-           mgf_of(mgf, &ret->kmip.mask_generator_hashing_algorithm);
-}
-
-static bool
-parameters_of_mechanism(const struct p11_mechanism *m, struct ks_span in, struct parameters *ret)
-{
-    *ret = (struct parameters){0};
-    struct kmip_cryptographic_parameters *k = &ret->kmip;
-    k->block_cipher_mode = m->mode;
-    k->has_block_cipher_mode = m->mode != 0;
-    k->padding_method = m->padding;
-    k->has_padding_method = m->padding != 0;
-    k->hashing_algorithm = m->hash;
-    k->has_hashing_algorithm = m->hash != 0;
-    k->digital_signature_algorithm = m->signature;
-    k->has_digital_signature_algorithm = m->signature != 0;
-    k->cryptographic_algorithm = m->algorithm;
-    k->has_cryptographic_algorithm = m->operation == KMIP_OPERATION_MAC;
-    struct ks_cursor c = KS_CURSOR(in);
-    switch (m->parameter) {
-    case P11_PARAMETER_NO:
-        return in.len == 0;
-    case P11_PARAMETER_IV: /* an array of bytes, which says its length once more */
-        ret->iv = in.len == 16 ? in : counted(&c);
-        return ret->iv.len == 16 && (in.len == 16 || all_read(&c));
-    case P11_PARAMETER_CTR:
-        return ctr(in, ret);
-    case P11_PARAMETER_GCM:
-        return gcm(in, true, ret) || gcm(in, false, ret);
-    case P11_PARAMETER_OAEP:
-        return oaep(in, ret);
-    case P11_PARAMETER_PSS:
-        return pss(m, in, ret);
-    }
-    return false;
-}
-
 /* Signatures of ECDSA are r and s, as long as the curve's order each, in PKCS#11, and a SEQUENCE of both in KMIP. */
 
 static bool
@@ -189,7 +37,7 @@ from_der(struct p11 *p, struct ks_span der, size_t len, struct ks_span *ret)
     if (out == NULL)
         return p11_fail(p, KS_E_NOMEM);
     if (ks_cursor_u8(&c) != 0x30 || !der_length(&c, &n) || n != ks_cursor_left(&c) || !der_integer(&c, out, len) ||
-        !der_integer(&c, out + len, len) || !all_read(&c))
+        !der_integer(&c, out + len, len) || c.err != 0 || ks_cursor_left(&c) != 0)
         return CKR(FUNCTION_FAILED);
     *ret = KS_SPAN(out, 2 * len);
     return CKR(OK);
@@ -236,6 +84,8 @@ static const struct {
     [P11_ENCRYPT] = {CKF_ENCRYPT, CKA_ENCRYPT}, [P11_DECRYPT] = {CKF_DECRYPT, CKA_DECRYPT},
     [P11_DIGEST] = {CKF_DIGEST, CKA_COUNT},     [P11_SIGN] = {CKF_SIGN, CKA_SIGN},
     [P11_VERIFY] = {CKF_VERIFY, CKA_VERIFY},
+    [P11_SIGN_RECOVER] = {CKF_SIGN_RECOVER, CKA_SIGN},
+    [P11_VERIFY_RECOVER] = {CKF_VERIFY_RECOVER, CKA_VERIFY},
 };
 
 static uint32_t
@@ -248,10 +98,12 @@ check_key(struct p11 *p, enum p11_job_kind kind, const struct p11_mechanism *m, 
         return code == CKR(OBJECT_HANDLE_INVALID) ? CKR(KEY_HANDLE_INVALID) : code;
     /* An HMAC is made with a key for anything that is secret. */
     const bool hmac = m->operation == KMIP_OPERATION_MAC && m->mode == 0;
-    if (hmac ? facts.type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY : facts.algorithm != m->algorithm)
+    uint64_t key_type = 0;
+    const bool fits =
+        facts.has_key_type && p11_key_type_of(m->algorithm, &key_type) && facts.key_type == key_type;
+    if (hmac ? facts.type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY : !fits)
         return CKR(KEY_TYPE_INCONSISTENT);
-    const uint64_t object_class = facts.type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY ? CKO_SECRET_KEY : CKO_PUBLIC_KEY;
-    if ((facts.usage & p11_usage_bits(kinds[kind].usage, object_class)) == 0)
+    if ((facts.usage & p11_usage_bits(kinds[kind].usage, facts.object_class)) == 0)
         return CKR(KEY_FUNCTION_NOT_PERMITTED);
     memcpy(job->uid, uid->text.data, sizeof(job->uid) - 1);
     job->key_bits = facts.bits;
@@ -263,17 +115,17 @@ begin(struct p11 *p, enum p11_job_kind kind)
 {
     const struct p11_mechanism *m;
     struct ks_span parameter;
-    struct parameters parsed;
+    struct p11_parameters parsed;
     struct kmip_uid uid;
     struct p11_job *job = &p->session->jobs[kind];
-    const bool known = p11_take_mechanism(p, &m, &parameter);
+    const bool known = p11_take_mechanism(p, kinds[kind].flag, &m, &parameter);
     const uint64_t handle = kind != P11_DIGEST ? ks_cursor_be64(&p->in) : 0;
     P11_END(p);
     if (job->mechanism != NULL)
         return CKR(OPERATION_ACTIVE);
-    if (!known || (m->flags & kinds[kind].flag) == 0)
+    if (!known)
         return CKR(MECHANISM_INVALID);
-    if (parameter.len > PKCS11_PARAMETER || !parameters_of_mechanism(m, parameter, &parsed))
+    if (parameter.len > PKCS11_PARAMETER || !p11_parameters_of(m, parameter, &parsed))
         return CKR(MECHANISM_PARAM_INVALID);
     if (kind != P11_DIGEST) {
         if (!p11_uid(p, handle, &uid) || uid.text.len != sizeof(job->uid) - 1)
@@ -293,7 +145,7 @@ begin(struct p11 *p, enum p11_job_kind kind)
 /* Doing it */
 
 static uint32_t
-encrypt(struct p11 *p, const struct kmip_uid *uid, struct parameters *k, struct ks_span data, struct ks_span *ret)
+encrypt(struct p11 *p, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data, struct ks_span *ret)
 {
     const struct kmip_encrypt_request request = {
         .unique_identifier = *uid,
@@ -325,7 +177,7 @@ encrypt(struct p11 *p, const struct kmip_uid *uid, struct parameters *k, struct 
 }
 
 static uint32_t
-decrypt(struct p11 *p, const struct kmip_uid *uid, struct parameters *k, struct ks_span data, struct ks_span *ret)
+decrypt(struct p11 *p, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data, struct ks_span *ret)
 {
     if (data.len < k->tag_len)
         return CKR(ENCRYPTED_DATA_LEN_RANGE);
@@ -351,7 +203,7 @@ decrypt(struct p11 *p, const struct kmip_uid *uid, struct parameters *k, struct 
 }
 
 static uint32_t
-digest(struct p11 *p, struct parameters *k, struct ks_span data, struct ks_span *ret)
+digest(struct p11 *p, struct p11_parameters *k, struct ks_span data, struct ks_span *ret)
 {
     const struct kmip_hash_request request = {.cryptographic_parameters = &k->kmip, .data = data, .has_data = true};
     void *response;
@@ -360,8 +212,15 @@ digest(struct p11 *p, struct parameters *k, struct ks_span data, struct ks_span 
     return CKR(OK);
 }
 
+/* A mechanism without a hash of its own takes a digest, or whatever else is to be padded; but EdDSA the message. */
+static bool
+takes_digest(const struct p11_mechanism *m)
+{
+    return m->operation == KMIP_OPERATION_SIGN && m->hash == 0 && m->parameter != P11_PARAMETER_EDDSA;
+}
+
 static uint32_t
-sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct parameters *k, struct ks_span data,
+sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data,
      struct ks_span *ret)
 {
     void *response;
@@ -372,8 +231,13 @@ sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struc
         *ret = ((const struct kmip_mac_response *)response)->mac_data;
         return CKR(OK);
     }
-    const struct kmip_sign_request request = {
-        .unique_identifier = *uid, .cryptographic_parameters = &k->kmip, .data = data, .has_data = true};
+    const bool digested = takes_digest(job->mechanism);
+    const struct kmip_sign_request request = {.unique_identifier = *uid,
+                                              .cryptographic_parameters = &k->kmip,
+                                              .data = data,
+                                              .has_data = !digested,
+                                              .digested_data = data,
+                                              .has_digested_data = digested};
     P11_TRY(p11_ask(p, KMIP_OPERATION_SIGN, &request, &response));
     *ret = ((const struct kmip_sign_response *)response)->signature_data;
     return job->mechanism->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC
@@ -382,7 +246,7 @@ sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struc
 }
 
 static uint32_t
-verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct parameters *k, struct ks_span data,
+verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data,
        struct ks_span signature)
 {
     void *response;
@@ -399,10 +263,13 @@ verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, str
     } else {
         if (job->mechanism->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC)
             P11_TRY(to_der(p, signature, (job->key_bits + 7) / 8, &signature));
+        const bool digested = takes_digest(job->mechanism);
         const struct kmip_signature_verify_request request = {.unique_identifier = *uid,
                                                               .cryptographic_parameters = &k->kmip,
                                                               .data = data,
-                                                              .has_data = true,
+                                                              .has_data = !digested,
+                                                              .digested_data = data,
+                                                              .has_digested_data = digested,
                                                               .signature_data = signature,
                                                               .has_signature_data = true};
         P11_TRY(p11_ask(p, KMIP_OPERATION_SIGNATURE_VERIFY, &request, &response));
@@ -411,13 +278,31 @@ verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, str
     return validity == KMIP_VALIDITY_INDICATOR_VALID ? CKR(OK) : CKR(SIGNATURE_INVALID);
 }
 
+/* What was signed, out of the signature. */
+static uint32_t
+recover(struct p11 *p, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span signature,
+        struct ks_span *ret)
+{
+    void *response;
+    const struct kmip_signature_verify_request request = {.unique_identifier = *uid,
+                                                          .cryptographic_parameters = &k->kmip,
+                                                          .signature_data = signature,
+                                                          .has_signature_data = true};
+    P11_TRY(p11_ask(p, KMIP_OPERATION_SIGNATURE_VERIFY, &request, &response));
+    const struct kmip_signature_verify_response *r = response;
+    if (r->validity_indicator != KMIP_VALIDITY_INDICATOR_VALID || !r->has_data)
+        return CKR(SIGNATURE_INVALID);
+    *ret = r->data;
+    return CKR(OK);
+}
+
 static uint32_t
 carry_out(struct p11 *p, enum p11_job_kind kind, struct p11_job *job, struct ks_span data, struct ks_span signature,
           struct ks_span *ret)
 {
-    struct parameters k;
+    struct p11_parameters k;
     const struct kmip_uid uid = uid_text(KS_SPAN(job->uid, sizeof(job->uid) - 1));
-    if (!parameters_of_mechanism(job->mechanism, ks_buf_span(&job->parameter), &k))
+    if (!p11_parameters_of(job->mechanism, ks_buf_span(&job->parameter), &k))
         return CKR(MECHANISM_PARAM_INVALID);
     *ret = KS_SPAN_NONE;
     switch (kind) {
@@ -427,7 +312,10 @@ carry_out(struct p11 *p, enum p11_job_kind kind, struct p11_job *job, struct ks_
         return decrypt(p, &uid, &k, data, ret);
     case P11_DIGEST:
         return digest(p, &k, data, ret);
+    case P11_VERIFY_RECOVER:
+        return recover(p, &uid, &k, data, ret);
     case P11_SIGN:
+    case P11_SIGN_RECOVER:
         return sign(p, job, &uid, &k, data, ret);
     case P11_VERIFY:
         return verify(p, job, &uid, &k, data, signature);
@@ -441,12 +329,14 @@ carry_out(struct p11 *p, enum p11_job_kind kind, struct p11_job *job, struct ks_
 static size_t
 output_most(const struct p11_job *job, size_t data_len)
 {
-    enum { HASH_MOST = 64, BLOCK_AND_TAG = 32 };
+    enum { HASH_MOST = 64, BLOCK_AND_TAG = 32, ED448 = 114 };
     const struct p11_mechanism *m = job->mechanism;
     if (m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
         return (job->key_bits + 7) / 8;
     if (m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC)
         return 2 * ((size_t)(job->key_bits + 7) / 8);
+    if (m->parameter == P11_PARAMETER_EDDSA)
+        return ED448;
     return m->operation == KMIP_OPERATION_ENCRYPT ? data_len + BLOCK_AND_TAG : HASH_MOST;
 }
 
@@ -577,4 +467,110 @@ uint32_t
 p11_verify_final(struct p11 *p)
 {
     return check(p, true);
+}
+
+/* Signatures that give back what they sign are of messages that come whole. */
+
+uint32_t
+p11_sign_recover_init(struct p11 *p)
+{
+    return begin(p, P11_SIGN_RECOVER);
+}
+
+uint32_t
+p11_sign_recover(struct p11 *p)
+{
+    return whole(p, P11_SIGN_RECOVER);
+}
+
+uint32_t
+p11_verify_recover_init(struct p11 *p)
+{
+    return begin(p, P11_VERIFY_RECOVER);
+}
+
+uint32_t
+p11_verify_recover(struct p11 *p)
+{
+    return whole(p, P11_VERIFY_RECOVER);
+}
+
+/* One part for two operations: a digest or a signature of what is encrypted. */
+static uint32_t
+two_parts(struct p11 *p, enum p11_job_kind kind)
+{
+    struct p11_session *s = p->session;
+    struct pkcs11 *all = &p->ctx->engine->pkcs11;
+    struct p11_job *both[] = {&s->jobs[kind], &s->jobs[P11_ENCRYPT]};
+    const struct ks_span data = p11_take_bytes(p);
+    const struct p11_space space = p11_take_space(p);
+    P11_END(p);
+    if (both[0]->mechanism == NULL || both[1]->mechanism == NULL)
+        return CKR(OPERATION_NOT_INITIALIZED);
+    int rc = 0;
+    for (size_t i = 0; space.given && rc == 0 && i < KS_ARRAY_LEN(both); i++) {
+        both[i]->in_parts = true;
+        rc = p11_job_collect(all, both[i], data);
+    }
+    if (rc == 0)
+        return p11_put_output(p, &space, KS_SPAN_NONE);
+    p11_job_end(all, both[0]);
+    p11_job_end(all, both[1]);
+    return p11_fail(p, rc);
+}
+
+uint32_t
+p11_digest_encrypt_update(struct p11 *p)
+{
+    return two_parts(p, P11_DIGEST);
+}
+
+uint32_t
+p11_sign_encrypt_update(struct p11 *p)
+{
+    return two_parts(p, P11_SIGN);
+}
+
+/* The bytes of a secret key, for a digest that goes on: under the right to have them, and not handed out. */
+static int
+key_bytes(struct ctx *ctx, const void *request, void **ret_response)
+{
+    struct object *object;
+    const struct use use = {.use = USE_GET, .plaintext = true};
+    struct ks_span *bytes = CTX_NEW(ctx, struct ks_span);
+    if (bytes == NULL)
+        return KS_E_NOMEM;
+    KS_TRY(engine_object(ctx, request, &object));
+    KS_TRY(engine_use(ctx, object, &use));
+    const uint32_t type = object_type(object);
+    if (type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && type != KMIP_OBJECT_TYPE_SECRET_DATA)
+        return engine_fail(ctx, COND_NOT_EXTRACTABLE, "object %s is no secret key", object->uid);
+    KS_TRY(material_symmetric(ctx, object, bytes));
+    *ret_response = bytes;
+    return 0;
+}
+
+uint32_t
+p11_digest_key(struct p11 *p)
+{
+    struct kmip_uid uid;
+    void *bytes;
+    struct p11_job *job = &p->session->jobs[P11_DIGEST];
+    const uint64_t handle = ks_cursor_be64(&p->in);
+    P11_END(p);
+    if (job->mechanism == NULL)
+        return CKR(OPERATION_NOT_INITIALIZED);
+    if (!p11_uid(p, handle, &uid))
+        return CKR(KEY_HANDLE_INVALID);
+    const uint32_t code = p11_ask_own(p, KMIP_OPERATION_GET, key_bytes, &uid, &bytes);
+    if (code != CKR(OK))
+        return code == CKR(ATTRIBUTE_SENSITIVE)     ? CKR(KEY_INDIGESTIBLE)
+               : code == CKR(OBJECT_HANDLE_INVALID) ? CKR(KEY_HANDLE_INVALID)
+                                                    : code;
+    const int rc = p11_job_collect(&p->ctx->engine->pkcs11, job, *(const struct ks_span *)bytes);
+    job->in_parts = true;
+    if (rc == 0)
+        return CKR(OK);
+    p11_job_end(&p->ctx->engine->pkcs11, job);
+    return p11_fail(p, rc);
 }

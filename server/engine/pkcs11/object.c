@@ -31,6 +31,37 @@ number_or(const struct kmip_attrs *attrs, uint32_t tag, int64_t otherwise)
     return find_number(attrs, tag, &v) ? v : otherwise;
 }
 
+/* The classes, and the types of objects that are of them. */
+static const struct {
+    uint64_t object_class;
+    uint32_t type;
+} classes[] = {{CKO_CERTIFICATE, KMIP_OBJECT_TYPE_CERTIFICATE},
+               {CKO_PUBLIC_KEY, KMIP_OBJECT_TYPE_PUBLIC_KEY},
+               {CKO_PRIVATE_KEY, KMIP_OBJECT_TYPE_PRIVATE_KEY},
+               {CKO_SECRET_KEY, KMIP_OBJECT_TYPE_SYMMETRIC_KEY},
+               {CKO_SECRET_KEY, KMIP_OBJECT_TYPE_SECRET_DATA}};
+
+static uint64_t
+class_of(uint32_t object_type)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(classes); i++)
+        if (classes[i].type == object_type)
+            return classes[i].object_class;
+    return CKO_DATA;
+}
+
+static void
+key_type_of(struct p11_facts *f)
+{
+    f->has_key_type = true;
+    if (f->type == KMIP_OBJECT_TYPE_SECRET_DATA)
+        f->key_type = CKK_GENERIC_SECRET;
+    else if (f->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC && p11_curve_find(f->curve, CKK_EC_MONTGOMERY) != NULL)
+        f->key_type = CKK_EC_MONTGOMERY;
+    else
+        f->has_key_type = f->type != KMIP_OBJECT_TYPE_CERTIFICATE && p11_key_type_of(f->algorithm, &f->key_type);
+}
+
 uint32_t
 p11_attributes(struct p11 *p, const struct kmip_uid *uid, struct p11_facts *ret)
 {
@@ -42,20 +73,19 @@ p11_attributes(struct p11 *p, const struct kmip_uid *uid, struct p11_facts *ret)
     ret->algorithm = (uint32_t)number_or(ret->attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, 0);
     ret->bits = (uint32_t)number_or(ret->attrs, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 0);
     ret->usage = (uint32_t)number_or(ret->attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, 0);
-    if (ret->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA)
-        ret->algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC; /* two names of one kind of key */
+    if (ret->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA || ret->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH)
+        ret->algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_EC; /* names of one kind of key */
+    const int64_t state = number_or(ret->attrs, KMIP_TAG_STATE, 0);
+    if (state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED)
+        return CKR(OBJECT_HANDLE_INVALID);
+    const struct kmip_item *domain = find_value(ret->attrs, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+    const struct kmip_item *curve =
+        domain != NULL && domain->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(domain, KMIP_TAG_RECOMMENDED_CURVE) : NULL;
+    ret->curve = curve != NULL && curve->type == KMIP_TYPE_ENUMERATION ? curve->u32 : 0;
+    ret->object_class = class_of(ret->type);
+    ret->of_session = p11_object_find(p->app, uid->text) != NULL;
+    key_type_of(ret);
     return CKR(OK);
-}
-
-static const uint64_t classes[] = {CKO_CERTIFICATE, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_SECRET_KEY};
-
-static uint64_t
-class_of(uint32_t object_type)
-{
-    for (size_t i = 0; i < KS_ARRAY_LEN(classes); i++)
-        if (p11_object_type(classes[i]) == object_type)
-            return classes[i];
-    return CKO_DATA;
 }
 
 static struct ks_span
@@ -115,37 +145,70 @@ static uint32_t
 value_of(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *facts, struct ks_span *ret)
 {
     const struct kmip_get_response *got;
-    if (facts->type == KMIP_OBJECT_TYPE_PRIVATE_KEY)
+    switch (facts->type) {
+    case KMIP_OBJECT_TYPE_PRIVATE_KEY:
         return CKR(ATTRIBUTE_SENSITIVE);
-    if (facts->type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && facts->type != KMIP_OBJECT_TYPE_CERTIFICATE)
-        return CKR(ATTRIBUTE_TYPE_INVALID);
-    const bool key = facts->type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY;
-    P11_TRY(get_object(p, uid, key ? KMIP_KEY_FORMAT_TYPE_RAW : 0, &got));
-    if (!key) {
+    case KMIP_OBJECT_TYPE_CERTIFICATE:
+        P11_TRY(get_object(p, uid, 0, &got));
         *ret = got->object.certificate->certificate_value;
         return CKR(OK);
+    case KMIP_OBJECT_TYPE_SYMMETRIC_KEY:
+    case KMIP_OBJECT_TYPE_SECRET_DATA:
+        break;
+    default:
+        return CKR(ATTRIBUTE_TYPE_INVALID);
     }
-    const struct kmip_item *material = material_of(got->object.symmetric_key->key_block);
+    P11_TRY(get_object(p, uid, KMIP_KEY_FORMAT_TYPE_RAW, &got));
+    const struct kmip_item *material =
+        material_of(facts->type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY ? got->object.symmetric_key->key_block
+                                                                  : got->object.secret_data->key_block);
     if (material == NULL || material->type != KMIP_TYPE_BYTE_STRING)
         return CKR(ATTRIBUTE_SENSITIVE); /* it is there wrapped only */
     *ret = material->s;
     return CKR(OK);
 }
 
-/* Parts of a public key, out of its transparent form. */
+/* CKA_EC_POINT is the point as an OCTET STRING. */
+static uint32_t
+octet_string(struct p11 *p, struct ks_span point, struct ks_span *ret)
+{
+    size_t n = 0;
+    uint8_t *der = point.len < 256 ? ks_arena_alloc(p->ctx->arena, point.len + 3) : NULL;
+    if (der == NULL)
+        return p11_fail(p, KS_E_NOMEM);
+    der[n++] = 4;
+    if (point.len > 127)
+        der[n++] = 0x81;
+    der[n++] = (uint8_t)point.len;
+    memcpy(der + n, point.data, point.len);
+    *ret = KS_SPAN(der, n + point.len);
+    return CKR(OK);
+}
+
+/* Parts of a public key, out of its transparent form; the curve is no secret of a private key either. */
 static uint32_t
 public_part(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *facts, enum p11_attr attr,
             struct ks_span *ret)
 {
     const bool rsa = attr == CKA_MODULUS || attr == CKA_PUBLIC_EXPONENT;
     const struct kmip_get_response *got;
-    if (facts->type != KMIP_OBJECT_TYPE_PUBLIC_KEY ||
-        facts->algorithm != (rsa ? KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA : KMIP_CRYPTOGRAPHIC_ALGORITHM_EC))
+    const bool is_rsa = facts->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
+    const struct p11_curve *curve = facts->has_key_type ? p11_curve_find(facts->curve, facts->key_type) : NULL;
+    if (attr == CKA_EC_PARAMS && curve != NULL) {
+        *ret = curve->oid;
+        return CKR(OK);
+    }
+    if (facts->type != KMIP_OBJECT_TYPE_PUBLIC_KEY || is_rsa != rsa)
         return CKR(ATTRIBUTE_TYPE_INVALID);
-    P11_TRY(get_object(
-        p, uid, rsa ? KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY : KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY,
-        &got));
+    const bool raw = facts->key_type == CKK_EC_EDWARDS || facts->key_type == CKK_EC_MONTGOMERY;
+    P11_TRY(get_object(p, uid,
+                       rsa   ? KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY
+                       : raw ? KMIP_KEY_FORMAT_TYPE_RAW
+                             : KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY,
+                       &got));
     const struct kmip_item *material = material_of(got->object.public_key->key_block);
+    if (raw && material != NULL && material->type == KMIP_TYPE_BYTE_STRING && attr == CKA_EC_POINT)
+        return octet_string(p, material->s, ret);
     const uint32_t tag = attr == CKA_MODULUS           ? KMIP_TAG_MODULUS
                          : attr == CKA_PUBLIC_EXPONENT ? KMIP_TAG_PUBLIC_EXPONENT
                          : attr == CKA_EC_PARAMS       ? KMIP_TAG_RECOMMENDED_CURVE
@@ -155,25 +218,15 @@ public_part(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f
     if (part == NULL)
         return CKR(ATTRIBUTE_TYPE_INVALID);
     if (attr == CKA_EC_PARAMS) {
-        *ret = p11_curve_oid(part->u32);
+        curve = p11_curve_find(part->u32, CKK_EC);
+        *ret = curve != NULL ? curve->oid : KS_SPAN_NONE;
         return ret->len != 0 ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
     }
+    if (attr == CKA_EC_POINT)
+        return octet_string(p, part->s, ret);
     *ret = part->s;
     while (rsa && ret->len > 1 && ret->data[0] == 0) /* PKCS#11 counts without a sign */
         *ret = KS_SPAN(ret->data + 1, ret->len - 1);
-    if (attr != CKA_EC_POINT || ret->len > 127 + 6)
-        return CKR(OK);
-    /* CKA_EC_POINT is the point as an OCTET STRING. */
-    uint8_t *der = ks_arena_alloc(p->ctx->arena, ret->len + 3);
-    if (der == NULL)
-        return p11_fail(p, KS_E_NOMEM);
-    size_t n = 0;
-    der[n++] = 4;
-    if (ret->len > 127)
-        der[n++] = 0x81;
-    der[n++] = (uint8_t)ret->len;
-    memcpy(der + n, ret->data, ret->len);
-    *ret = KS_SPAN(der, n + ret->len);
     return CKR(OK);
 }
 
@@ -187,13 +240,19 @@ flag_of(const struct kmip_attrs *attrs, uint32_t tag, uint64_t *ret)
     return CKR(OK);
 }
 
+bool
+p11_flag(const struct p11_facts *facts, uint32_t tag)
+{
+    return number_or(facts->attrs, tag, 0) != 0;
+}
+
 /* The value of an attribute: a number, or bytes. */
 static uint32_t
 look(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f, enum p11_attr attr, uint64_t *ret_number,
      struct ks_span *ret_bytes)
 {
     const bool key = f->type != KMIP_OBJECT_TYPE_CERTIFICATE;
-    const uint64_t object_class = class_of(f->type);
+    const uint64_t object_class = f->object_class;
     *ret_number = 0;
     *ret_bytes = KS_SPAN_NONE;
     switch (attr) {
@@ -201,7 +260,7 @@ look(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f, enum 
         *ret_number = object_class;
         return CKR(OK);
     case CKA_TOKEN:
-        *ret_number = p11_object_find(p->app, uid->text) == NULL;
+        *ret_number = !f->of_session;
         return CKR(OK);
     case CKA_MODIFIABLE:
     case CKA_DESTROYABLE:
@@ -224,7 +283,8 @@ look(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f, enum 
     case CKA_CERTIFICATE_TYPE: /* CKC_X_509 */
         return key ? CKR(ATTRIBUTE_TYPE_INVALID) : CKR(OK);
     case CKA_KEY_TYPE:
-        return key && p11_key_type_of(f->algorithm, ret_number) ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
+        *ret_number = f->key_type;
+        return f->has_key_type ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
     case CKA_SENSITIVE:
         return flag_of(f->attrs, KMIP_TAG_SENSITIVE, ret_number);
     case CKA_EXTRACTABLE:
@@ -242,7 +302,14 @@ look(struct p11 *p, const struct kmip_uid *uid, const struct p11_facts *f, enum 
         return f->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
     case CKA_VALUE_LEN:
         *ret_number = f->bits / 8;
-        return f->type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
+        return object_class == CKO_SECRET_KEY ? CKR(OK) : CKR(ATTRIBUTE_TYPE_INVALID);
+    case CKA_PRIVATE_EXPONENT:
+    case CKA_PRIME_1:
+    case CKA_PRIME_2:
+    case CKA_EXPONENT_1:
+    case CKA_EXPONENT_2:
+    case CKA_COEFFICIENT:
+        return object_class == CKO_PRIVATE_KEY ? CKR(ATTRIBUTE_SENSITIVE) : CKR(ATTRIBUTE_TYPE_INVALID);
     case CKA_MODULUS:
     case CKA_PUBLIC_EXPONENT:
     case CKA_EC_PARAMS:
@@ -311,30 +378,67 @@ p11_get_attribute_value(struct p11 *p)
 
 /* Finding */
 
+/* One name of KMIP's for keys on all curves, and key types that tell the curves apart. */
 static uint32_t
-locate(struct p11 *p, const struct p11_template *t, uint64_t object_class)
+is_of_type(struct p11 *p, const struct kmip_uid *uid, uint64_t key_type, bool *ret)
+{
+    struct p11_facts facts;
+    struct record *record = p->ctx->record;
+    *ret = true;
+    if (key_type != CKK_EC && key_type != CKK_EC_MONTGOMERY)
+        return CKR(OK);
+    p->ctx->record = NULL; /* looking at it in passing is not what the record is about */
+    const uint32_t code = p11_attributes(p, uid, &facts);
+    p->ctx->record = record;
+    *ret = code == CKR(OK) && facts.has_key_type && facts.key_type == key_type;
+    return code == CKR(GENERAL_ERROR) ? code : CKR(OK);
+}
+
+/* Objects of that type, and of that algorithm (0: any). */
+static uint32_t
+locate(struct p11 *p, const struct p11_template *t, size_t class, uint32_t algorithm)
 {
     struct kmip_locate_request request = {.maximum_items = (int32_t)(PKCS11_FOUND - p->session->n_found),
                                           .has_maximum_items = true};
     void *response;
     if (request.maximum_items <= 0)
         return CKR(OK);
-    P11_TRY(p11_template_attrs(p, t, object_class, true, &request.attributes));
-    if (!t->v[CKA_CLASS].given)
-        P11_TRY(p11_add_number(p, &request.attributes, KMIP_TAG_OBJECT_TYPE, p11_object_type(object_class)));
+    P11_TRY(p11_template_attrs(p, t, classes[class].object_class, true, &request.attributes));
+    P11_TRY(p11_add_number(p, &request.attributes, KMIP_TAG_OBJECT_TYPE, classes[class].type));
+    if (algorithm != 0)
+        P11_TRY(p11_add_number(p, &request.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, algorithm));
     P11_TRY(p11_ask(p, KMIP_OPERATION_LOCATE, &request, &response));
     const struct kmip_locate_response *found = response;
     for (size_t i = 0; i < found->n_unique_identifier && p->session->n_found < PKCS11_FOUND; i++) {
         char uid[37] = "";
+        bool fits = true;
         const struct ks_span text = found->unique_identifier[i].text;
         if (text.len != sizeof(uid) - 1)
             continue;
         memcpy(uid, text.data, text.len);
+        if (algorithm != 0)
+            P11_TRY(is_of_type(p, &found->unique_identifier[i], t->v[CKA_KEY_TYPE].number, &fits));
+        if (!fits)
+            continue;
         const uint64_t handle = p11_handle_of(p->app, uid);
         if (handle == 0)
             return p11_fail(p, KS_E_NOMEM);
         p->session->found[p->session->n_found++] = handle;
     }
+    return CKR(OK);
+}
+
+/* What of a type is of the key type that the template says, if it does. */
+static uint32_t
+locate_type(struct p11 *p, const struct p11_template *t, size_t class)
+{
+    const struct p11_value *key_type = &t->v[CKA_KEY_TYPE];
+    const bool secret_data = classes[class].type == KMIP_OBJECT_TYPE_SECRET_DATA;
+    uint32_t algorithm;
+    if (!key_type->given || (secret_data && key_type->number == CKK_GENERIC_SECRET))
+        return locate(p, t, class, 0);
+    for (size_t i = 0; !secret_data && (algorithm = p11_algorithm_of(key_type->number, i)) != 0; i++)
+        P11_TRY(locate(p, t, class, algorithm));
     return CKR(OK);
 }
 
@@ -354,10 +458,8 @@ p11_find_objects_init(struct p11 *p)
     p->session->finding = true;
     uint32_t code = CKR(OK);
     for (size_t i = 0; i < KS_ARRAY_LEN(classes) && code == CKR(OK); i++)
-        if (!t->v[CKA_CLASS].given || t->v[CKA_CLASS].number == classes[i])
-            code = locate(p, t, classes[i]);
-    if (code == P11_NOTHING)
-        code = CKR(OK);
+        if (!t->v[CKA_CLASS].given || t->v[CKA_CLASS].number == classes[i].object_class)
+            code = locate_type(p, t, i);
     if (code != CKR(OK))
         p11_find_end(p->session);
     return code;
@@ -388,249 +490,20 @@ p11_find_objects_final(struct p11 *p)
     return CKR(OK);
 }
 
-/* Making */
-
-static uint32_t
-put_handle(struct p11 *p, const struct kmip_uid *uid)
-{
-    char text[37] = "";
-    memcpy(text, uid->text.data, uid->text.len < sizeof(text) - 1 ? uid->text.len : sizeof(text) - 1);
-    const uint64_t handle = p11_handle_of(p->app, text);
-    if (handle == 0)
-        return p11_fail(p, KS_E_NOMEM);
-    p11_put_u64(p, handle);
-    return CKR(OK);
-}
-
-/* What every new object is told: its algorithm, what it is for if the template does not say, and that it is in use. */
-static uint32_t
-add_facts(struct p11 *p, struct kmip_attrs *attrs, uint32_t algorithm, uint32_t usage)
-{
-    bool has_usage = false;
-    for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next)
-        has_usage = has_usage || a->tag == KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK;
-    if (algorithm != 0)
-        P11_TRY(p11_add_number(p, attrs, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, algorithm));
-    if (!has_usage)
-        P11_TRY(p11_add_number(p, attrs, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, usage));
-    return p11_add_number(p, attrs, KMIP_TAG_ACTIVATION_DATE, p->ctx->now);
-}
-
-static uint32_t
-usual_usage(uint32_t algorithm)
-{
-    return algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES
-               ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT
-               : KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE | KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY;
-}
-
-/* Whether a template says what the function makes anyway, or nothing of it. */
-static bool
-is_of(const struct p11_template *t, uint64_t object_class, uint32_t algorithm)
-{
-    const struct p11_value *c = &t->v[CKA_CLASS], *k = &t->v[CKA_KEY_TYPE];
-    return (!c->given || c->number == object_class) && (!k->given || p11_algorithm_of(k->number) == algorithm);
-}
-
-static uint32_t
-create_secret(struct p11 *p, const struct p11_template *t)
-{
-    const struct p11_value *value = &t->v[CKA_VALUE];
-    const uint32_t algorithm = p11_algorithm_of(t->v[CKA_KEY_TYPE].number);
-    struct kmip_register_request request = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
-    void *response;
-    if (algorithm == 0 || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA || algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC)
-        return CKR(ATTRIBUTE_VALUE_INVALID);
-    if (value->bytes.len == 0 || value->bytes.len > 4096)
-        return CKR(ATTRIBUTE_VALUE_INVALID);
-    struct kmip_item *material = kmip_item_new(p->ctx->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
-    struct kmip_item *key_value = kmip_item_new(p->ctx->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
-    struct kmip_key_block *block = CTX_NEW(p->ctx, struct kmip_key_block);
-    struct kmip_symmetric_key *key = CTX_NEW(p->ctx, struct kmip_symmetric_key);
-    if (material == NULL || key_value == NULL || block == NULL || key == NULL)
-        return p11_fail(p, KS_E_NOMEM);
-    material->s = value->bytes;
-    material->secret = true;
-    kmip_item_append(key_value, material);
-    *block = (struct kmip_key_block){.key_format_type = KMIP_KEY_FORMAT_TYPE_RAW,
-                                     .key_value = key_value,
-                                     .cryptographic_algorithm = algorithm,
-                                     .has_cryptographic_algorithm = true,
-                                     .cryptographic_length = (int32_t)value->bytes.len * 8,
-                                     .has_cryptographic_length = true};
-    key->key_block = block;
-    request.object.symmetric_key = key;
-    P11_TRY(p11_template_attrs(p, t, CKO_SECRET_KEY, false, &request.attributes));
-    P11_TRY(add_facts(p, &request.attributes, 0, usual_usage(algorithm)));
-    P11_TRY(p11_ask(p, KMIP_OPERATION_REGISTER, &request, &response));
-    return put_handle(p, &((const struct kmip_register_response *)response)->unique_identifier);
-}
-
+/* The size of its key or certificate: how much room the rest takes is nobody's business. */
 uint32_t
-p11_create_object(struct p11 *p)
-{
-    struct p11_template *t = CTX_NEW(p->ctx, struct p11_template);
-    if (t == NULL)
-        return p11_fail(p, KS_E_NOMEM);
-    P11_TRY(p11_take_template(p, true, t));
-    P11_END(p);
-    if (!t->v[CKA_CLASS].given || !t->v[CKA_KEY_TYPE].given || !t->v[CKA_VALUE].given)
-        return CKR(TEMPLATE_INCOMPLETE);
-    if (t->v[CKA_CLASS].number != CKO_SECRET_KEY) /* other objects are for KMIP's Register */
-        return CKR(ATTRIBUTE_VALUE_INVALID);
-    P11_TRY(p11_place(p, t, CKO_SECRET_KEY));
-    return create_secret(p, t);
-}
-
-uint32_t
-p11_generate_key(struct p11 *p)
-{
-    const struct p11_mechanism *m;
-    struct ks_span parameter;
-    struct kmip_create_request request = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
-    void *response;
-    struct p11_template *t = CTX_NEW(p->ctx, struct p11_template);
-    if (t == NULL)
-        return p11_fail(p, KS_E_NOMEM);
-    const bool known = p11_take_mechanism(p, &m, &parameter);
-    P11_TRY(p11_take_template(p, true, t));
-    P11_END(p);
-    if (!known || (m->flags & CKF_GENERATE) == 0)
-        return CKR(MECHANISM_INVALID);
-    P11_TRY(p11_place(p, t, CKO_SECRET_KEY));
-    if (!is_of(t, CKO_SECRET_KEY, m->algorithm) || t->v[CKA_VALUE].given)
-        return CKR(TEMPLATE_INCONSISTENT);
-    if (!t->v[CKA_VALUE_LEN].given)
-        return CKR(TEMPLATE_INCOMPLETE);
-    P11_TRY(p11_template_attrs(p, t, CKO_SECRET_KEY, false, &request.attributes));
-    P11_TRY(add_facts(p, &request.attributes, m->algorithm, usual_usage(m->algorithm)));
-    P11_TRY(p11_ask(p, KMIP_OPERATION_CREATE, &request, &response));
-    return put_handle(p, &((const struct kmip_create_response *)response)->unique_identifier);
-}
-
-/* What a pair is made from: its size, or its curve. */
-static uint32_t
-add_size(struct p11 *p, const struct p11_mechanism *m, const struct p11_template *public, struct kmip_attrs *ret)
-{
-    static const uint8_t usual[] = {1, 0, 1};
-    const struct p11_value *bits = &public->v[CKA_MODULUS_BITS], *e = &public->v[CKA_PUBLIC_EXPONENT];
-    P11_TRY(p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, m->algorithm));
-    if (m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA) {
-        if (!bits->given)
-            return CKR(TEMPLATE_INCOMPLETE);
-        if ((e->given && !ks_span_equal(e->bytes, KS_SPAN(usual, sizeof(usual)))) || bits->number > m->most)
-            return CKR(ATTRIBUTE_VALUE_INVALID);
-        return p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, (int64_t)bits->number);
-    }
-    if (!public->v[CKA_EC_PARAMS].given)
-        return CKR(TEMPLATE_INCOMPLETE);
-    const struct kmip_cryptographic_domain_parameters domain = {
-        .recommended_curve = p11_curve_of(public->v[CKA_EC_PARAMS].bytes), .has_recommended_curve = true};
-    if (domain.recommended_curve == 0)
-        return CKR(CURVE_NOT_SUPPORTED);
-    struct kmip_item *item;
-    const int rc =
-        kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, p->ctx->version, &domain, p->ctx->arena, &item);
-    if (rc != 0 || kmip_attrs_add(p->ctx->arena, ret, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item) == NULL)
-        return p11_fail(p, rc != 0 ? rc : KS_E_NOMEM);
-    return CKR(OK);
-}
-
-uint32_t
-p11_generate_key_pair(struct p11 *p)
-{
-    const struct p11_mechanism *m;
-    struct ks_span parameter;
-    struct kmip_create_key_pair_request request = {0};
-    void *response;
-    struct p11_template *t = ks_arena_array(p->ctx->arena, 2, sizeof(*t));
-    if (t == NULL)
-        return p11_fail(p, KS_E_NOMEM);
-    const bool known = p11_take_mechanism(p, &m, &parameter);
-    P11_TRY(p11_take_template(p, true, &t[0]));
-    P11_TRY(p11_take_template(p, true, &t[1]));
-    P11_END(p);
-    if (!known || (m->flags & CKF_GENERATE_KEY_PAIR) == 0)
-        return CKR(MECHANISM_INVALID);
-    P11_TRY(p11_place(p, &t[0], CKO_PUBLIC_KEY));
-    P11_TRY(p11_place(p, &t[1], CKO_PRIVATE_KEY));
-    if (!is_of(&t[0], CKO_PUBLIC_KEY, m->algorithm) || !is_of(&t[1], CKO_PRIVATE_KEY, m->algorithm))
-        return CKR(TEMPLATE_INCONSISTENT);
-    const bool rsa = m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
-    P11_TRY(add_size(p, m, &t[0], &request.common_attributes));
-    P11_TRY(p11_template_attrs(p, &t[0], CKO_PUBLIC_KEY, false, &request.public_attributes));
-    P11_TRY(p11_template_attrs(p, &t[1], CKO_PRIVATE_KEY, false, &request.private_attributes));
-    P11_TRY(add_facts(p, &request.public_attributes, 0,
-                      KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY | (rsa ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT : 0)));
-    P11_TRY(add_facts(p, &request.private_attributes, 0,
-                      KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN | (rsa ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT : 0)));
-    P11_TRY(p11_ask(p, KMIP_OPERATION_CREATE_KEY_PAIR, &request, &response));
-    const struct kmip_create_key_pair_response *made = response;
-    P11_TRY(put_handle(p, &made->public_key_unique_identifier));
-    return put_handle(p, &made->private_key_unique_identifier);
-}
-
-/* In PKCS#11 an object in use can be destroyed; in KMIP it is revoked first. Both, or nothing. */
-uint32_t
-p11_destroy_object(struct p11 *p)
+p11_get_object_size(struct p11 *p)
 {
     struct kmip_uid uid;
-    void *response;
+    struct p11_facts facts;
     const uint64_t handle = ks_cursor_be64(&p->in);
     P11_END(p);
     if (!p11_uid(p, handle, &uid))
         return CKR(OBJECT_HANDLE_INVALID);
-    struct object *of_session = p11_object_find(p->app, uid.text);
-    if (!p->session->read_write && of_session == NULL) {
-        struct p11_facts facts;
-        P11_TRY(p11_attributes(p, &uid, &facts)); /* it may be one that is gone */
-        return CKR(SESSION_READ_ONLY);
-    }
-    const struct kmip_destroy_request destroy = {.unique_identifier = uid};
-    struct kmip_revocation_reason reason = {.revocation_reason_code =
-                                                KMIP_REVOCATION_REASON_CODE_CESSATION_OF_OPERATION};
-    const struct kmip_revoke_request revoke = {.unique_identifier = uid, .revocation_reason = &reason};
-    const struct tx mark = p->ctx->tx;
-    uint32_t code = p11_ask(p, KMIP_OPERATION_DESTROY, &destroy, &response);
-    if (code == CKR(ACTION_PROHIBITED)) {
-        code = p11_ask(p, KMIP_OPERATION_REVOKE, &revoke, &response);
-        if (code == CKR(OK))
-            code = p11_ask(p, KMIP_OPERATION_DESTROY, &destroy, &response);
-    }
-    /* What a session had and destroyed nobody asks after. */
-    if (code == CKR(OK) && of_session != NULL) {
-        const int rc = tx_delete(p->ctx, of_session);
-        code = rc == 0 ? CKR(OK) : p11_fail(p, rc);
-    }
-    if (code != CKR(OK))
-        tx_rollback(p->ctx, &mark);
-    return code;
-}
-
-/* Random numbers */
-
-uint32_t
-p11_generate_random(struct p11 *p)
-{
-    const uint32_t len = ks_cursor_be32(&p->in);
-    /* Some send the buffer as it is. */
-    if (ks_cursor_left(&p->in) == len)
-        (void)ks_cursor_take(&p->in, len);
-    P11_END(p);
-    const struct kmip_rng_retrieve_request request = {.data_length = len <= INT32_MAX ? (int32_t)len : INT32_MAX};
-    void *response;
-    P11_TRY(p11_ask(p, KMIP_OPERATION_RNG_RETRIEVE, &request, &response));
-    const struct ks_span data = ((const struct kmip_rng_retrieve_response *)response)->data;
-    p11_put_u32(p, (uint32_t)data.len);
-    (void)ks_buf_add_span(p->out, data);
+    P11_TRY(p11_attributes(p, &uid, &facts));
+    const int64_t len = facts.type == KMIP_OBJECT_TYPE_CERTIFICATE
+                            ? number_or(facts.attrs, KMIP_TAG_CERTIFICATE_LENGTH, 0)
+                            : (facts.bits + 7) / 8;
+    p11_put_u64(p, (uint64_t)len);
     return CKR(OK);
-}
-
-uint32_t
-p11_seed_random(struct p11 *p)
-{
-    const struct kmip_rng_seed_request request = {.data = p11_take_bytes(p)};
-    void *response;
-    P11_END(p);
-    return p11_ask(p, KMIP_OPERATION_RNG_SEED, &request, &response);
 }

@@ -12,6 +12,7 @@
 
 /* CKR_*, by the names of KMIP's enumeration. */
 #define CKR(name) ((uint32_t)KMIP_PKCS_11_RETURN_CODE_##name)
+enum { P11_SLOT = 1 };
 /* No return code: the parameters are not what the function takes. */
 #define P11_CODEC UINT32_MAX
 
@@ -53,6 +54,8 @@ uint32_t p11_put_numbers(struct p11 *p, const struct p11_space *space, const uin
 
 /* Asks an operation of KMIP. What it refuses is a return code; nothing of it is left then. */
 uint32_t p11_ask(struct p11 *p, uint32_t operation, const void *request, void **ret);
+/* The same for work that is no operation of KMIP's: under the right to one, and as it to tickets. */
+uint32_t p11_ask_own(struct p11 *p, uint32_t operation, op_handler *run, const void *request, void **ret);
 /* The server's own failure. */
 uint32_t p11_fail(struct p11 *p, int rc);
 /* The identifier of an object by its handle, as requests carry it; false: none. */
@@ -65,29 +68,47 @@ enum p11_parameter {
     P11_PARAMETER_CTR,
     P11_PARAMETER_GCM,
     P11_PARAMETER_OAEP,
-    P11_PARAMETER_PSS
+    P11_PARAMETER_PSS,
+    P11_PARAMETER_PSS_DIGEST,
+    P11_PARAMETER_EDDSA,
+    P11_PARAMETER_ECDH,
+    P11_PARAMETER_DATA,
+    P11_PARAMETER_IV_DATA,
+    P11_PARAMETER_HKDF
 };
 enum {
     CKF_ENCRYPT = 0x100,
     CKF_DECRYPT = 0x200,
     CKF_DIGEST = 0x400,
     CKF_SIGN = 0x800,
+    CKF_SIGN_RECOVER = 0x1000,
     CKF_VERIFY = 0x2000,
+    CKF_VERIFY_RECOVER = 0x4000,
     CKF_GENERATE = 0x8000,
     CKF_GENERATE_KEY_PAIR = 0x10000,
+    CKF_WRAP = 0x20000,
+    CKF_UNWRAP = 0x40000,
+    CKF_DERIVE = 0x80000,
 };
 struct p11_mechanism {
     uint64_t value;
     uint32_t operation; /* KMIP */
     enum p11_parameter parameter;
     uint32_t least, most, flags;
-    uint32_t algorithm, mode, padding, signature, hash;
+    uint32_t method, algorithm, mode, padding, signature, hash;
 };
-/* NULL: not offered (in this version of KMIP). */
-const struct p11_mechanism *p11_mechanism_find(const struct p11 *p, uint64_t value);
-size_t p11_mechanisms(const struct p11 *p, uint64_t *ret, size_t most);
-/* A mechanism and its parameter's bytes, from the input. False: MECHANISM_INVALID. */
-bool p11_take_mechanism(struct p11 *p, const struct p11_mechanism **ret, struct ks_span *ret_parameter);
+/* A mechanism for what the flag says, and its parameter's bytes, from the input. False: MECHANISM_INVALID. */
+bool p11_take_mechanism(struct p11 *p, uint32_t flag, const struct p11_mechanism **ret, struct ks_span *ret_parameter);
+
+/* A mechanism's parameter in KMIP's words. */
+struct p11_parameters {
+    struct kmip_cryptographic_parameters kmip;
+    struct ks_span iv, aad, salt, data;
+    size_t tag_len;
+    struct p11_agreement agreement;
+};
+/* False: MECHANISM_PARAM_INVALID. */
+bool p11_parameters_of(const struct p11_mechanism *m, struct ks_span parameter, struct p11_parameters *ret);
 
 #define P11(FUNCTION, name, NEEDS) p11_function p11_##name;
 #include "server/engine/pkcs11/functions.def"

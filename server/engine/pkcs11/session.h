@@ -12,12 +12,21 @@
 
 struct ctx;
 
+/* Agreement on a key with whoever has the private half of `peer`: the point, or the OCTET STRING that holds it. hash: that
+ * of the derivation of ANSI X9.63, over `shared` too; 0: the end of the secret itself is the key. */
+struct p11_agreement {
+    struct ks_span peer, shared;
+    uint32_t hash;
+};
+
 /* What a call of PKCS#11 says to the operations that it asks for, and what no request of KMIP can. */
 struct p11_terms {
     struct p11_app *app;
     const struct p11_session *session;
     uint32_t makes;            /* bits by Object Type: new objects of these types are objects of the session */
     bool no_token, no_session; /* Locate: not the objects of the token, of sessions */
+    struct ks_span iv;         /* for wrapping with a cipher; empty: it is drawn */
+    const struct p11_agreement *agreement; /* Derive Key: in place of the second object; NULL: none */
 };
 
 /* Whether an object of the type that is made becomes one of a session. terms may be NULL. */

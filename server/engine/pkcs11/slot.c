@@ -3,7 +3,6 @@
 #include "server/engine/pkcs11/p11.h"
 
 enum {
-    SLOT = 1,
     PROFILE_VERSION = 1,
     CKF_TOKEN_PRESENT = 1,
     CKF_RNG = 1,
@@ -21,53 +20,6 @@ enum {
 };
 #define UNAVAILABLE UINT64_MAX
 #define MANUFACTURER "Keystead"
-
-static const struct p11_mechanism mechanisms[] = {
-#define P11_MECHANISM(value_, name, by, parameter_, least_, most_, flags_, algorithm_, mode_, padding_, signature_,    \
-                      hash_)                                                                                           \
-    {.value = (value_),                                                                                                \
-     .operation = KMIP_OPERATION_##by,                                                                                 \
-     .parameter = P11_PARAMETER_##parameter_,                                                                          \
-     .least = (least_),                                                                                                \
-     .most = (most_),                                                                                                  \
-     .flags = (flags_),                                                                                                \
-     .algorithm = (algorithm_),                                                                                        \
-     .mode = (mode_),                                                                                                  \
-     .padding = (padding_),                                                                                            \
-     .signature = (signature_),                                                                                        \
-     .hash = (hash_)},
-#include "server/engine/pkcs11/mechanisms.def"
-#undef P11_MECHANISM
-};
-
-const struct p11_mechanism *
-p11_mechanism_find(const struct p11 *p, uint64_t value)
-{
-    for (size_t i = 0; i < KS_ARRAY_LEN(mechanisms); i++)
-        if (mechanisms[i].value == value && engine_offers(mechanisms[i].operation, p->ctx->version))
-            return &mechanisms[i];
-    return NULL;
-}
-
-size_t
-p11_mechanisms(const struct p11 *p, uint64_t *ret, size_t most)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < KS_ARRAY_LEN(mechanisms) && n < most; i++)
-        if (engine_offers(mechanisms[i].operation, p->ctx->version))
-            ret[n++] = mechanisms[i].value;
-    return n;
-}
-
-bool
-p11_take_mechanism(struct p11 *p, const struct p11_mechanism **ret, struct ks_span *ret_parameter)
-{
-    const uint64_t value = ks_cursor_be64(&p->in);
-    const bool has = ks_cursor_u8(&p->in) != 0;
-    *ret_parameter = has ? p11_take_bytes(p) : KS_SPAN_NONE;
-    *ret = p11_mechanism_find(p, value);
-    return *ret != NULL;
-}
 
 /* The library */
 
@@ -119,7 +71,7 @@ p11_get_info(struct p11 *p)
 uint32_t
 p11_get_slot_list(struct p11 *p)
 {
-    static const uint64_t slots[] = {SLOT};
+    static const uint64_t slots[] = {P11_SLOT};
     (void)ks_cursor_u8(&p->in); /* tokenPresent: it always is */
     const struct p11_space space = p11_take_space(p);
     P11_END(p);
@@ -131,7 +83,7 @@ p11_get_slot_info(struct p11 *p)
 {
     const uint64_t slot = ks_cursor_be64(&p->in);
     P11_END(p);
-    if (slot != SLOT)
+    if (slot != P11_SLOT)
         return CKR(SLOT_ID_INVALID);
     p11_put_text(p, "The keys of this client", 64);
     p11_put_text(p, MANUFACTURER, 32);
@@ -160,7 +112,7 @@ p11_get_token_info(struct p11 *p)
     uint64_t all, read_write;
     const uint64_t slot = ks_cursor_be64(&p->in);
     P11_END(p);
-    if (slot != SLOT)
+    if (slot != P11_SLOT)
         return CKR(SLOT_ID_INVALID);
     count_sessions(p->app, &all, &read_write);
     p11_put_text(p, p->ctx->engine->node, 32);
@@ -184,34 +136,6 @@ p11_get_token_info(struct p11 *p)
     return CKR(OK);
 }
 
-uint32_t
-p11_get_mechanism_list(struct p11 *p)
-{
-    uint64_t values[KS_ARRAY_LEN(mechanisms)];
-    const uint64_t slot = ks_cursor_be64(&p->in);
-    const struct p11_space space = p11_take_space(p);
-    P11_END(p);
-    if (slot != SLOT)
-        return CKR(SLOT_ID_INVALID);
-    return p11_put_numbers(p, &space, values, p11_mechanisms(p, values, KS_ARRAY_LEN(values)));
-}
-
-uint32_t
-p11_get_mechanism_info(struct p11 *p)
-{
-    const uint64_t slot = ks_cursor_be64(&p->in), value = ks_cursor_be64(&p->in);
-    P11_END(p);
-    const struct p11_mechanism *m = p11_mechanism_find(p, value);
-    if (slot != SLOT)
-        return CKR(SLOT_ID_INVALID);
-    if (m == NULL)
-        return CKR(MECHANISM_INVALID);
-    p11_put_u64(p, m->least);
-    p11_put_u64(p, m->most);
-    p11_put_u64(p, m->flags);
-    return CKR(OK);
-}
-
 /* Sessions */
 
 uint32_t
@@ -221,7 +145,7 @@ p11_open_session(struct p11 *p)
     /* What follows is pApplication and Notify, which mean nothing here: the server calls nobody back. */
     if (p->in.err != 0)
         return P11_CODEC;
-    if (slot != SLOT)
+    if (slot != P11_SLOT)
         return CKR(SLOT_ID_INVALID);
     if ((flags & CKF_SERIAL_SESSION) == 0)
         return CKR(SESSION_PARALLEL_NOT_SUPPORTED);
@@ -245,7 +169,7 @@ p11_close_all_sessions(struct p11 *p)
 {
     const uint64_t slot = ks_cursor_be64(&p->in);
     P11_END(p);
-    if (slot != SLOT)
+    if (slot != P11_SLOT)
         return CKR(SLOT_ID_INVALID);
     for (size_t i = 0; i < PKCS11_SESSIONS; i++)
         if (p->app->sessions[i].handle != 0)
@@ -258,7 +182,7 @@ p11_get_session_info(struct p11 *p)
 {
     P11_END(p);
     const bool write = p->session->read_write, in = p->app->logged_in;
-    p11_put_u64(p, SLOT);
+    p11_put_u64(p, P11_SLOT);
     p11_put_u64(p, write ? (in ? CKS_RW_USER : CKS_RW_PUBLIC) : (in ? CKS_RO_USER : CKS_RO_PUBLIC));
     p11_put_u64(p, CKF_SERIAL_SESSION | (write ? CKF_RW_SESSION : 0));
     p11_put_u64(p, 0);
@@ -302,7 +226,9 @@ p11_session_cancel(struct p11 *p)
                 {P11_DECRYPT, CKF_DECRYPT},
                 {P11_DIGEST, CKF_DIGEST},
                 {P11_SIGN, CKF_SIGN},
-                {P11_VERIFY, CKF_VERIFY}};
+                {P11_VERIFY, CKF_VERIFY},
+                {P11_SIGN_RECOVER, CKF_SIGN_RECOVER},
+                {P11_VERIFY_RECOVER, CKF_VERIFY_RECOVER}};
     enum { CKF_FIND_OBJECTS = 0x40 };
     const uint64_t flags = ks_cursor_be64(&p->in);
     P11_END(p);
@@ -312,4 +238,32 @@ p11_session_cancel(struct p11 *p)
     if ((flags & CKF_FIND_OBJECTS) != 0)
         p11_find_end(p->session);
     return CKR(OK);
+}
+
+/* Random numbers */
+
+uint32_t
+p11_generate_random(struct p11 *p)
+{
+    const uint32_t len = ks_cursor_be32(&p->in);
+    /* Some send the buffer as it is. */
+    if (ks_cursor_left(&p->in) == len)
+        (void)ks_cursor_take(&p->in, len);
+    P11_END(p);
+    const struct kmip_rng_retrieve_request request = {.data_length = len <= INT32_MAX ? (int32_t)len : INT32_MAX};
+    void *response;
+    P11_TRY(p11_ask(p, KMIP_OPERATION_RNG_RETRIEVE, &request, &response));
+    const struct ks_span data = ((const struct kmip_rng_retrieve_response *)response)->data;
+    p11_put_u32(p, (uint32_t)data.len);
+    (void)ks_buf_add_span(p->out, data);
+    return CKR(OK);
+}
+
+uint32_t
+p11_seed_random(struct p11 *p)
+{
+    const struct kmip_rng_seed_request request = {.data = p11_take_bytes(p)};
+    void *response;
+    P11_END(p);
+    return p11_ask(p, KMIP_OPERATION_RNG_SEED, &request, &response);
 }

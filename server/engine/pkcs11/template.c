@@ -6,6 +6,7 @@
 enum meaning {
     IGNORED,
     READ_ONLY,
+    PART,
     TOKEN,
     OBJECT_CLASS,
     LABEL,
@@ -31,31 +32,58 @@ static const struct {
 #undef P11_ATTRIBUTE
 };
 
-static const struct {
-    uint32_t curve;
-    struct ks_span oid;
-} curves[] = {
-    {KMIP_RECOMMENDED_CURVE_P_256, {(const uint8_t *)"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 10}},
-    {KMIP_RECOMMENDED_CURVE_P_384, {(const uint8_t *)"\x06\x05\x2b\x81\x04\x00\x22", 7}},
-    {KMIP_RECOMMENDED_CURVE_P_521, {(const uint8_t *)"\x06\x05\x2b\x81\x04\x00\x23", 7}},
+#define DER(text)                                                                                                      \
+    {                                                                                                                  \
+        (const uint8_t *)(text), sizeof(text) - 1                                                                      \
+    }
+static const struct p11_curve curves[] = {
+#define P11_CURVE(curve, algorithm, bits, key_type, generation, oid, name)                                             \
+    {KMIP_RECOMMENDED_CURVE_##curve, KMIP_CRYPTOGRAPHIC_ALGORITHM_##algorithm, bits, CKK_##key_type, generation,       \
+     DER(oid), DER(name)},
+#include "server/engine/pkcs11/curves.def"
+#undef P11_CURVE
 };
+#undef DER
 
-struct ks_span
-p11_curve_oid(uint32_t curve)
+const struct p11_curve *
+p11_curve_find(uint32_t curve, uint64_t key_type)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(curves); i++)
-        if (curves[i].curve == curve)
-            return curves[i].oid;
-    return KS_SPAN_NONE;
+        if (curves[i].curve == curve && curves[i].key_type == key_type)
+            return &curves[i];
+    return NULL;
+}
+
+const struct p11_curve *
+p11_curve_of(struct ks_span params)
+{
+    for (size_t i = 0; i < KS_ARRAY_LEN(curves) && params.len != 0; i++)
+        if (ks_span_equal(curves[i].oid, params) || ks_span_equal(curves[i].name, params))
+            return &curves[i];
+    return NULL;
 }
 
 uint32_t
-p11_curve_of(struct ks_span oid)
+p11_add_curve(struct p11 *p, struct kmip_attrs *attrs, uint32_t curve)
 {
-    for (size_t i = 0; i < KS_ARRAY_LEN(curves); i++)
-        if (ks_span_equal(curves[i].oid, oid))
-            return curves[i].curve;
-    return 0;
+    struct kmip_item *item;
+    const struct kmip_cryptographic_domain_parameters domain = {.recommended_curve = curve,
+                                                                .has_recommended_curve = true};
+    const int rc =
+        kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, p->ctx->version, &domain, p->ctx->arena, &item);
+    attrs->present = true;
+    if (rc == 0 && kmip_attrs_add(p->ctx->arena, attrs, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item) != NULL)
+        return CKR(OK);
+    return p11_fail(p, rc != 0 ? rc : KS_E_NOMEM);
+}
+
+struct ks_span
+p11_point(struct ks_span v)
+{
+    const size_t head = v.len > 3 && v.data[1] == 0x81 ? 3 : 2;
+    if (v.len > head && v.data[0] == 0x04 && v.data[head - 1] == v.len - head && (head == 3 || v.data[1] < 0x80))
+        return KS_SPAN(v.data + head, v.len - head);
+    return v;
 }
 
 uint64_t
@@ -190,8 +218,10 @@ p11_usage_bits(enum p11_attr attr, uint64_t object_class)
     case CKA_UNWRAP:
         return KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY;
     case CKA_SIGN:
+    case CKA_SIGN_RECOVER:
         return secret ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE : KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
     case CKA_VERIFY:
+    case CKA_VERIFY_RECOVER:
         return secret ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY : KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY;
     case CKA_DERIVE:
         return KMIP_CRYPTOGRAPHIC_USAGE_MASK_DERIVE_KEY;
@@ -206,6 +236,9 @@ static const struct {
 } key_types[] = {
     {CKK_RSA, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA},
     {CKK_EC, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC},
+    {CKK_EC_MONTGOMERY, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC}, /* on a curve of its own */
+    {CKK_EC_EDWARDS, KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519},
+    {CKK_EC_EDWARDS, KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448},
     {CKK_AES, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES},
     {CKK_SHA256_HMAC, KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256},
     {CKK_SHA384_HMAC, KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384},
@@ -213,10 +246,10 @@ static const struct {
 };
 
 uint32_t
-p11_algorithm_of(uint64_t key_type)
+p11_algorithm_of(uint64_t key_type, size_t at)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(key_types); i++)
-        if (key_types[i].key_type == key_type)
+        if (key_types[i].key_type == key_type && at-- == 0)
             return key_types[i].algorithm;
     return 0;
 }
@@ -230,6 +263,24 @@ p11_key_type_of(uint32_t algorithm, uint64_t *ret)
             return true;
         }
     return false;
+}
+
+bool
+p11_is_secret_type(uint64_t key_type)
+{
+    return key_type == CKK_AES || key_type == CKK_SHA256_HMAC || key_type == CKK_SHA384_HMAC ||
+           key_type == CKK_SHA512_HMAC;
+}
+
+uint32_t
+p11_no_parts(const struct p11_template *t)
+{
+    if (t->v[CKA_VALUE].given)
+        return CKR(TEMPLATE_INCONSISTENT);
+    for (size_t i = 0; i < t->n; i++)
+        if (rows[t->order[i]].meaning == PART)
+            return CKR(ATTRIBUTE_READ_ONLY);
+    return CKR(OK);
 }
 
 uint32_t
@@ -255,27 +306,24 @@ p11_place(struct p11 *p, const struct p11_template *t, uint64_t object_class)
     const struct p11_value *token = &t->v[CKA_TOKEN];
     if (!token->given || token->number == 0) {
         p->terms.makes |= UINT32_C(1) << p11_object_type(object_class);
+        if (object_class == CKO_SECRET_KEY)
+            p->terms.makes |= UINT32_C(1) << KMIP_OBJECT_TYPE_SECRET_DATA;
         return CKR(OK);
     }
     return p->session->read_write ? CKR(OK) : CKR(SESSION_READ_ONLY);
 }
 
-/* What is asked for by number; a search for what cannot be is P11_NOTHING. */
+/* What a search asks for beside attributes of KMIP's: object.c looks at the class and the key type itself. */
 static uint32_t
-add_filter(struct p11 *p, enum p11_attr attr, const struct p11_value *v, struct kmip_attrs *ret)
+add_filter(struct p11 *p, enum p11_attr attr, const struct p11_value *v)
 {
-    uint32_t number = 0;
     switch (rows[attr].meaning) {
-    case OBJECT_CLASS:
-        number = p11_object_type(v->number);
-        return number != 0 ? p11_add_number(p, ret, KMIP_TAG_OBJECT_TYPE, number) : P11_NOTHING;
-    case KEY_TYPE:
-        number = p11_algorithm_of(v->number);
-        return number != 0 ? p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, number) : P11_NOTHING;
     case TOKEN:
         p->terms.no_token = v->number == 0;
         p->terms.no_session = v->number != 0;
         return CKR(OK);
+    case OBJECT_CLASS:
+    case KEY_TYPE:
     case IGNORED:
         return CKR(OK);
     default:
@@ -310,7 +358,7 @@ add_one(struct p11 *p, enum p11_attr attr, const struct p11_value *v, bool searc
         break;
     }
     if (search)
-        return add_filter(p, attr, v, ret);
+        return add_filter(p, attr, v);
     switch (rows[attr].meaning) {
     case READ_ONLY:
         return CKR(ATTRIBUTE_READ_ONLY);

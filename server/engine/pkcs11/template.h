@@ -22,7 +22,8 @@ enum {
     CKK_SHA256_HMAC = 0x2b,
     CKK_SHA384_HMAC = 0x2c,
     CKK_SHA512_HMAC = 0x2d,
-    CKK_EC_EDWARDS = 0x40
+    CKK_EC_EDWARDS = 0x40,
+    CKK_EC_MONTGOMERY = 0x41
 };
 
 struct p11_value {
@@ -57,16 +58,14 @@ uint32_t p11_template_attrs(struct p11 *p, const struct p11_template *t, uint64_
  */
 uint32_t p11_place(struct p11 *p, const struct p11_template *t, uint64_t object_class);
 
-/* No return code: no object can be what the search asks for. */
-#define P11_NOTHING (UINT32_MAX - 1)
-
 /* Under which CKA_ID is kept. */
 #define P11_VENDOR "PKCS11"
 #define P11_VENDOR_ID "CKA_ID"
 
 /* CKA_KEY_TYPE and CKA_CLASS as KMIP's enumerations and back; 0, false: nothing like it. */
-uint32_t p11_algorithm_of(uint64_t key_type);
+uint32_t p11_algorithm_of(uint64_t key_type, size_t at); /* the at-th of them */
 bool p11_key_type_of(uint32_t algorithm, uint64_t *ret);
+bool p11_is_secret_type(uint64_t key_type); /* a secret key with an algorithm */
 uint32_t p11_object_type(uint64_t object_class);
 
 /* The bits of the Cryptographic Usage Mask that an attribute stands for, in an object of that class. */
@@ -75,16 +74,44 @@ uint32_t p11_usage_bits(enum p11_attr attr, uint64_t object_class);
 /* What Get Attributes says of an object. */
 struct p11_facts {
     const struct kmip_attrs *attrs;
-    uint32_t type, algorithm, bits, usage;
+    uint32_t type, algorithm, bits, usage, curve;
+    uint64_t object_class;
+    bool has_key_type, of_session;
+    uint64_t key_type;
 };
 uint32_t p11_attributes(struct p11 *p, const struct kmip_uid *uid, struct p11_facts *ret);
 
 /* Numbers as KMIP attributes, of the type that the attribute has. */
 uint32_t p11_add_number(struct p11 *p, struct kmip_attrs *attrs, uint32_t tag, int64_t value);
 
-/* DER of the OID of a curve, and the curve of such DER; empty, 0: not known. */
-struct ks_span p11_curve_oid(uint32_t curve);
-uint32_t p11_curve_of(struct ks_span oid);
+/* Curves, by the DER of their CKA_EC_PARAMS: an OID, or a name (PrintableString) for those that have one. */
+struct p11_curve {
+    uint32_t curve, algorithm, bits;
+    uint64_t key_type, generation; /* generation: the mechanism that makes such pairs */
+    struct ks_span oid, name;
+};
+const struct p11_curve *p11_curve_of(struct ks_span params); /* NULL: not known */
+const struct p11_curve *p11_curve_find(uint32_t curve, uint64_t key_type);
+/* Cryptographic Domain Parameters that name the curve. */
+uint32_t p11_add_curve(struct p11 *p, struct kmip_attrs *attrs, uint32_t curve);
+/* The bytes of a point: those of the OCTET STRING that a CKA_EC_POINT is, or what was sent, where it is none. */
+struct ks_span p11_point(struct ks_span value);
+
+/* Whether the attribute is there and true. */
+bool p11_flag(const struct p11_facts *facts, uint32_t tag);
+
+/* make.c. Refuses parts of a key in a template for what is not made of them. */
+uint32_t p11_no_parts(const struct p11_template *t);
+/* What every new object is told: its algorithm (0: nothing), what it is for if the template does not say, and that it is
+ * in use. */
+uint32_t p11_add_facts(struct p11 *p, struct kmip_attrs *attrs, uint32_t algorithm, uint32_t usage);
+uint32_t p11_usual_usage(uint64_t object_class, uint64_t key_type);
+/* A Key Block with bytes in it, and the object around it. */
+uint32_t p11_key_block(struct p11 *p, uint32_t format, struct ks_span bytes, struct kmip_key_block **ret);
+uint32_t p11_put_block(struct p11 *p, uint32_t object_type, struct kmip_key_block *block,
+                       struct kmip_managed_object *ret);
+/* The handle of an object, into the output. */
+uint32_t p11_put_handle(struct p11 *p, const struct kmip_uid *uid);
 
 #define P11_TRY(call)                                                                                                  \
     do {                                                                                                               \
