@@ -137,18 +137,32 @@ open_session(struct call *c, uint64_t flags)
     return session;
 }
 
-int
-set_up(void **state)
+static int
+set_up_with(void **state, const struct engine_config *config)
 {
     struct state *s = calloc(1, sizeof(*s));
     assert_non_null(s);
-    talk_open(&s->talk);
+    talk_open_with(&s->talk, config);
     s->talk.version = KMIP_V2_1;
     s->c = (struct call){.talk = &s->talk, .in = KS_BUF(1 << 20)};
     initialize(&s->c);
     s->session = open_session(&s->c, 6);
     *state = s;
     return 0;
+}
+
+int
+set_up(void **state)
+{
+    const struct engine_config config = {0};
+    return set_up_with(state, &config);
+}
+
+int
+set_up_compat(void **state)
+{
+    const struct engine_config config = {.profile = PROFILE_COMPAT};
+    return set_up_with(state, &config);
 }
 
 int

@@ -34,6 +34,7 @@ void nothing_left(const struct call *c);
 void initialize(struct call *c);
 uint64_t open_session(struct call *c, uint64_t flags);
 int set_up(void **state);
+int set_up_compat(void **state); /* with everything that there is allowed */
 int tear_down(void **state);
 
 #define call_gives(c, function, code) call_gives_at(c, function, code, __LINE__)

@@ -29,8 +29,7 @@ published_derivations(void **state)
     CHECK(expected, ks_kdf_hkdf(KMIP_HASHING_ALGORITHM_##hash, hex(&arena, key), hex(&arena, salt), hex(&arena, info), \
                                 out, len, NULL));
 #define KDF_X963(hash, secret, info, expected)                                                                         \
-    CHECK(expected,                                                                                                    \
-          ks_kdf_x963(KMIP_HASHING_ALGORITHM_##hash, hex(&arena, secret), hex(&arena, info), out, len, NULL));
+    CHECK(expected, ks_kdf_x963(KMIP_HASHING_ALGORITHM_##hash, hex(&arena, secret), hex(&arena, info), out, len, NULL));
 #define KDF_PBKDF2(hash, passphrase, salt, iterations, expected)                                                       \
     CHECK(expected,                                                                                                    \
           ks_kdf_pbkdf2(KMIP_HASHING_ALGORITHM_##hash, KS_LIT(passphrase), KS_LIT(salt), iterations, out, len, NULL));

@@ -172,9 +172,12 @@ static void
 copy_facts(const struct core *from, struct core *core)
 {
     static const enum core_id same[] = {
-        CORE_ALGORITHM,         CORE_LENGTH,      CORE_USAGE_MASK,         CORE_KEY_FORMAT_TYPE,
-        CORE_SENSITIVE,         CORE_EXTRACTABLE, CORE_ACTIVATION_DATE,    CORE_PROCESS_START_DATE,
-        CORE_PROTECT_STOP_DATE, CORE_DEACTIVATION_DATE, CORE_SECRET_DATA_TYPE, CORE_KEY_COMPRESSION_TYPE,
+        CORE_ALGORITHM,         CORE_LENGTH,
+        CORE_USAGE_MASK,        CORE_KEY_FORMAT_TYPE,
+        CORE_SENSITIVE,         CORE_EXTRACTABLE,
+        CORE_ACTIVATION_DATE,   CORE_PROCESS_START_DATE,
+        CORE_PROTECT_STOP_DATE, CORE_DEACTIVATION_DATE,
+        CORE_SECRET_DATA_TYPE,  CORE_KEY_COMPRESSION_TYPE,
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(same); i++)
         if (core_has(from, same[i]) && !core_has(core, same[i]))
@@ -188,7 +191,8 @@ copy_attributes(struct ctx *ctx, const struct rev *from, struct rev *draft)
         bool said = a->value == NULL;
         for (const struct kmip_attr *b = draft->attrs.first; b != NULL && !said; b = b->next)
             said = attr_same(b, a->tag, a->vendor, a->name);
-        const bool name = a->tag == KMIP_TAG_NAME && p11_makes(ctx->p11, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE));
+        const bool name =
+            a->tag == KMIP_TAG_NAME && p11_makes(ctx->p11, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE));
         if (said || (!name && a->tag != KMIP_TAG_ATTRIBUTE && a->tag != KMIP_TAG_CRYPTOGRAPHIC_PARAMETERS &&
                      a->tag != KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS))
             continue;
@@ -239,7 +243,8 @@ copy(struct ctx *ctx, const void *request, void **ret_response)
     KS_TRY(attr_new(ctx, c->changes, &draft));
     copy_facts(core, &draft.core);
     if ((core_get(&draft.core, CORE_USAGE_MASK) & ~core_get(core, CORE_USAGE_MASK)) != 0)
-        return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "a copy of object %s can not be for more than that is", from->uid);
+        return engine_fail(ctx, COND_ATTRIBUTE_VALUE, "a copy of object %s can not be for more than that is",
+                           from->uid);
     KS_TRY(copy_attributes(ctx, from->rev, &draft));
     KS_TRY(material_open(ctx, from, &material));
     KS_TRY(material_put(ctx, &draft, material.kind, material.bytes));

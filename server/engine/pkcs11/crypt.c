@@ -81,8 +81,10 @@ static const struct {
     uint32_t flag;
     enum p11_attr usage;
 } kinds[P11_JOBS] = {
-    [P11_ENCRYPT] = {CKF_ENCRYPT, CKA_ENCRYPT}, [P11_DECRYPT] = {CKF_DECRYPT, CKA_DECRYPT},
-    [P11_DIGEST] = {CKF_DIGEST, CKA_COUNT},     [P11_SIGN] = {CKF_SIGN, CKA_SIGN},
+    [P11_ENCRYPT] = {CKF_ENCRYPT, CKA_ENCRYPT},
+    [P11_DECRYPT] = {CKF_DECRYPT, CKA_DECRYPT},
+    [P11_DIGEST] = {CKF_DIGEST, CKA_COUNT},
+    [P11_SIGN] = {CKF_SIGN, CKA_SIGN},
     [P11_VERIFY] = {CKF_VERIFY, CKA_VERIFY},
     [P11_SIGN_RECOVER] = {CKF_SIGN_RECOVER, CKA_SIGN},
     [P11_VERIFY_RECOVER] = {CKF_VERIFY_RECOVER, CKA_VERIFY},
@@ -99,8 +101,7 @@ check_key(struct p11 *p, enum p11_job_kind kind, const struct p11_mechanism *m, 
     /* An HMAC is made with a key for anything that is secret. */
     const bool hmac = m->operation == KMIP_OPERATION_MAC && m->mode == 0;
     uint64_t key_type = 0;
-    const bool fits =
-        facts.has_key_type && p11_key_type_of(m->algorithm, &key_type) && facts.key_type == key_type;
+    const bool fits = facts.has_key_type && p11_key_type_of(m->algorithm, &key_type) && facts.key_type == key_type;
     if (hmac ? facts.type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY : !fits)
         return CKR(KEY_TYPE_INCONSISTENT);
     if ((facts.usage & p11_usage_bits(kinds[kind].usage, facts.object_class)) == 0)
@@ -220,8 +221,8 @@ takes_digest(const struct p11_mechanism *m)
 }
 
 static uint32_t
-sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data,
-     struct ks_span *ret)
+sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k,
+     struct ks_span data, struct ks_span *ret)
 {
     void *response;
     if (job->mechanism->operation == KMIP_OPERATION_MAC) {
@@ -246,8 +247,8 @@ sign(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struc
 }
 
 static uint32_t
-verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k, struct ks_span data,
-       struct ks_span signature)
+verify(struct p11 *p, const struct p11_job *job, const struct kmip_uid *uid, struct p11_parameters *k,
+       struct ks_span data, struct ks_span signature)
 {
     void *response;
     uint32_t validity;

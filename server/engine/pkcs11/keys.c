@@ -18,9 +18,10 @@ take_key(struct p11 *p, uint64_t handle, const struct p11_mechanism *m, enum p11
     const uint32_t code = p11_attributes(p, ret_uid, ret);
     if (code != CKR(OK))
         return code == CKR(OBJECT_HANDLE_INVALID) ? codes->handle : code;
-    const bool fits = m->algorithm == 0 || (ret->has_key_type && p11_key_type_of(m->algorithm, &key_type) &&
-                                            (ret->key_type == key_type || (m->method != 0 && key_type == CKK_EC &&
-                                                                           ret->key_type == CKK_EC_MONTGOMERY)));
+    const bool fits =
+        m->algorithm == 0 ||
+        (ret->has_key_type && p11_key_type_of(m->algorithm, &key_type) &&
+         (ret->key_type == key_type || (m->method != 0 && key_type == CKK_EC && ret->key_type == CKK_EC_MONTGOMERY)));
     if (!fits)
         return codes->type;
     return (ret->usage & p11_usage_bits(usage, ret->object_class)) != 0 ? CKR(OK) : CKR(KEY_FUNCTION_NOT_PERMITTED);
@@ -29,13 +30,14 @@ take_key(struct p11 *p, uint64_t handle, const struct p11_mechanism *m, enum p11
 /* Wrapping */
 
 static uint32_t
-wrap_code(const struct p11_mechanism *m, uint32_t code)
+wrap_code(const struct p11 *p, uint32_t code)
 {
     switch (code) {
     case CKR(ATTRIBUTE_SENSITIVE):
         return CKR(KEY_UNEXTRACTABLE);
-    case CKR(MECHANISM_PARAM_INVALID): /* the parameters were sound: it is the length of what is wrapped */
-        return m->parameter == P11_PARAMETER_NO || m->mode != 0 || m->padding != 0 ? CKR(KEY_SIZE_RANGE) : code;
+    case CKR(MECHANISM_PARAM_INVALID): /* they are sound: it is what is wrapped that they do not fit, or the profile */
+        return p->ctx->reason == KMIP_RESULT_REASON_UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS ? CKR(MECHANISM_INVALID)
+                                                                                         : CKR(KEY_SIZE_RANGE);
     default:
         return code;
     }
@@ -84,7 +86,7 @@ p11_wrap_key(struct p11 *p)
     code = p11_ask(p, KMIP_OPERATION_GET, &get, &response);
     p->terms.iv = KS_SPAN_NONE;
     if (code != CKR(OK))
-        return wrap_code(m, code);
+        return wrap_code(p, code);
     const struct kmip_managed_object *got = &((const struct kmip_get_response *)response)->object;
     const struct kmip_key_block *block = got->private_key != NULL     ? got->private_key->key_block
                                          : got->symmetric_key != NULL ? got->symmetric_key->key_block
@@ -146,7 +148,7 @@ want(const struct p11_template *t, struct wanted *ret)
     if (secret ? !generic && !p11_is_secret_type(ret->key_type)
                : ret->algorithm == 0 || p11_is_secret_type(ret->key_type))
         return CKR(ATTRIBUTE_VALUE_INVALID);
-    ret->type = !secret    ? KMIP_OBJECT_TYPE_PRIVATE_KEY
+    ret->type = !secret   ? KMIP_OBJECT_TYPE_PRIVATE_KEY
                 : generic ? KMIP_OBJECT_TYPE_SECRET_DATA
                           : KMIP_OBJECT_TYPE_SYMMETRIC_KEY;
     return CKR(OK);
@@ -171,11 +173,10 @@ wrapped_block(struct p11 *p, const struct wanted *w, const struct kmip_uid *key,
                                             .has_iv_counter_nonce = k->iv.len != 0,
                                             .encoding_option = KMIP_ENCODING_OPTION_NO_ENCODING,
                                             .has_encoding_option = true};
-    *block = (struct kmip_key_block){.key_format_type = w->type == KMIP_OBJECT_TYPE_PRIVATE_KEY
-                                                            ? KMIP_KEY_FORMAT_TYPE_PKCS_8
-                                                        : w->type == KMIP_OBJECT_TYPE_SECRET_DATA
-                                                            ? KMIP_KEY_FORMAT_TYPE_OPAQUE
-                                                            : KMIP_KEY_FORMAT_TYPE_RAW,
+    *block = (struct kmip_key_block){.key_format_type =
+                                         w->type == KMIP_OBJECT_TYPE_PRIVATE_KEY   ? KMIP_KEY_FORMAT_TYPE_PKCS_8
+                                         : w->type == KMIP_OBJECT_TYPE_SECRET_DATA ? KMIP_KEY_FORMAT_TYPE_OPAQUE
+                                                                                   : KMIP_KEY_FORMAT_TYPE_RAW,
                                      .key_value = value,
                                      .cryptographic_algorithm = w->algorithm,
                                      .has_cryptographic_algorithm = w->type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
@@ -268,7 +269,8 @@ add_length(struct p11 *p, const struct p11_mechanism *m, const struct p11_parame
     default:
         break;
     }
-    return len != 0 ? p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, (int64_t)len * 8) : CKR(TEMPLATE_INCOMPLETE);
+    return len != 0 ? p11_add_number(p, ret, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, (int64_t)len * 8)
+                    : CKR(TEMPLATE_INCOMPLETE);
 }
 
 uint32_t
@@ -294,6 +296,8 @@ p11_derive_key(struct p11 *p)
     if (parameter.len > PKCS11_PARAMETER || !p11_parameters_of(m, parameter, &k))
         return CKR(MECHANISM_PARAM_INVALID);
     P11_TRY(take_key(p, handle, m, CKA_DERIVE, &codes, &uid, &base));
+    if (m->parameter == P11_PARAMETER_ECDH && base.object_class != CKO_PRIVATE_KEY)
+        return CKR(KEY_TYPE_INCONSISTENT);
     P11_TRY(want(t, &w));
     P11_TRY(p11_no_parts(t));
     P11_TRY(p11_place(p, t, w.object_class));

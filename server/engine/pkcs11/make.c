@@ -162,7 +162,7 @@ part(const struct p11_template *t, enum p11_attr attr)
 }
 
 static int
-key_of_parts(struct p11 *p, const struct p11_template *t, bool is_private, struct ks_pkey **ret)
+key_of_parts(const struct p11_template *t, bool is_private, struct ks_pkey **ret)
 {
     if (t->v[CKA_KEY_TYPE].number == CKK_RSA) {
         struct ks_rsa_parts rsa = {.n = part(t, CKA_MODULUS), .e = part(t, CKA_PUBLIC_EXPONENT)};
@@ -207,12 +207,12 @@ create_asymmetric(struct p11 *p, const struct p11_template *t, bool is_private)
     struct kmip_key_block *block = NULL;
     struct ks_span bytes;
     const bool rsa = t->v[CKA_KEY_TYPE].number == CKK_RSA;
-    const bool whole = rsa ? t->v[CKA_MODULUS].given && (is_private ? t->v[CKA_PRIVATE_EXPONENT].given
-                                                                    : t->v[CKA_PUBLIC_EXPONENT].given)
+    const bool whole = rsa ? t->v[CKA_MODULUS].given &&
+                                 (is_private ? t->v[CKA_PRIVATE_EXPONENT].given : t->v[CKA_PUBLIC_EXPONENT].given)
                            : t->v[CKA_EC_PARAMS].given && t->v[is_private ? CKA_VALUE : CKA_EC_POINT].given;
     if (!whole)
         return CKR(TEMPLATE_INCOMPLETE);
-    int rc = key_of_parts(p, t, is_private, &key);
+    int rc = key_of_parts(t, is_private, &key);
     if (rc == 0)
         rc = ks_pkey_export(key, format, is_private, &der, NULL);
     if (rc == 0)

@@ -79,8 +79,9 @@ p11_attributes(struct p11 *p, const struct kmip_uid *uid, struct p11_facts *ret)
     if (state == KMIP_STATE_DESTROYED || state == KMIP_STATE_DESTROYED_COMPROMISED)
         return CKR(OBJECT_HANDLE_INVALID);
     const struct kmip_item *domain = find_value(ret->attrs, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
-    const struct kmip_item *curve =
-        domain != NULL && domain->type == KMIP_TYPE_STRUCTURE ? kmip_item_child(domain, KMIP_TAG_RECOMMENDED_CURVE) : NULL;
+    const struct kmip_item *curve = domain != NULL && domain->type == KMIP_TYPE_STRUCTURE
+                                        ? kmip_item_child(domain, KMIP_TAG_RECOMMENDED_CURVE)
+                                        : NULL;
     ret->curve = curve != NULL && curve->type == KMIP_TYPE_ENUMERATION ? curve->u32 : 0;
     ret->object_class = class_of(ret->type);
     ret->of_session = p11_object_find(p->app, uid->text) != NULL;

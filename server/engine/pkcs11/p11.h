@@ -34,6 +34,14 @@ struct p11 {
             return P11_CODEC;                                                                                          \
     } while (0)
 
+/* Leaves with the return code of a call, unless it is OK. */
+#define P11_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        const uint32_t p11_code_ = (call);                                                                             \
+        if (p11_code_ != CKR(OK))                                                                                      \
+            return p11_code_;                                                                                          \
+    } while (0)
+
 typedef uint32_t p11_function(struct p11 *p);
 
 struct p11_space {

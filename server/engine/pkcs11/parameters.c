@@ -125,8 +125,7 @@ pss(const struct p11_mechanism *m, bool digest, struct ks_span in, struct p11_pa
         return false;
     ret->kmip.hashing_algorithm = own;
     ret->kmip.has_hashing_algorithm = true;
-    return all_read(&c) && salt <= 0xffff &&
-           mgf_of(mgf, &ret->kmip.mask_generator_hashing_algorithm);
+    return all_read(&c) && salt <= 0xffff && mgf_of(mgf, &ret->kmip.mask_generator_hashing_algorithm);
 }
 
 /* CK_EDDSA_PARAMS: phFlag; pContextData, ulContextDataLen. The message itself is signed, without a context. */
@@ -198,7 +197,10 @@ p11_parameters_of(const struct p11_mechanism *m, struct ks_span in, struct p11_p
     k->digital_signature_algorithm = m->signature;
     k->has_digital_signature_algorithm = m->signature != 0;
     k->cryptographic_algorithm = m->algorithm;
-    k->has_cryptographic_algorithm = m->operation == KMIP_OPERATION_MAC;
+    /* Of a digest by whatever hash nothing else says how to sign it. */
+    const bool bare =
+        m->operation == KMIP_OPERATION_SIGN && m->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC && m->hash == 0;
+    k->has_cryptographic_algorithm = m->operation == KMIP_OPERATION_MAC || bare;
     struct ks_cursor c = KS_CURSOR(in);
     switch (m->parameter) {
     case P11_PARAMETER_NO:

@@ -12,8 +12,8 @@
 
 struct ctx;
 
-/* Agreement on a key with whoever has the private half of `peer`: the point, or the OCTET STRING that holds it. hash: that
- * of the derivation of ANSI X9.63, over `shared` too; 0: the end of the secret itself is the key. */
+/* Agreement on a key with whoever has the private half of `peer`: the point, or the OCTET STRING that holds it. hash:
+ * that of the derivation of ANSI X9.63, over `shared` too; 0: the end of the secret itself is the key. */
 struct p11_agreement {
     struct ks_span peer, shared;
     uint32_t hash;

@@ -30,7 +30,16 @@ enum {
 
 struct p11_mechanism;
 
-enum p11_job_kind { P11_ENCRYPT, P11_DECRYPT, P11_DIGEST, P11_SIGN, P11_VERIFY, P11_SIGN_RECOVER, P11_VERIFY_RECOVER, P11_JOBS };
+enum p11_job_kind {
+    P11_ENCRYPT,
+    P11_DECRYPT,
+    P11_DIGEST,
+    P11_SIGN,
+    P11_VERIFY,
+    P11_SIGN_RECOVER,
+    P11_VERIFY_RECOVER,
+    P11_JOBS
+};
 
 /* An operation between its Init and its end. */
 struct p11_job {

@@ -38,8 +38,13 @@ static const struct {
     }
 static const struct p11_curve curves[] = {
 #define P11_CURVE(curve, algorithm, bits, key_type, generation, oid, name)                                             \
-    {KMIP_RECOMMENDED_CURVE_##curve, KMIP_CRYPTOGRAPHIC_ALGORITHM_##algorithm, bits, CKK_##key_type, generation,       \
-     DER(oid), DER(name)},
+    {KMIP_RECOMMENDED_CURVE_##curve,                                                                                   \
+     KMIP_CRYPTOGRAPHIC_ALGORITHM_##algorithm,                                                                         \
+     bits,                                                                                                             \
+     CKK_##key_type,                                                                                                   \
+     generation,                                                                                                       \
+     DER(oid),                                                                                                         \
+     DER(name)},
 #include "server/engine/pkcs11/curves.def"
 #undef P11_CURVE
 };

@@ -102,8 +102,8 @@ bool p11_flag(const struct p11_facts *facts, uint32_t tag);
 
 /* make.c. Refuses parts of a key in a template for what is not made of them. */
 uint32_t p11_no_parts(const struct p11_template *t);
-/* What every new object is told: its algorithm (0: nothing), what it is for if the template does not say, and that it is
- * in use. */
+/* What every new object is told: its algorithm (0: nothing), what it is for if the template does not say, and that it
+ * is in use. */
 uint32_t p11_add_facts(struct p11 *p, struct kmip_attrs *attrs, uint32_t algorithm, uint32_t usage);
 uint32_t p11_usual_usage(uint64_t object_class, uint64_t key_type);
 /* A Key Block with bytes in it, and the object around it. */
@@ -112,10 +112,3 @@ uint32_t p11_put_block(struct p11 *p, uint32_t object_type, struct kmip_key_bloc
                        struct kmip_managed_object *ret);
 /* The handle of an object, into the output. */
 uint32_t p11_put_handle(struct p11 *p, const struct kmip_uid *uid);
-
-#define P11_TRY(call)                                                                                                  \
-    do {                                                                                                               \
-        const uint32_t p11_code_ = (call);                                                                             \
-        if (p11_code_ != CKR(OK))                                                                                      \
-            return p11_code_;                                                                                          \
-    } while (0)
