@@ -8,6 +8,7 @@
  */
 #include "ops_check.h"
 #include "ops_faults.h"
+#include "ops_pkcs11.h"
 #include "ops_world.h"
 #include "server/engine/ctx.h"
 #include "server/engine/message.h"
@@ -76,6 +77,8 @@ draw_batch_item(struct feed *f, const struct kmip_operation *op)
     static const uint8_t sparse[] = {1, 3, 7, 15};
     f->sparse = sparse[draw(f, KS_ARRAY_LEN(sparse))];
     draw_struct(f, op->request, item->payload, 0);
+    if (op->value == KMIP_OPERATION_PKCS_11 && draw(f, 16) != 0)
+        draw_pkcs11(f, item->payload);
     return item;
 }
 

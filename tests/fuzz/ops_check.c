@@ -105,6 +105,24 @@ check_tables(const struct engine *engine)
     FUZZ_ASSERT(n == engine->clients.n && of_clients == engine->objects.all.n);
 }
 
+/* Session objects of PKCS#11: in their sessions, in no set, and none that is dying between requests. */
+static void
+check_session_objects(const struct engine *engine)
+{
+    size_t n = 0;
+    for (const struct p11_app *app = engine->pkcs11.first; app != NULL; app = app->next) {
+        size_t session = 0;
+        const struct object *o = p11_object_next(app, &session, NULL);
+        for (; o != NULL; o = p11_object_next(app, &session, o), n++) {
+            FUZZ_ASSERT(o->of_session && o->rev != NULL && o->rev->object == o && app->sessions[session].handle != 0);
+            FUZZ_ASSERT(o->rev->size <= PKCS11_OBJECT_BYTES && o->entries == 0 && o->place == 0);
+            FUZZ_ASSERT(objects_handle(&engine->objects, object_uid(o)) == NULL);
+            check_client(&engine->clients, o->owner);
+        }
+    }
+    FUZZ_ASSERT(n == engine->pkcs11.n_objects && n <= PKCS11_OBJECTS && engine->pkcs11.dying.n == 0);
+}
+
 /* What lives between requests is counted, bounded, and somebody's. */
 static void
 check_state(const struct engine *engine)
@@ -134,6 +152,7 @@ check_state(const struct engine *engine)
         ;
     FUZZ_ASSERT(n == engine->clients.n_tokens && n <= TOKEN_MOST);
     FUZZ_ASSERT(engine->parsed.n <= PARSED_MOST);
+    check_session_objects(engine);
 }
 
 void

@@ -11,8 +11,10 @@ static const struct {
     enum needs needs;
 } functions[] = {
 #define P11(FUNCTION, name, NEEDS) {KMIP_PKCS_11_FUNCTION_##FUNCTION, p11_##name, NEEDS_##NEEDS},
+#define P11_NOT(FUNCTION, reason)
 #include "server/engine/pkcs11/functions.def"
 #undef P11
+#undef P11_NOT
 };
 
 /* Parameters */

@@ -51,20 +51,19 @@ is_of(const struct p11_template *t, uint64_t object_class, uint64_t key_type)
     return (!c->given || c->number == object_class) && (!k->given || k->number == key_type);
 }
 
-uint32_t
-p11_key_block(struct p11 *p, uint32_t format, struct ks_span bytes, struct kmip_key_block **ret)
+struct kmip_key_block *
+p11_key_block(struct p11 *p, uint32_t format, struct ks_span bytes)
 {
     struct kmip_item *material = kmip_item_new(p->ctx->arena, KMIP_TAG_KEY_MATERIAL, KMIP_TYPE_BYTE_STRING);
     struct kmip_item *value = kmip_item_new(p->ctx->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
     struct kmip_key_block *block = CTX_NEW(p->ctx, struct kmip_key_block);
     if (material == NULL || value == NULL || block == NULL)
-        return p11_fail(p, KS_E_NOMEM);
+        return NULL;
     material->s = bytes;
     material->secret = true;
     kmip_item_append(value, material);
     *block = (struct kmip_key_block){.key_format_type = format, .key_value = value};
-    *ret = block;
-    return CKR(OK);
+    return block;
 }
 
 uint32_t
@@ -119,12 +118,14 @@ create_secret(struct p11 *p, const struct p11_template *t)
     const uint32_t algorithm = p11_algorithm_of(t->v[CKA_KEY_TYPE].number, 0);
     struct kmip_register_request request = {.object_type = generic ? KMIP_OBJECT_TYPE_SECRET_DATA
                                                                    : KMIP_OBJECT_TYPE_SYMMETRIC_KEY};
-    struct kmip_key_block *block = NULL;
     if (!t->v[CKA_VALUE].given)
         return CKR(TEMPLATE_INCOMPLETE);
     if (value.len == 0 || value.len > 4096 || (!generic && !p11_is_secret_type(t->v[CKA_KEY_TYPE].number)))
         return CKR(ATTRIBUTE_VALUE_INVALID);
-    P11_TRY(p11_key_block(p, generic ? KMIP_KEY_FORMAT_TYPE_OPAQUE : KMIP_KEY_FORMAT_TYPE_RAW, value, &block));
+    struct kmip_key_block *block =
+        p11_key_block(p, generic ? KMIP_KEY_FORMAT_TYPE_OPAQUE : KMIP_KEY_FORMAT_TYPE_RAW, value);
+    if (block == NULL)
+        return p11_fail(p, KS_E_NOMEM);
     block->cryptographic_algorithm = algorithm;
     block->has_cryptographic_algorithm = !generic;
     block->cryptographic_length = (int32_t)value.len * 8;
@@ -204,7 +205,6 @@ create_asymmetric(struct p11 *p, const struct p11_template *t, bool is_private)
     const uint32_t format = is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
     KS_CLEANUP(ks_buf_done) struct ks_buf der = KS_BUF(DER_MOST);
     KS_PKEY *key = NULL;
-    struct kmip_key_block *block = NULL;
     struct ks_span bytes;
     const bool rsa = t->v[CKA_KEY_TYPE].number == CKK_RSA;
     const bool whole = rsa ? t->v[CKA_MODULUS].given &&
@@ -221,7 +221,9 @@ create_asymmetric(struct p11 *p, const struct p11_template *t, bool is_private)
         return p11_fail(p, rc);
     if (rc != 0)
         return CKR(ATTRIBUTE_VALUE_INVALID);
-    P11_TRY(p11_key_block(p, format, bytes, &block));
+    struct kmip_key_block *block = p11_key_block(p, format, bytes);
+    if (block == NULL)
+        return p11_fail(p, KS_E_NOMEM);
     struct ks_pkey_info info;
     ks_pkey_info(key, &info);
     block->cryptographic_algorithm = info.algorithm;

@@ -119,5 +119,7 @@ struct p11_parameters {
 bool p11_parameters_of(const struct p11_mechanism *m, struct ks_span parameter, struct p11_parameters *ret);
 
 #define P11(FUNCTION, name, NEEDS) p11_function p11_##name;
+#define P11_NOT(FUNCTION, reason)
 #include "server/engine/pkcs11/functions.def"
 #undef P11
+#undef P11_NOT

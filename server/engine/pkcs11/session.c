@@ -124,10 +124,13 @@ p11_objects_leave(struct pkcs11 *all, struct p11_session *session)
 void
 p11_objects_bury(struct pkcs11 *all)
 {
-    for (struct object *o; (o = all->dying.oldest) != NULL;) {
-        leave(o);
+    struct object *o = all->dying.oldest;
+    all->dying = (struct object_list){0};
+    while (o != NULL) {
+        struct object *next = o->all.newer;
         all->n_objects--;
         rev_free(o->rev);
         free(o);
+        o = next;
     }
 }

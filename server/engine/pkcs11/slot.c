@@ -189,13 +189,13 @@ p11_get_session_info(struct p11 *p)
     return CKR(OK);
 }
 
-/* Who the client is says its certificate; there is no PIN that could be right. */
-uint32_t
-p11_login(struct p11 *p)
+/* Who the client is says its certificate; there is no PIN that could be right. name: empty, or the client's own. */
+static uint32_t
+log_in(struct p11 *p, uint64_t user, struct ks_span pin, struct ks_span name)
 {
-    const uint64_t user = ks_cursor_be64(&p->in);
-    const struct ks_span pin = p11_take_bytes(p);
-    P11_END(p);
+    const struct client *client = p->ctx->holder;
+    if (name.len != 0 && (client == NULL || !ks_span_is(name, client->name)))
+        return CKR(PIN_INCORRECT);
     if (user != CKU_USER)
         return CKR(USER_TYPE_INVALID);
     if (p->app->logged_in)
@@ -204,6 +204,51 @@ p11_login(struct p11 *p)
         return CKR(PIN_INCORRECT);
     p->app->logged_in = true;
     return CKR(OK);
+}
+
+uint32_t
+p11_login(struct p11 *p)
+{
+    const uint64_t user = ks_cursor_be64(&p->in);
+    const struct ks_span pin = p11_take_bytes(p);
+    P11_END(p);
+    return log_in(p, user, pin, KS_SPAN_NONE);
+}
+
+uint32_t
+p11_login_user(struct p11 *p)
+{
+    const uint64_t user = ks_cursor_be64(&p->in);
+    const struct ks_span pin = p11_take_bytes(p), name = p11_take_bytes(p);
+    P11_END(p);
+    return log_in(p, user, pin, name);
+}
+
+/* Of the days when functions went on beside their callers: PKCS#11 has these answer so. */
+uint32_t
+p11_get_function_status(struct p11 *p)
+{
+    P11_END(p);
+    return CKR(FUNCTION_NOT_PARALLEL);
+}
+
+uint32_t
+p11_cancel_function(struct p11 *p)
+{
+    P11_END(p);
+    return CKR(FUNCTION_NOT_PARALLEL);
+}
+
+/* The token stays where it is: there is never an event, and waiting for one would be for ever. */
+uint32_t
+p11_wait_for_slot_event(struct p11 *p)
+{
+    enum { CKF_DONT_BLOCK = 1 };
+    const uint64_t flags = ks_cursor_be64(&p->in);
+    if (ks_cursor_left(&p->in) != 0) /* pReserved */
+        (void)ks_cursor_u8(&p->in);
+    P11_END(p);
+    return (flags & CKF_DONT_BLOCK) != 0 ? CKR(NO_EVENT) : CKR(FUNCTION_NOT_SUPPORTED);
 }
 
 uint32_t

@@ -106,8 +106,8 @@ uint32_t p11_no_parts(const struct p11_template *t);
  * is in use. */
 uint32_t p11_add_facts(struct p11 *p, struct kmip_attrs *attrs, uint32_t algorithm, uint32_t usage);
 uint32_t p11_usual_usage(uint64_t object_class, uint64_t key_type);
-/* A Key Block with bytes in it, and the object around it. */
-uint32_t p11_key_block(struct p11 *p, uint32_t format, struct ks_span bytes, struct kmip_key_block **ret);
+/* A Key Block with bytes in it (NULL: no memory), and the object around it. */
+struct kmip_key_block *p11_key_block(struct p11 *p, uint32_t format, struct ks_span bytes);
 uint32_t p11_put_block(struct p11 *p, uint32_t object_type, struct kmip_key_block *block,
                        struct kmip_managed_object *ret);
 /* The handle of an object, into the output. */
