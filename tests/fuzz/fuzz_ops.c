@@ -334,6 +334,8 @@ one_request(struct feed *f, const struct kmip_operation *only, bool failing)
         return;
     if (f->for_admin && draw(f, 4) != 3)
         by = &world.rig.admin;
+    if (f->by_pkcs11 && draw(f, 16) != 0)
+        by = &world.rig.client; /* whose application it is */
     const uint32_t nth = failing && draw(f, 16) == 0 ? 1 + draw(f, 1 + (1U << (2 + draw(f, 10)))) : 0;
     faults_memory(nth, nth != 0 && draw(f, 4) == 0);
     engine_handle(world.rig.engine, by, ks_buf_span(&request), world_reply(&world));
@@ -463,13 +465,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     begin(&f, data, size);
     furnish(&f);
+    f.by_pkcs11 = draw(&f, 8) == 7; /* a story told through the other interface */
     for (size_t n = 0; n < REQUESTS_MAX && f.pos < f.len; n++) {
         if (draw(&f, 1024) == 1023 && !engine_sealed(world.rig.engine)) {
             if (world.n_queued == 0 || world_commit(&world, false, false))
                 engine_seal(world.rig.engine);
         }
         f.version = (enum kmip_version)draw(&f, KMIP_V3_0 + 1);
-        one_request(&f, NULL, true);
+        const bool call = f.by_pkcs11 && f.version >= KMIP_V2_0 && draw(&f, 8) != 0;
+        one_request(&f, call ? kmip_operation_find(KMIP_OPERATION_PKCS_11) : NULL, true);
         pass_time(&f);
         tick(&f);
     }
