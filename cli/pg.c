@@ -45,6 +45,7 @@ pg_ring_done(struct pg_ring *ring)
     ks_buf_done(&ring->bytes);
     tde_keyring_freep(&ring->keyring);
     ks_key32_done(&ring->key);
+    tde_memo_done(&ring->memo);
 }
 
 int
@@ -80,7 +81,7 @@ pg_ring_new(struct cli *cli, const char *data, struct pg_ring *ring)
         return cli_fail(cli, KS_E_INTERNAL, "no slot");
     KS_TRY(pg_key_name(cli, ring->keyring, name));
     KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
-    const struct tde_how how = {.data = ring->data, .ask = true};
+    const struct tde_how how = {.data = ring->data, .ask = true, .memo = &ring->memo};
     if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     ring->slot = slot->id;
@@ -110,7 +111,7 @@ int
 pg_ring_unlock(struct cli *cli, struct pg_ring *ring, bool ask)
 {
     struct ks_diag diag = {0};
-    const struct tde_how how = {.data = ring->data, .ask = ask, .notice = notice};
+    const struct tde_how how = {.data = ring->data, .ask = ask, .notice = notice, .memo = &ring->memo};
     if (tde_unlock(ring->keyring, ks_buf_span(&ring->bytes), &how, &ring->key, &ring->slot, &diag) != 0)
         return cli_fail(cli, diag.code, "the keys of %s stay locked: %s", ring->data, ks_diag_text(&diag));
     pg_note_contact(ring);
@@ -121,7 +122,7 @@ int
 pg_ring_unlock_by(struct cli *cli, struct pg_ring *ring, const struct tde_slot *slot)
 {
     struct ks_diag diag = {0};
-    const struct tde_how how = {.data = ring->data, .ask = true};
+    const struct tde_how how = {.data = ring->data, .ask = true, .memo = &ring->memo};
     char text[2 * TDE_TEXT];
     tde_slot_text(slot, text);
     if (tde_unwrap(ring->keyring, slot, &how, &ring->key, &diag) != 0 ||
@@ -133,7 +134,7 @@ pg_ring_unlock_by(struct cli *cli, struct pg_ring *ring, const struct tde_slot *
 }
 
 struct verify {
-    const struct pg_ring *ring;
+    struct pg_ring *ring;
     uint32_t slot;
 };
 
@@ -143,7 +144,7 @@ static int
 verify(struct ks_span file, void *arg, struct ks_diag *diag)
 {
     const struct verify *v = arg;
-    const struct tde_how how = {.data = v->ring->data, .ask = true};
+    const struct tde_how how = {.data = v->ring->data, .ask = true, .memo = &v->ring->memo};
     TDE_KEYRING_PTR *keyring = NULL;
     KS_KEY32 key;
     KS_TRY(tde_keyring_decode(file, &keyring, diag));

@@ -23,10 +23,11 @@ struct pg_ring {
     struct tde_keyring *keyring;
     struct ks_key32 key;
     uint32_t slot; /* that unlocked it */
+    struct tde_memo memo;
 };
 #define PG_RING                                                                                                        \
     {                                                                                                                  \
-        .bytes = KS_BUF(TDE_KEYRING_MAX)                                                                               \
+        .bytes = KS_BUF(TDE_KEYRING_MAX), .memo = TDE_MEMO                                                             \
     }
 void pg_ring_done(struct pg_ring *ring);
 int pg_ring_read(struct cli *cli, const char *data, struct pg_ring *ring) KS_MUST_CHECK;

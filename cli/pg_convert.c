@@ -16,8 +16,6 @@
 #include "tde/keys.h"
 #include "tde/pg_control.h"
 
-enum { BAR = 30, SHOW_US = 100000 };
-
 static int
 pid_path(struct cli *cli, const struct pg_conversion *c, char ret[PATH_MAX])
 {
@@ -159,30 +157,19 @@ static void
 show(void *arg, uint64_t bytes)
 {
     struct pg_conversion *c = arg;
-    const int64_t now = ks_clock_us();
-    const uint64_t all = c->scan.bytes;
-    if (!c->shows || (now - c->shown_us < SHOW_US && bytes != all))
-        return;
-    c->shown_us = now;
-    const unsigned percent = all != 0 ? (unsigned)(bytes * 100 / all) : 100, full = percent * BAR / 100;
-    fprintf(stderr, "\r[");
-    for (unsigned i = 0; i < BAR; i++)
-        (void)fputc(i < full ? '#' : '.', stderr);
-    fprintf(stderr, "] %3u%%  %ju of %ju MiB", percent, (uintmax_t)(bytes >> 20), (uintmax_t)(all >> 20));
-    (void)fflush(stderr);
+    pg_progress_show(&c->progress, bytes, c->scan.bytes);
 }
 
 int
 pg_conversion_run(struct cli *cli, struct pg_conversion *c)
 {
     struct ks_diag diag = {0};
-    c->shows = !cli->json && isatty(STDERR_FILENO) == 1;
+    pg_progress_begin(&c->progress, cli);
     c->done = (struct tde_convert){.scan = &c->scan, .journal = &c->journal, .progress = show, .arg = c};
     const int rc = tde_convert(&c->done, &diag);
     if (rc == 0)
         show(c, c->scan.bytes);
-    if (c->shows)
-        fprintf(stderr, "\n");
+    pg_progress_end(&c->progress);
     return rc == 0 ? 0
                    : cli_fail(cli, diag.code, "%s (what was done stays; run the same command again to go on)",
                               ks_diag_text(&diag));

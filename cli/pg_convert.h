@@ -2,13 +2,14 @@
 #pragma once
 
 #include "cli/pg.h"
+#include "cli/pg_progress.h"
 #include "tde/convert.h"
 
 struct pg_conversion {
     char data[PATH_MAX], conf[PATH_MAX]; /* conf: the folder of postgresql.conf */
-    bool has_pid, resumed, shows;
+    bool has_pid, resumed;
     int lock; /* on the folder of the keyring */
-    int64_t shown_us;
+    struct pg_progress progress;
     struct tde_journal journal;
     struct tde_scan scan;
     struct tde_convert done;

@@ -80,13 +80,26 @@ free_from(char **argv)
         free(*argv);
 }
 
+/* As pg_createcluster does it: initdb alone lets everybody on the machine in. */
+static const char *const debian_options[] = {"--auth-local=peer", "--auth-host=scram-sha-256"};
+
+static bool
+says_who_gets_in(const struct cli *cli)
+{
+    for (size_t i = 0; i < cli->n_args; i++)
+        if (strncmp(cli->args[i], "-A", 2) == 0 || strncmp(cli->args[i], "--auth", 6) == 0)
+            return true;
+    return false;
+}
+
 static int
 run_initdb(struct cli *cli, const struct job *job)
 {
     KS_CLEANUP(ks_closep) int fd = -1;
     char program[PATH_MAX], data[PATH_MAX + 16];
     static char quiet[] = "--no-instructions"; /* how to start it is ours to say */
-    char *argv[CLI_MAX_ARGS + 4] = {program, data, quiet};
+    char *argv[CLI_MAX_ARGS + 4 + KS_ARRAY_LEN(debian_options)] = {program, data, quiet};
+    size_t n = 3;
     KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
     (void)snprintf(data, sizeof(data), "--pgdata=%s", job->ring.data);
     for (size_t i = 0; i < cli->n_args; i++) {
@@ -96,11 +109,16 @@ run_initdb(struct cli *cli, const struct job *job)
             return cli_fail(cli, KS_E_INVALID, "'%s': initdb is told where by --data; behind -- are its other options",
                             arg);
         }
-        if ((argv[i + 3] = strdup(arg)) == NULL) {
-            free_from(argv + 3);
+        argv[n++] = strdup(arg);
+    }
+    for (size_t i = 0; job->name[0] != '\0' && !says_who_gets_in(cli) && i < KS_ARRAY_LEN(debian_options); i++)
+        argv[n++] = strdup(debian_options[i]);
+    for (size_t i = 3; i < n; i++)
+        if (argv[i] == NULL) {
+            while (n-- > 3)
+                free(argv[n]);
             return cli_fail(cli, KS_E_NOMEM, "out of memory");
         }
-    }
     int rc = pg_bundle(cli, &job->ring, &fd);
     if (rc == 0)
         rc = run_program(cli, argv, fd, job->ring.data);

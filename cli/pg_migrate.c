@@ -55,7 +55,7 @@ add_wrap(struct cli *cli, struct job *job, struct tde_slot **ret)
         return cli_fail(cli, KS_E_LIMIT, "the keyring has %d slots already: drop one first", TDE_SLOTS_MAX);
     KS_TRY(pg_key_name(cli, ring->keyring, name));
     KS_TRY(pg_provider_slot(cli, ring->keyring, slot, name));
-    const struct tde_how how = {.data = ring->data, .ask = true};
+    const struct tde_how how = {.data = ring->data, .ask = true, .memo = &ring->memo};
     if (tde_wrap(ring->keyring, slot, &how, &ring->key, &diag) != 0)
         return cli_fail_diag(cli, &diag);
     KS_TRY(pg_ring_write(cli, ring, slot->id));

@@ -63,7 +63,7 @@ run(struct cli *cli)
     struct tde_slot *next = malloc(sizeof(*next));
     if (next == NULL)
         return cli_fail(cli, KS_E_NOMEM, "out of memory");
-    const struct tde_how how = {.data = ring.data, .ask = true};
+    const struct tde_how how = {.data = ring.data, .ask = true, .memo = &ring.memo};
     int rc = next_slot(cli, &ring, slot, next);
     if (rc == 0 && tde_wrap(ring.keyring, next, &how, &ring.key, &diag) != 0)
         rc = cli_fail_diag(cli, &diag);

@@ -18,12 +18,30 @@
 
 #include "tde/keyring.h"
 
+/*
+ * What a passphrase gave last, so that a command that wraps and then verifies does not run scrypt twice. The passphrase
+ * is read from where it comes from each time all the same.
+ */
+struct tde_memo {
+    struct ks_buf passphrase;
+    uint8_t salt[TDE_SALT];
+    uint32_t scrypt_n, scrypt_r, scrypt_p;
+    struct ks_key32 key;
+};
+enum { TDE_MEMO_MAX = 4096 };
+#define TDE_MEMO                                                                                                       \
+    {                                                                                                                  \
+        .passphrase = KS_BUF(TDE_MEMO_MAX)                                                                             \
+    }
+void tde_memo_done(struct tde_memo *memo); /* wipes */
+
 struct tde_how {
     const char *data;                 /* the data directory, for messages */
     bool ask;                         /* a person may be asked at the terminal */
     bool again;                       /* ... twice: a new passphrase */
     int64_t deadline_ms;              /* monotonic: until then a KMS that does not answer is tried again; 0: one try */
     void (*notice)(const char *line); /* what it waits for; NULL: nobody is told */
+    struct tde_memo *memo;            /* NULL: none */
 };
 
 /* Fills check and wrapped of a slot whose other fields are set; parameters of a passphrase are drawn here. */

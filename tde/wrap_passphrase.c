@@ -41,6 +41,36 @@ passphrase(const struct tde_slot *slot, const struct tde_how *how, struct ks_buf
     }
 }
 
+void
+tde_memo_done(struct tde_memo *memo)
+{
+    ks_buf_done(&memo->passphrase);
+    ks_key32_done(&memo->key);
+}
+
+static bool
+remembers(const struct tde_memo *memo, const struct tde_slot *slot, struct ks_span text)
+{
+    return memo != NULL && memo->scrypt_n != 0 && memo->scrypt_n == slot->scrypt_n &&
+           memo->scrypt_r == slot->scrypt_r && memo->scrypt_p == slot->scrypt_p &&
+           memcmp(memo->salt, slot->salt, sizeof(memo->salt)) == 0 && memo->passphrase.len == text.len &&
+           ks_equal_secret(memo->passphrase.data, text.data, text.len);
+}
+
+/* One that it has no room for is not remembered. */
+static void
+remember(struct tde_memo *memo, const struct tde_slot *slot, struct ks_span text, const struct ks_key32 *key)
+{
+    if (memo == NULL)
+        return;
+    tde_memo_done(memo);
+    memo->scrypt_n = ks_buf_add_span(&memo->passphrase, text) == 0 ? slot->scrypt_n : 0;
+    memo->scrypt_r = slot->scrypt_r;
+    memo->scrypt_p = slot->scrypt_p;
+    memcpy(memo->salt, slot->salt, sizeof(memo->salt));
+    memo->key = *key;
+}
+
 int
 tde_passphrase_kek(struct tde_slot *slot, const struct tde_how *how, bool fresh, struct ks_key32 *ret,
                    struct ks_diag *diag)
@@ -57,8 +87,13 @@ tde_passphrase_kek(struct tde_slot *slot, const struct tde_how *how, bool fresh,
         slot->scrypt_r = KS_SCRYPT_R;
         slot->scrypt_p = KS_SCRYPT_P;
     }
+    if (remembers(how->memo, slot, ks_buf_span(&text))) {
+        *ret = how->memo->key;
+        return 0;
+    }
     KS_TRY(ks_kdf_scrypt(ks_buf_span(&text), KS_SPAN(slot->salt, sizeof(slot->salt)), slot->scrypt_n, slot->scrypt_r,
                          slot->scrypt_p, MEMORY_MAX, key.b, sizeof(key.b), diag));
+    remember(how->memo, slot, ks_buf_span(&text), &key);
     *ret = key;
     return 0;
 }
