@@ -93,33 +93,36 @@ says_who_gets_in(const struct cli *cli)
 }
 
 static int
+check_options(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->n_args; i++) {
+        const char *arg = cli->args[i];
+        if (strncmp(arg, "-D", 2) == 0 || strncmp(arg, "--pgdata", 8) == 0 || (i == 0 && arg[0] != '-'))
+            return cli_fail(cli, KS_E_INVALID, "'%s': initdb is told where by --data; behind -- are its other options",
+                            arg);
+    }
+    return 0;
+}
+
+static int
 run_initdb(struct cli *cli, const struct job *job)
 {
     KS_CLEANUP(ks_closep) int fd = -1;
     char program[PATH_MAX], data[PATH_MAX + 16];
     static char quiet[] = "--no-instructions"; /* how to start it is ours to say */
     char *argv[CLI_MAX_ARGS + 4 + KS_ARRAY_LEN(debian_options)] = {program, data, quiet};
-    size_t n = 3;
+    const size_t own = job->name[0] != '\0' && !says_who_gets_in(cli) ? KS_ARRAY_LEN(debian_options) : 0;
+    int rc = 0;
+    KS_TRY(check_options(cli));
     KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
     (void)snprintf(data, sizeof(data), "--pgdata=%s", job->ring.data);
-    for (size_t i = 0; i < cli->n_args; i++) {
-        const char *arg = cli->args[i];
-        if (strncmp(arg, "-D", 2) == 0 || strncmp(arg, "--pgdata", 8) == 0 || (i == 0 && arg[0] != '-')) {
-            free_from(argv + 3);
-            return cli_fail(cli, KS_E_INVALID, "'%s': initdb is told where by --data; behind -- are its other options",
-                            arg);
-        }
-        argv[n++] = strdup(arg);
+    for (size_t i = 0; rc == 0 && i < cli->n_args + own; i++) {
+        argv[i + 3] = strdup(i < cli->n_args ? cli->args[i] : debian_options[i - cli->n_args]);
+        if (argv[i + 3] == NULL)
+            rc = cli_fail(cli, KS_E_NOMEM, "out of memory");
     }
-    for (size_t i = 0; job->name[0] != '\0' && !says_who_gets_in(cli) && i < KS_ARRAY_LEN(debian_options); i++)
-        argv[n++] = strdup(debian_options[i]);
-    for (size_t i = 3; i < n; i++)
-        if (argv[i] == NULL) {
-            while (n-- > 3)
-                free(argv[n]);
-            return cli_fail(cli, KS_E_NOMEM, "out of memory");
-        }
-    int rc = pg_bundle(cli, &job->ring, &fd);
+    if (rc == 0)
+        rc = pg_bundle(cli, &job->ring, &fd);
     if (rc == 0)
         rc = run_program(cli, argv, fd, job->ring.data);
     free_from(argv + 3);

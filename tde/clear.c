@@ -59,7 +59,7 @@ is_zero(const uint8_t *p, size_t n)
 
 /*
  * Of n random bytes, 256 (1 - exp(-n / 256)) are different ones, give or take a few; the limits are at 60 per cent of
- * that, which is more than ten deviations away.
+ * that, which of 64 bytes one in 10^10 reaches, and of a whole piece none.
  */
 static bool
 is_readable(const uint8_t *p, size_t n)
@@ -67,7 +67,8 @@ is_readable(const uint8_t *p, size_t n)
     static const struct {
         size_t n;
         unsigned least;
-    } limits[] = {{64, 34}, {128, 60}, {256, 97}, {512, 132}, {1024, 150}, {4096, 153}};
+    } limits[] = {{64, 33},  {80, 41},   {96, 48},   {112, 54},  {128, 60},  {160, 71},   {192, 81},  {224, 89},
+                  {256, 97}, {320, 109}, {384, 119}, {448, 126}, {512, 132}, {1024, 150}, {4096, 153}};
     bool seen[256] = {false};
     unsigned different = 0, least = 0;
     size_t counted = 0;

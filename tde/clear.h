@@ -1,6 +1,6 @@
 /*
  * Looks through an encrypted cluster, stopped or running, for what is in the clear: without any key, by what plaintext
- * looks like. Ciphertext looks like none of it: a chance of less than 2^-40 for each piece.
+ * looks like. Ciphertext looks like none of it: one in 10^10 of the shortest pieces, and no whole one.
  *
  *   * a page of a relation with a page's header (its version, its flags, its three positions in their order)
  *   * a page of the write-ahead log with that one's (its magic, its flags, an address that is one of a page)

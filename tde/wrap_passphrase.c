@@ -22,6 +22,21 @@ from_command(const char *command, struct ks_buf *ret, struct ks_diag *diag)
 }
 
 static int
+from_person(const struct tde_slot *slot, const struct tde_how *how, struct ks_buf *ret, struct ks_diag *diag)
+{
+    struct ks_diag why = {0};
+    const char *prompt = how->again ? "New passphrase of the keyring: " : "Passphrase of the keyring: ";
+    const int rc = how->ask ? passphrase_ask(prompt, how->again, ret, &why) : KS_E_NOT_FOUND;
+    if (rc == KS_E_NOT_FOUND) /* a server that is started has no terminal, even if who started it has */
+        return ks_fail(
+            diag, KS_E_DENIED,
+            "slot %u has its passphrase from a person, and there is no terminal to ask at: use `keystead pg exec`, or "
+            "give it a --passphrase-file or --passphrase-command by `keystead pg rotate --kek`",
+            slot->id);
+    return rc == 0 ? 0 : ks_fail(diag, rc, "%s", ks_diag_text(&why));
+}
+
+static int
 passphrase(const struct tde_slot *slot, const struct tde_how *how, struct ks_buf *ret, struct ks_diag *diag)
 {
     switch (slot->source) {
@@ -30,14 +45,7 @@ passphrase(const struct tde_slot *slot, const struct tde_how *how, struct ks_buf
     case TDE_SOURCE_COMMAND:
         return from_command(slot->path, ret, diag);
     default:
-        if (!how->ask)
-            return ks_fail(
-                diag, KS_E_DENIED,
-                "slot %u has its passphrase from a person, and there is nobody to ask: use `keystead pg exec`, or "
-                "give it a --passphrase-file or --passphrase-command by `keystead pg rotate --kek`",
-                slot->id);
-        return passphrase_ask(
-            how->again ? "New passphrase of the keyring: " : "Passphrase of the keyring: ", how->again, ret, diag);
+        return from_person(slot, how, ret, diag);
     }
 }
 

@@ -111,7 +111,7 @@ int
 guard_ask(const char *helper, int timeout_s, char ret_line[GUARD_LINE])
 {
     int ends[2];
-    pid_t pid;
+    pid_t pid = -1;
     /* It ends by itself a second after its time; one that does not is killed. */
     const TimestampTz end = GetCurrentTimestamp() + ((int64)timeout_s + 2) * USECS_PER_SEC;
     ret_line[0] = '\0';

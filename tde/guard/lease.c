@@ -214,11 +214,18 @@ static const char *
 for_people(const char *line, uint32 *ret_seconds)
 {
     static const char name[] = "keystead pg lease: ";
-    int at = 0;
+    char *end;
     *ret_seconds = 0;
     if (strncmp(line, name, sizeof(name) - 1) == 0)
         return line + sizeof(name) - 1;
-    return sscanf(line, "%*31[a-z] %u %n", ret_seconds, &at) == 1 && at > 0 ? line + at : line;
+    const char *blank = strchr(line, ' ');
+    if (blank == NULL)
+        return line;
+    const unsigned long seconds = strtoul(blank, &end, 10);
+    if (end == blank || *end != ' ')
+        return line;
+    *ret_seconds = seconds < UINT32_MAX ? (uint32)seconds : 0;
+    return end + 1;
 }
 
 static void

@@ -7,6 +7,7 @@ server of PostgreSQL's: one cluster is made by initdb, and each works on a keyri
 import json
 import os
 import pathlib
+import pty
 import pwd
 import re
 import shutil
@@ -216,6 +217,53 @@ def test_a_passphrase(data, work):
     assert "passphrase by command: echo new" in said
     old.unlink()
     assert opens(data).returncode == 0
+
+
+def typed(answers, *args):
+    """Runs a command at a terminal, and types an answer at each prompt; its status, and what it said."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        user = ["runuser", "-u", USER, "--"] if USER else []
+        os.execvp((user or [KEYSTEAD])[0], [*user, *map(str, [KEYSTEAD, "pg", *args])])
+    said, left = "", list(answers)
+    while True:
+        try:
+            got = os.read(terminal, 4096).decode()
+        except OSError:  # its end, on Linux
+            break
+        if not got:
+            break
+        said += got
+        if left and re.search(r"(keyring|again): $", said):
+            os.write(terminal, left.pop(0).encode() + b"\n")
+    os.close(terminal)
+    assert not left, said
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
+def test_a_passphrase_that_is_typed(data):
+    rotate = ("rotate", "--kek", "--data", data, "--passphrase")
+    before = keyring(data)
+    status_, said = typed(["one", "another"], *rotate)
+    assert status_ == EXIT["invalid"] and "the two passphrases differ" in said and keyring(data) == before
+    status_, said = typed(["one of mine", "one of mine"], *rotate)
+    assert status_ == 0 and "slot 1 (passphrase)" in said and "one of mine" not in said
+    start = ("exec", "--data", data, "--", "/usr/bin/env")
+    status_, said = typed(["one of mine"], *start)
+    assert status_ == 0 and "KEYSTEAD_TDE_FD=" in said and "one of mine" not in said
+    status_, said = typed(["wrong"], *start)
+    assert status_ == EXIT["denied"] and "wrong passphrase for slot 1" in said
+    assert "there is no terminal to ask at: use `keystead pg exec`" in refused("denied", *start)  # as a service's start
+
+
+def test_a_rotation_derives_each_passphrase_once(data, work):
+    """What the second run of scrypt gave is what the new wrap is verified with; but what a command prints is read twice."""
+    count = own(pathlib.Path(tempfile.mkdtemp(dir=work)), 0o700) / "count"
+    pg("rotate", "--kek", "--data", data, "--passphrase-command", "echo x >> %s; echo two" % count)
+    assert count.read_text() == "x\nx\n"
+    before = keyring(data)
+    said = pg("rotate", "--kek", "--data", data, "--passphrase-command", "date +%N", check=False)
+    assert said.returncode != 0 and "the keyring is as it was: wrong passphrase" in said.stderr and keyring(data) == before
 
 
 def test_a_key_command(data, work):

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not (BIN / "initdb").exists(), reason="PostgreSQL's programs are not in %s" % BIN),
 ]
 LEASE = 2
+copies = iter(range(100))
 PATIENCE = 60  # seconds after which something hangs
 
 
@@ -40,7 +41,8 @@ class Server:
 
     def __init__(self, folder, client):
         self.folder, self.data = folder, folder / "data"
-        pg("init", "--data", self.data, "--config", client, "--create-key", "--wait", "1s", "--", "-A", "trust",
+        pg("init", "--data", self.data, "--config", client, "--create-key", "--wait", "1s", "--when-unreachable", "other-slot",
+           "--", "-A", "trust",
            "--no-sync", "-k", "--locale=C")
         self.settings("unix_socket_directories = '%s'" % folder, "listen_addresses = ''", "fsync = off",
                       "autovacuum = off", "max_connections = 20", "shared_buffers = 8MB", "keystead.lease = %d" % LEASE)
@@ -121,13 +123,8 @@ def fails(connection, statement, *words):
 
 # The question
 
-def test_the_helper(instance, server, client, work):  # noqa: F811
+def test_the_helper(instance, data, client, work):  # noqa: F811
     """keystead pg lease: one line, and the status says which of three it is."""
-    data = work / "asked"
-    for path in (data, data / "keystead"):
-        path.mkdir()
-        own(path, 0o700)
-    own(pathlib.Path(shutil.copy(server.data / "keystead" / "keyring", data / "keystead")))
     pg("migrate", "--data", data, "--key-file", work / "asked.key", "--create-key", "--yes")
     assert pg("lease", "--data", data).stdout.startswith("internal 0 ")
     pg("migrate", "--data", data, "--config", client, "--create-key", "--keep")
@@ -151,6 +148,49 @@ def test_the_helper(instance, server, client, work):  # noqa: F811
     finally:
         instance.start()
     assert pg("lease", "--data", data).stdout.startswith("active ")
+
+
+@pytest.fixture
+def data(server, work):  # noqa: F811
+    """The server's keyring, to do with what one likes."""
+    path = work / ("copy-%d" % next(copies))
+    for folder in (path, path / "keystead"):
+        folder.mkdir()
+        own(folder, 0o700)
+    own(pathlib.Path(shutil.copy(server.data / "keystead" / "keyring", path / "keystead")))
+    return path
+
+
+def test_other_slots(instance, data, client, work):  # noqa: F811
+    """--when-unreachable other-slot: for a KMS that does not answer, and for nothing else."""
+    start = ("exec", "--data", data, "--", "/usr/bin/env")
+    key = work / "break-glass.key"
+    pg("migrate", "add-wrap", "--data", data, "--key-file", key, "--create-key")
+    pg("rotate", "--kek", "--data", data)
+    assert status(data, "--offline")["when_unreachable"] == "other-slot"
+    instance.stop()
+    try:
+        done = pg(*start)
+        assert "KEYSTEAD_TDE_FD=" in done.stdout
+        assert "by the keyring's policy another slot is used" in done.stderr
+        # An internal slot lets it start. It is no lease: the worker says that the KMS is not there.
+        assert ": unreachable: " in refused("connect", "lease", "--data", data, "--timeout", "1s")
+        key.rename(work / "hidden")
+        done = pg(*start, check=False)
+        assert done.returncode == EXIT["connect"] and "no other slot opened the keyring either" in done.stderr
+        (work / "hidden").rename(key)
+    finally:
+        instance.start()
+    # Two slots at KMSs: the one that answers counts, at a start and for the lease.
+    pg("migrate", "add-wrap", "--data", data, "--config", client, "--kmip", "127.0.0.1:%d" % instance.port, "--create-key")
+    live = status(data, "--offline")["slots"][2]
+    pg("migrate", "add-wrap", "--data", data, "--config", client, "--create-key", "--key", "dead-%s" % live["slot"])
+    gone = status(data, "--offline")["slots"][3]
+    pg("migrate", "make-primary", gone["slot"], "--data", data)
+    instance.run("key", "revoke", gone["key_identifier"], "--yes")
+    done = pg(*start, check=False)  # a KMS that answers is obeyed, whatever else would open it
+    assert done.returncode == EXIT["denied"] and "is Deactivated at the KMS" in done.stderr
+    assert ": deactivated: " in refused("denied", "lease", "--data", data)
 
 
 # The policies
