@@ -73,13 +73,6 @@ new_data(struct cli *cli, const char *given, char ret[PATH_MAX])
     return 0;
 }
 
-static void
-free_from(char **argv)
-{
-    for (; *argv != NULL; argv++)
-        free(*argv);
-}
-
 /* As pg_createcluster does it: initdb alone lets everybody on the machine in. */
 static const char *const debian_options[] = {"--auth-local=peer", "--auth-host=scram-sha-256"};
 
@@ -109,24 +102,21 @@ run_initdb(struct cli *cli, const struct job *job)
 {
     KS_CLEANUP(ks_closep) int fd = -1;
     char program[PATH_MAX], data[PATH_MAX + 16];
-    static char quiet[] = "--no-instructions"; /* how to start it is ours to say */
-    char *argv[CLI_MAX_ARGS + 4 + KS_ARRAY_LEN(debian_options)] = {program, data, quiet};
-    const size_t own = job->name[0] != '\0' && !says_who_gets_in(cli) ? KS_ARRAY_LEN(debian_options) : 0;
-    int rc = 0;
+    const char *argv[CLI_MAX_ARGS + 4 + KS_ARRAY_LEN(debian_options)] = {program, data, "--no-instructions"};
+    const union { /* execv promises to leave them alone */
+        const char **from;
+        char *const *to;
+    } list = {.from = argv};
+    size_t n = 3; /* how to start it is ours to say */
     KS_TRY(check_options(cli));
     KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
     (void)snprintf(data, sizeof(data), "--pgdata=%s", job->ring.data);
-    for (size_t i = 0; rc == 0 && i < cli->n_args + own; i++) {
-        argv[i + 3] = strdup(i < cli->n_args ? cli->args[i] : debian_options[i - cli->n_args]);
-        if (argv[i + 3] == NULL)
-            rc = cli_fail(cli, KS_E_NOMEM, "out of memory");
-    }
-    if (rc == 0)
-        rc = pg_bundle(cli, &job->ring, &fd);
-    if (rc == 0)
-        rc = run_program(cli, argv, fd, job->ring.data);
-    free_from(argv + 3);
-    return rc;
+    for (size_t i = 0; i < cli->n_args; i++)
+        argv[n++] = cli->args[i];
+    for (size_t i = 0; job->name[0] != '\0' && !says_who_gets_in(cli) && i < KS_ARRAY_LEN(debian_options); i++)
+        argv[n++] = debian_options[i];
+    KS_TRY(pg_bundle(cli, &job->ring, &fd));
+    return run_program(cli, list.to, fd, job->ring.data);
 }
 
 /* All that the cluster's own user does. */
@@ -246,7 +236,9 @@ static int
 report(struct cli *cli, struct job *job)
 {
     char cluster[TDE_UUID_TEXT], text[2 * TDE_TEXT], layer[PATH_MAX];
-    const struct tde_slot *slot = &job->ring.keyring->slots[0];
+    const struct tde_slot *slot = job->ring.keyring != NULL ? tde_keyring_primary(job->ring.keyring) : NULL;
+    if (slot == NULL)
+        return cli_fail(cli, KS_E_INTERNAL, "no keyring");
     tde_uuid_text(job->ring.keyring->cluster, cluster);
     tde_slot_text(slot, text);
     KS_TRY(pg_layer_path(cli, layer));
