@@ -42,7 +42,7 @@ def test_a_plain_file_that_slipped_in(made, work):  # noqa: F811
         "base/1/99999": good[:8192] + page + good[8192:16384],  # one page among encrypted ones
         "base/1/99998": bytes(8192),  # only room
         "pg_wal/0000000100000000000000FF": wal + os.urandom(65536 - len(wal)),
-        "pg_stat/texts": b"SELECT 'a statement that somebody has run', pg_sleep(1) FROM some_table\n",
+        "pg_stat/texts": b"SELECT 'a statement that somebody has run', pg_sleep(1) FROM some_table\n" * 3,
         "pg_xact/00FF": b"\x55" * 8192,
         "dump.sql": b"not known to the layer",
     }
