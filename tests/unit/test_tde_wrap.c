@@ -178,7 +178,7 @@ test_passphrase(void **state)
     slot_of(TDE_PROVIDER_PASSPHRASE, TDE_SOURCE_COMMAND, "echo");
     refused(slot, KS_E_INVALID, "no passphrase");
     slot_of(TDE_PROVIDER_PASSPHRASE, TDE_SOURCE_PROMPT, "");
-    refused(slot, KS_E_DENIED, "nobody to ask");
+    refused(slot, KS_E_DENIED, "there is no terminal to ask at");
 }
 
 /* A KMS that is not there: the message says which, and the wait ends; then what the policy says. */
