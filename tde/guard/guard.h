@@ -32,6 +32,7 @@ struct guard_lease {
     pg_atomic_uint32 policy; /* enum guard_policy in force; GUARD_WARN: nothing is refused */
     slock_t lock;            /* for what follows */
     enum guard_key key;
+    bool withdrawn;        /* the last answer: no answer after it does not give the key back */
     TimestampTz contact;   /* the KMS answered last; before it did, when the server was started */
     TimestampTz until;     /* the lease ends; 0: there is none */
     char line[GUARD_LINE]; /* what was said of it */

@@ -35,6 +35,7 @@ enum { ASK_MIN_S = 1, ASK_MAX_S = 10, REPEAT_S = 600, SHOWN_STATE = 1024 };
 struct guard_lease *guard_lease;
 
 static char helper[PATH_MAX];
+static int64 term_s; /* of the lease that the KMS gave; 0: it sets no end */
 static int lease_s, grace_s, on_withdrawn, on_unreachable;
 static char *shown_state; /* the setting has no value of its own: show_state makes it */
 static shmem_startup_hook_type next_startup;
@@ -143,8 +144,9 @@ policy_now(TimestampTz now)
     switch (guard_lease->key) {
     case GUARD_KEY_WITHDRAWN:
         return (enum guard_policy)on_withdrawn;
-    case GUARD_KEY_UNKNOWN:
-        return grace_is_over(now) ? (enum guard_policy)on_unreachable : GUARD_WARN;
+    case GUARD_KEY_UNKNOWN: /* what was withdrawn stays so, or cutting the cable would give it back */
+        return (enum guard_policy)Max(guard_lease->withdrawn ? on_withdrawn : (int)GUARD_WARN,
+                                      grace_is_over(now) ? on_unreachable : (int)GUARD_WARN);
     default:
         return GUARD_WARN;
     }
@@ -169,12 +171,15 @@ say(TimestampTz now)
         break;
     default:
         strlcpy(until, timestamptz_to_str(after(guard_lease->contact, grace_s)), sizeof(until));
-        ereport(WARNING,
-                (errmsg("the lease of this cluster's key cannot be renewed: %s", guard_lease->line),
-                 grace_is_over(now)
-                     ? errdetail("The time of grace is over. In force: %s (keystead.on_kms_unreachable).", policy)
-                     : errdetail("From %s on: %s (keystead.kms_grace, keystead.on_kms_unreachable).", until,
-                                 policies[on_unreachable].name)));
+        ereport(
+            WARNING,
+            (errmsg("the lease of this cluster's key cannot be renewed: %s", guard_lease->line),
+             guard_lease->withdrawn
+                 ? errdetail("The KMS has withdrawn the key before. In force: %s (keystead.on_key_withdrawn).", policy)
+             : grace_is_over(now)
+                 ? errdetail("The time of grace is over. In force: %s (keystead.on_kms_unreachable).", policy)
+                 : errdetail("From %s on: %s (keystead.kms_grace, keystead.on_kms_unreachable).", until,
+                             policies[on_unreachable].name)));
         break;
     }
 }
@@ -228,13 +233,20 @@ for_people(const char *line, uint32 *ret_seconds)
     return end + 1;
 }
 
+/* Seconds: ours, or the KMS's own if that is shorter. */
+static int64
+lease(void)
+{
+    return term_s != 0 ? Min(term_s, (int64)lease_s) : lease_s;
+}
+
 static void
 ask(void)
 {
     char line[GUARD_LINE];
     uint32 seconds;
     const enum guard_key before = guard_lease->key;
-    const int status = guard_ask(helper, Max(ASK_MIN_S, Min(lease_s / 3, ASK_MAX_S)), line);
+    const int status = guard_ask(helper, Max(ASK_MIN_S, Min((int)(lease() / 3), ASK_MAX_S)), line);
     if (ShutdownRequestPending)
         return;
     const char *text = for_people(line, &seconds);
@@ -245,10 +257,13 @@ ask(void)
                        : status != GUARD_STATUS_ACTIVE      ? GUARD_KEY_UNKNOWN
                        : strncmp(line, "internal ", 9) == 0 ? GUARD_KEY_INTERNAL
                                                             : GUARD_KEY_ACTIVE;
-    if (guard_lease->key != GUARD_KEY_UNKNOWN)
+    if (guard_lease->key != GUARD_KEY_UNKNOWN) {
         guard_lease->contact = now;
+        guard_lease->withdrawn = guard_lease->key == GUARD_KEY_WITHDRAWN;
+        term_s = guard_lease->key == GUARD_KEY_ACTIVE && seconds != 0 ? (int64)seconds : 0;
+    }
     if (guard_lease->key == GUARD_KEY_ACTIVE)
-        guard_lease->until = after(now, seconds != 0 && seconds < (uint32)lease_s ? (int64)seconds : lease_s);
+        guard_lease->until = after(now, lease());
     else if (guard_lease->key != GUARD_KEY_UNKNOWN)
         guard_lease->until = 0;
     strlcpy(guard_lease->line, text, GUARD_LINE);
@@ -282,7 +297,7 @@ keystead_lease_main(Datum arg)
     while (!ShutdownRequestPending) {
         if (!is_idle())
             ask();
-        const TimestampTz next = GetCurrentTimestamp() + (int64)lease_s * USECS_PER_SEC / 3;
+        const TimestampTz next = GetCurrentTimestamp() + lease() * USECS_PER_SEC / 3;
         for (;;) {
             const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
             if (left <= 0 || ShutdownRequestPending)
