@@ -710,7 +710,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 81
+    assert len(commands()) == 82
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
