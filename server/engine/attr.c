@@ -340,21 +340,21 @@ is_that_rng(const struct kmip_item *want, const struct kmip_item *ours)
     return true;
 }
 
-/* The generator of libcrypto's DRBG: SP 800-90A CTR_DRBG with AES-256. */
+const struct kmip_rng_parameters attr_rng = {
+    .rng_algorithm = KMIP_RNG_ALGORITHM_DRBG,
+    .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
+    .has_cryptographic_algorithm = true,
+    .cryptographic_length = 256,
+    .has_cryptographic_length = true,
+    .drbg_algorithm = KMIP_DRBG_ALGORITHM_CTR,
+    .has_drbg_algorithm = true,
+};
+
 static int
 put_rng(struct ctx *ctx, struct rev *draft)
 {
-    const struct kmip_rng_parameters rng = {
-        .rng_algorithm = KMIP_RNG_ALGORITHM_DRBG,
-        .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
-        .has_cryptographic_algorithm = true,
-        .cryptographic_length = 256,
-        .has_cryptographic_length = true,
-        .drbg_algorithm = KMIP_DRBG_ALGORITHM_CTR,
-        .has_drbg_algorithm = true,
-    };
     struct kmip_item *item;
-    KS_TRY(kmip_item_encode(&kmip_schema_rng_parameters, KMIP_V2_1, &rng, ctx->arena, &item));
+    KS_TRY(kmip_item_encode(&kmip_schema_rng_parameters, KMIP_V2_1, &attr_rng, ctx->arena, &item));
     item->tag = KMIP_TAG_RANDOM_NUMBER_GENERATOR;
     for (const struct kmip_attr *a = draft->attrs.first; a != NULL; a = a->next)
         if (a->tag == item->tag && a->value != NULL && !is_that_rng(a->value, item))

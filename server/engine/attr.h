@@ -6,6 +6,9 @@
 
 #include "server/engine/ctx.h"
 
+/* The generator of keys, which is libcrypto's DRBG: SP 800-90A CTR_DRBG with AES-256. */
+extern const struct kmip_rng_parameters attr_rng;
+
 /* The Application Namespace in which the server makes Application Data that a client leaves out. */
 extern const char attr_namespace[];
 

@@ -21,7 +21,7 @@ check(struct ctx *ctx, const struct kmip_protection_storage_masks *masks, enum c
     if (masks == NULL || masks->n_protection_storage_mask == 0)
         return 0;
     for (size_t i = 0; i < masks->n_protection_storage_mask; i++)
-        if ((masks->protection_storage_mask[i] & ~(uint32_t)KMIP_PROTECTION_STORAGE_MASK_SOFTWARE) == 0)
+        if ((masks->protection_storage_mask[i] & ~(uint32_t)STORAGE_MASKS_HERE) == 0)
             return 0;
     return engine_fail(ctx, condition,
                        "no Protection Storage Mask of the request can be met: this server keeps objects in Software");

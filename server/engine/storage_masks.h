@@ -3,6 +3,9 @@
 
 #include "server/engine/ctx.h"
 
+/* Where this server keeps objects, which Query says. */
+enum { STORAGE_MASKS_HERE = KMIP_PROTECTION_STORAGE_MASK_SOFTWARE };
+
 /*
  * Refuses a payload whose masks name no place that this server has: one of the alternatives has to be met with all of
  * its bits, and keys are kept in software, nowhere else. The masks of a pair's half count instead of the common ones.

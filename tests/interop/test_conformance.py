@@ -8,6 +8,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -69,6 +70,32 @@ def test_every_exception_is_one(results):
     idle = [row["cases"] for row in EXCEPTIONS
             if not any(case["strict"] != "PASS" and fnmatch.fnmatchcase(case["name"], row["cases"]) for case in cases)]
     assert not idle, "these pass: %s" % idle
+
+
+def claims():
+    """The rows of Query's profiles (server/engine/query.def): family of cases, and the versions they are claimed for."""
+    versions = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
+    rows = re.findall(r'^CLAIMED_PROFILE\((\w+), "([\w-]*)", V(\d)_(\d), V(\d)_(\d)\)', (
+        ROOT / "server/engine/query.def").read_text(), re.M)
+    assert len(rows) > 40
+    return [(name, family, versions[versions.index(a + "." + b):versions.index(c + "." + d) + 1])
+            for name, family, a, b, c, d in rows if family]
+
+
+def test_what_query_claims_is_true(results):
+    """Of the family of a profile that Query names every mandatory case passes, under every policy profile. One that needs an empty
+    server passes on one."""
+    cases = results[1]
+    alone = [row["cases"] for row in EXCEPTIONS if "passes alone" in row["reason"]]
+    wrong = []
+    for name, family, versions in claims():
+        for version in versions:
+            mandatory = [case for case in cases
+                         if case["version"] == version and case["name"].startswith(family + "-M-")]
+            assert mandatory, "%s: no cases of %s in %s" % (name, family, version)
+            wrong += ["%s: %s" % (name, case["name"]) for case in mandatory
+                      if case["strict"] != "PASS" and not any(fnmatch.fnmatchcase(case["name"], row) for row in alone)]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_our_own_runner_agrees(results, tmp_path):

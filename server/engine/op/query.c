@@ -3,6 +3,7 @@
 #include "server/engine/message.h"
 #include "server/engine/op/op.h"
 #include "server/engine/rules.h"
+#include "server/engine/storage_masks.h"
 
 static const uint32_t object_types[] = {
     KMIP_OBJECT_TYPE_CERTIFICATE,
@@ -78,15 +79,7 @@ put_rngs(struct ctx *ctx, struct kmip_query_response *ret)
     ret->rng_parameters = CTX_NEW(ctx, struct kmip_rng_parameters *);
     if (rng == NULL || ret->rng_parameters == NULL)
         return KS_E_NOMEM;
-    *rng = (struct kmip_rng_parameters){
-        .rng_algorithm = KMIP_RNG_ALGORITHM_DRBG,
-        .cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_AES,
-        .has_cryptographic_algorithm = true,
-        .cryptographic_length = 256,
-        .has_cryptographic_length = true,
-        .drbg_algorithm = KMIP_DRBG_ALGORITHM_CTR,
-        .has_drbg_algorithm = true,
-    };
+    *rng = attr_rng;
     ret->rng_parameters[0] = rng;
     ret->n_rng_parameters = 1;
     return 0;
@@ -107,12 +100,12 @@ put_namespaces(struct ctx *ctx, struct kmip_query_response *ret)
 static int
 put_profiles(struct ctx *ctx, struct kmip_query_response *ret)
 {
-    /* What the published cases of the profile pass here, by the names of the versions. */
     static const uint32_t profiles[] = {
-        KMIP_PROFILE_NAME_BASELINE_SERVER,
-        KMIP_PROFILE_NAME_SYMMETRIC_KEY_LIFECYCLE_SERVER,
-        KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_3,
-        KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_4,
+#define CAPABILITY(field, value)
+#define CLAIMED_PROFILE(NAME, family, SINCE, UNTIL) KMIP_PROFILE_NAME_##NAME,
+#include "server/engine/query.def"
+#undef CLAIMED_PROFILE
+#undef CAPABILITY
     };
     ret->profile_information = ks_arena_array(ctx->arena, KS_ARRAY_LEN(profiles), sizeof(void *));
     if (ret->profile_information == NULL)
@@ -137,25 +130,11 @@ put_capabilities(struct ctx *ctx, struct kmip_query_response *ret)
     if (c == NULL || ret->capability_information == NULL)
         return KS_E_NOMEM;
     *c = (struct kmip_capability_information){
-        .has_streaming_capability = true,
-        .streaming_capability = true,
-        .has_asynchronous_capability = true,
-        .asynchronous_capability = true,
-        .has_attestation_capability = true,
-        .has_batch_undo_capability = true,
-        .batch_undo_capability = true,
-        .has_batch_continue_capability = true,
-        .batch_continue_capability = true,
-        .has_unwrap_mode = true,
-        .unwrap_mode = KMIP_UNWRAP_MODE_NOT_PROCESSED,
-        .has_destroy_action = true,
-        .destroy_action = KMIP_DESTROY_ACTION_KEY_MATERIAL_DELETED,
-        .has_shredding_algorithm = true,
-        .shredding_algorithm = KMIP_SHREDDING_ALGORITHM_UNSUPPORTED,
-        .has_rng_mode = true,
-        .rng_mode = KMIP_RNG_MODE_SHARED_INSTANTIATION,
-        .has_quantum_safe_capability = true,
-        .quantum_safe_capability = ks_pq_check(KMIP_CRYPTOGRAPHIC_ALGORITHM_ML_DSA_87, NULL) == 0,
+#define CAPABILITY(field, value) .has_##field = true, .field = (value),
+#define CLAIMED_PROFILE(NAME, family, SINCE, UNTIL)
+#include "server/engine/query.def"
+#undef CLAIMED_PROFILE
+#undef CAPABILITY
     };
     ret->capability_information[0] = c;
     ret->n_capability_information = 1;
@@ -181,7 +160,7 @@ put_storage(struct ctx *ctx, struct kmip_query_response *ret)
     ret->protection_storage_masks = CTX_NEW(ctx, struct kmip_protection_storage_masks *);
     if (masks == NULL || mask == NULL || ret->protection_storage_masks == NULL)
         return KS_E_NOMEM;
-    *mask = KMIP_PROTECTION_STORAGE_MASK_SOFTWARE;
+    *mask = STORAGE_MASKS_HERE;
     masks->protection_storage_mask = mask;
     masks->n_protection_storage_mask = 1;
     ret->protection_storage_masks[0] = masks;
