@@ -141,6 +141,13 @@ index_hash(const struct attr_index *index, const struct client *owner, const str
     return value != NULL && hash_of(index, owner, attr, value, ret);
 }
 
+/* What objects of all owners are looked for by: these have an entry of no owner besides. */
+static bool
+is_common(const struct kmip_attr *attr)
+{
+    return attr->tag == KMIP_TAG_GROUP_LINK;
+}
+
 /* Room */
 
 size_t
@@ -149,7 +156,7 @@ index_need(const struct rev *rev)
     size_t n = 0;
     for (const struct kmip_attr *a = rev != NULL ? rev->attrs.first : NULL; a != NULL; a = a->next)
         for (const struct kmip_item *v = next_value(a, NULL); v != NULL; v = next_value(a, v))
-            n++;
+            n += is_common(a) ? 2 : 1;
     return n;
 }
 
@@ -248,32 +255,48 @@ take_out(struct attr_index *index, uint32_t *at)
     index->n--;
 }
 
+/* An object's entries while they are made anew, in the order of the values: what did not change is found at the head of
+ * the old list. */
+struct renewing {
+    struct attr_index *index;
+    struct object *object;
+    uint32_t old, made, *tail;
+};
+
+static void
+renew(struct renewing *r, uint32_t hash)
+{
+    struct attr_index *index = r->index;
+    uint32_t *at = &r->old;
+    for (size_t n = 0; n < LOOK && *at != INDEX_NONE && index_at(index, *at)->hash != hash; n++)
+        at = &index_at(index, *at)->sibling;
+    const bool same = *at != INDEX_NONE && index_at(index, *at)->hash == hash;
+    const uint32_t number = same ? *at : add(index, r->object, hash);
+    if (same)
+        *at = index_at(index, number)->sibling;
+    *r->tail = number;
+    r->tail = &index_at(index, number)->sibling;
+    *r->tail = INDEX_NONE;
+}
+
 void
 index_set(struct attr_index *index, struct object *object, const struct client *owner, const struct rev *rev,
           uint32_t *first)
 {
-    /* The list anew, in the order of the values: what did not change is found at the head of the old one. */
-    uint32_t old = *first, made = INDEX_NONE, *tail = &made;
+    struct renewing r = {.index = index, .object = object, .old = *first, .made = INDEX_NONE};
+    uint32_t hash;
+    r.tail = &r.made;
     for (const struct kmip_attr *a = rev != NULL && !rev_is_destroyed(rev) ? rev->attrs.first : NULL; a != NULL;
          a = a->next)
         for (const struct kmip_item *v = next_value(a, NULL); v != NULL; v = next_value(a, v)) {
-            uint32_t hash;
-            if (!hash_of(index, owner, a, v, &hash))
-                continue;
-            uint32_t *at = &old;
-            for (size_t n = 0; n < LOOK && *at != INDEX_NONE && index_at(index, *at)->hash != hash; n++)
-                at = &index_at(index, *at)->sibling;
-            const bool same = *at != INDEX_NONE && index_at(index, *at)->hash == hash;
-            const uint32_t number = same ? *at : add(index, object, hash);
-            if (same)
-                *at = index_at(index, number)->sibling;
-            *tail = number;
-            tail = &index_at(index, number)->sibling;
-            *tail = INDEX_NONE;
+            if (hash_of(index, owner, a, v, &hash))
+                renew(&r, hash);
+            if (is_common(a) && hash_of(index, NULL, a, v, &hash))
+                renew(&r, hash);
         }
-    while (old != INDEX_NONE)
-        take_out(index, &old);
-    *first = made;
+    while (r.old != INDEX_NONE)
+        take_out(index, &r.old);
+    *first = r.made;
 }
 
 uint32_t

@@ -4,7 +4,8 @@
  * An entry is a keyed hash (SipHash, a key of this process) over owner, attribute and value, and the object: no values
  * are in it, and nobody can choose values that collide. What it gives are candidates; whoever asks compares. Indexed
  * are values that are texts, bytes or, of vendor attributes, numbers, and the texts and bytes that are fields of a
- * structure, each by itself. Objects that are destroyed have no entries.
+ * structure, each by itself. Objects that are destroyed have no entries. Group Links are found of all owners as well:
+ * owner NULL.
  *
  * Entries are 24 bytes in blocks that never move; an object knows its own, so changing one takes a time that does not
  * depend on how many others have the same value.

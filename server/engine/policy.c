@@ -46,3 +46,9 @@ policy_sees_all(const struct client *client)
     return (client->role == IDENTITY_ADMIN && rights[RIGHT_SEE].admin) ||
            (client->acting != NULL && client->acting->grouped && rights[RIGHT_SEE].group);
 }
+
+bool
+policy_sees_groups_alone(const struct client *client)
+{
+    return policy_sees_all(client) && !(client->role == IDENTITY_ADMIN && rights[RIGHT_SEE].admin);
+}

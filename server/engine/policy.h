@@ -22,3 +22,6 @@ bool policy_may(const struct client *client, enum right right, const struct obje
 /* Whether the client may see objects of others at all; else searches look at its own alone. No less than what
  * policy_may says of RIGHT_SEE. */
 bool policy_sees_all(const struct client *client);
+
+/* Whether of the objects of others it may see those alone that have a Group Link of the acting user. */
+bool policy_sees_groups_alone(const struct client *client);

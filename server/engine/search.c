@@ -103,34 +103,93 @@ arrange(struct gathered *g, bool oldest)
     g->n = kept;
 }
 
-int
-search_begin(struct ctx *ctx, const struct kmip_attr *const *filters, size_t n, bool oldest, struct search *ret)
+/* What others have in the groups of the acting user. KS_E_LIMIT: very much. */
+static int
+ask_groups(struct ctx *ctx, struct gathered *g)
 {
-    struct search search = {.owner = policy_sees_all(ctx->client) ? NULL : ctx->client, .oldest_first = oldest};
-    const size_t all = search.owner != NULL ? search.owner->objects.n : ctx->engine->objects.all.n;
-    struct gathered g = {.most = SHORT + all / PART};
-    int rc = n != 0 ? 0 : KS_E_LIMIT;
-    for (const struct client *owner = search_owner(ctx, NULL); owner != NULL && rc == 0;
-         owner = search_owner(ctx, owner))
-        rc = ask_index(ctx, owner, filters, n, &g);
+    const struct attr_index *index = &ctx->engine->objects.index;
+    uint32_t hash, looked = 0;
+    for (const struct kmip_attr *a = ctx->client->acting->user->rev->attrs.first; a != NULL; a = a->next) {
+        if (a->tag != KMIP_TAG_GROUP_LINK || !index_hash(index, NULL, a, &hash))
+            continue;
+        for (uint32_t at = index_next(index, hash, INDEX_NONE); at != INDEX_NONE; at = index_next(index, hash, at)) {
+            struct object *object = index_at(index, at)->object;
+            if (looked++ >= g->most)
+                return KS_E_LIMIT;
+            if (object->owner != ctx->client)
+                KS_TRY(gather(ctx, g, object));
+        }
+    }
+    return 0;
+}
+
+static int
+take_list(struct ctx *ctx, struct gathered *g, struct search *search)
+{
+    arrange(g, search->oldest_first);
+    search->v = g->v;
+    search->n = g->n;
+    if (g->v == NULL && (search->v = CTX_NEW(ctx, struct object *)) == NULL)
+        return KS_E_NOMEM;
+    return 0;
+}
+
+/* The client's own, by the index or one by one, and what the groups have. KS_E_LIMIT: that is very much. */
+static int
+begin_member(struct ctx *ctx, const struct kmip_attr *const *filters, size_t n, struct search *search)
+{
+    const struct objects *objects = &ctx->engine->objects;
+    struct gathered shared = {.most = SHORT + objects->all.n / PART};
+    KS_TRY(ask_groups(ctx, &shared));
+    struct gathered both = shared;
+    both.most = shared.n + SHORT + ctx->client->objects.n / PART;
+    const int rc = n != 0 ? ask_index(ctx, ctx->client, filters, n, &both) : KS_E_LIMIT;
     if (rc != 0 && rc != KS_E_LIMIT)
         return rc;
-    if (rc == 0) {
-        arrange(&g, oldest);
-        search.v = g.v;
-        search.n = g.n;
-        if (g.v == NULL && (search.v = CTX_NEW(ctx, struct object *)) == NULL)
-            return KS_E_NOMEM;
+    search->owner = ctx->client;
+    search->walks = rc != 0;
+    return take_list(ctx, rc == 0 ? &both : &shared, search);
+}
+
+int
+search_begin(struct ctx *ctx, const struct search_by *by, struct search *ret)
+{
+    struct search search = {.owner = policy_sees_all(ctx->client) ? NULL : ctx->client,
+                            .oldest_first = by->oldest_first};
+    const size_t all = search.owner != NULL ? search.owner->objects.n : ctx->engine->objects.all.n;
+    struct gathered g = {.most = SHORT + all / PART};
+    int rc = KS_E_LIMIT;
+    if (policy_sees_groups_alone(ctx->client) && !by->destroyed)
+        rc = begin_member(ctx, by->filters, by->n, &search);
+    if (rc == KS_E_LIMIT && by->n != 0) {
+        rc = 0;
+        for (const struct client *owner = search_owner(ctx, NULL); owner != NULL && rc == 0;
+             owner = search_owner(ctx, owner))
+            rc = ask_index(ctx, owner, by->filters, by->n, &g);
+        if (rc == 0)
+            rc = take_list(ctx, &g, &search);
     }
+    if (rc != 0 && rc != KS_E_LIMIT)
+        return rc;
+    search.walks = search.walks || rc == KS_E_LIMIT;
     *ret = search;
     return 0;
 }
 
+/* The next of the list and the next of the walk are in order each: the one that comes first. */
 struct object *
 search_next(const struct ctx *ctx, struct search *search)
 {
-    if (search->v != NULL)
-        return search->at < search->n ? search->v[search->at++] : NULL;
-    search->last = objects_next(&ctx->engine->objects, search->owner, search->last, search->oldest_first);
-    return search->last;
+    struct object *listed = search->v != NULL && search->at < search->n ? search->v[search->at] : NULL;
+    if (!search->walks) {
+        search->at++;
+        return listed;
+    }
+    struct object *walked = objects_next(&ctx->engine->objects, search->owner, search->last, search->oldest_first);
+    if (listed != NULL && (walked == NULL || (listed->order < walked->order) == search->oldest_first)) {
+        search->at++;
+        return listed;
+    }
+    search->last = walked != NULL ? walked : search->last;
+    return walked;
 }

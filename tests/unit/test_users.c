@@ -431,6 +431,89 @@ groups_share(void **unused)
     talk_close(&t);
 }
 
+/* The identifiers that a search finds, in order, as one text. */
+static const char *
+search(struct talk *t, const char *name)
+{
+    struct kmip_locate_request r = {.attributes = {.present = true}};
+    char *text = ks_arena_alloc(&t->arena, 1024);
+    put_number(t, &r.attributes, KMIP_TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_SYMMETRIC_KEY); /* the users are of the group */
+    if (name != NULL)
+        put_name(t, &r.attributes, name);
+    const struct kmip_locate_response *found = talk_do(t, KMIP_OPERATION_LOCATE, &r);
+    for (size_t i = 0; i < found->n_unique_identifier && i < 16; i++)
+        (void)snprintf(text + strlen(text), 64, "%s ", uid_string(t, &found->unique_identifier[i]));
+    return text;
+}
+
+static const char *
+joined(struct talk *t, const char *const *ids)
+{
+    char *text = ks_arena_alloc(&t->arena, 1024);
+    for (; *ids != NULL; ids++)
+        (void)snprintf(text + strlen(text), 64, "%s ", *ids);
+    return text;
+}
+
+/* A member's searches look at what is its own and its groups', whatever others have. */
+static void
+members_search_their_groups_alone(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct identity other;
+    struct kmip_create_group_request g = {.attributes = {.present = true}};
+    const struct kmip_locate_request all = {.attributes = {.present = true}};
+    talk_open_with(&t, &(const struct engine_config){.node = KS_LIT("node1"), .search_most = 12});
+    t.version = KMIP_V3_0;
+    t.who = &t.rig.admin;
+    rig_add_other(&t.rig, &other);
+    put_name(&t, &g.attributes, "staff");
+    talk_do(&t, KMIP_OPERATION_CREATE_GROUP, &g);
+    user(&t, "ada", password(&t, "a"), "staff");
+    user(&t, "bob", password(&t, "b"), "staff");
+    t.who = &t.rig.client;
+    for (size_t i = 0; i < 40; i++)
+        make_key(&t, NULL, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    t.who = &other;
+    const char *own = make_key(&t, "own", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    t.who = &t.rig.client;
+    say(&t, "ada", "a");
+    const char *shared = make_in_group(&t, "key", "staff");
+    t.who = &other;
+    say(&t, "bob", "b");
+    const char *bobs = make_in_group(&t, "key", "staff");
+    t.authentication = NULL;
+    const char *last = make_key(&t, "last", KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    for (unsigned i = 0; i < 2; i++) {
+        say(&t, "bob", "b");
+        /* In the order in which they were made, whose ever they are: by the walk, and by the index. */
+        assert_string_equal(search(&t, NULL), joined(&t, (const char *[]){last, bobs, shared, own, NULL}));
+        assert_string_equal(search(&t, "key"), joined(&t, (const char *[]){bobs, shared, NULL}));
+        assert_string_equal(search(&t, "last"), joined(&t, (const char *[]){last, NULL}));
+        /* Two searches in one request: the first did not use up what they may look at. */
+        const struct talk_item twice[] = {{KMIP_OPERATION_LOCATE, &all}, {KMIP_OPERATION_LOCATE, &all}};
+        const struct kmip_response_message *m = talk_batch(&t, twice, 2);
+        assert_int_equal(m->batch_item[1]->result_status, KMIP_RESULT_STATUS_SUCCESS);
+        t.authentication = NULL;
+        assert_int_equal(rig_reload(&t.rig, NULL), 0);
+    }
+    /* What leaves the group is out of sight; what is destroyed is found by who asks for it. */
+    t.who = &t.rig.client;
+    say(&t, "ada", "a");
+    destroy_key(&t, shared);
+    t.who = &other;
+    say(&t, "bob", "b");
+    assert_string_equal(search(&t, "key"), joined(&t, (const char *[]){bobs, NULL}));
+    const struct kmip_locate_request destroyed = {.storage_status_mask = KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE,
+                                                  .has_storage_status_mask = true,
+                                                  .attributes = {.present = true}};
+    const struct kmip_locate_response *found = talk_do(&t, KMIP_OPERATION_LOCATE, &destroyed);
+    assert_int_equal(found->n_unique_identifier, 1);
+    assert_string_equal(uid_string(&t, &found->unique_identifier[0]), shared);
+    talk_close(&t);
+}
+
 static void
 a_certificate_is_a_credential(void **unused)
 {
@@ -487,6 +570,7 @@ main(void)
         cmocka_unit_test(guessing_takes_time),
         cmocka_unit_test(users_divide_a_client),
         cmocka_unit_test(groups_share),
+        cmocka_unit_test(members_search_their_groups_alone),
         cmocka_unit_test(a_certificate_is_a_credential),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,8 +290,12 @@ find(struct ctx *ctx, const struct query *q, size_t offset, size_t most, struct 
             return 0;
     }
     struct object *one = q->uid != NULL ? objects_handle(&ctx->engine->objects, q->uid->value->s) : NULL;
+    const struct search_by by = {.filters = q->exact,
+                                 .n = q->n_exact,
+                                 .oldest_first = is_oldest_first(ctx, q),
+                                 .destroyed = (q->storage & KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE) != 0};
     if (q->uid == NULL)
-        KS_TRY(search_begin(ctx, q->exact, q->n_exact, is_oldest_first(ctx, q), &s));
+        KS_TRY(search_begin(ctx, &by, &s));
     for (struct object *o = q->uid != NULL ? one : search_next(ctx, &s); o != NULL;
          o = q->uid != NULL ? NULL : search_next(ctx, &s)) {
         ctx->searched++;
