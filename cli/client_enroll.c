@@ -7,11 +7,12 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/output.h"
 #include "crypto/cert.h"
 #include "crypto/keygen.h"
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, TOKEN_MAX = 4096 };
 
 static const char *const files[] = {"client.key", "client.pem", "ca.pem", "client.conf"};
 enum { KEY_FILE, CERT_FILE, CA_FILE, CONF_FILE };
@@ -157,10 +158,40 @@ report(struct cli *cli, const char *folder, const char *name)
     return output_json(&json);
 }
 
+/*
+ * The token is a secret until it is used, and arguments can be seen by everybody on the machine: a file, standard input
+ * or the environment hide it. Whoever names a file means the file; the argument comes before the environment.
+ */
 static int
-enroll(struct cli *cli, const char *folder, const struct ks_pkey *key, struct ks_span request)
+find_token(struct cli *cli, struct ks_buf *ret)
 {
-    const struct ks_enroll params = {.token = cli->args[0],
+    struct ks_diag diag = {0};
+    const char *file = cli_value(cli, "token-file"), *given = cli->n_args != 0 ? cli->args[0] : NULL;
+    if (file != NULL && given != NULL)
+        return cli_fail(cli, KS_E_INVALID, "give the token once: as TOKEN or by --token-file");
+    if (given != NULL && strcmp(given, "-") == 0)
+        file = given;
+    if (file == NULL && given == NULL)
+        given = getenv("KEYSTEAD_TOKEN");
+    if (file == NULL && given == NULL)
+        return cli_fail(cli, KS_E_INVALID,
+                        "give the token: by --token-file FILE, - for standard input, KEYSTEAD_TOKEN, or as TOKEN");
+    if (file == NULL)
+        return ks_buf_add_str(ret, given);
+    const bool standard = strcmp(file, "-") == 0;
+    if ((standard ? command_read(file, ret, &diag) : ks_file_read_private(file, ret, &diag)) != 0)
+        return cli_fail_diag(cli, &diag);
+    while (ret->len > 0 && (ret->data[ret->len - 1] == '\n' || ret->data[ret->len - 1] == '\r'))
+        ret->len--;
+    if (ret->len == 0 || memchr(ret->data, '\0', ret->len) != NULL)
+        return cli_fail(cli, KS_E_INVALID, "%s: a token is one line of text", file);
+    return 0;
+}
+
+static int
+enroll(struct cli *cli, const char *folder, const char *token, const struct ks_pkey *key, struct ks_span request)
+{
+    const struct ks_enroll params = {.token = token,
                                      .server = cli_value(cli, "server"),
                                      .server_name = cli_value(cli, "server-name"),
                                      .request = {request.data, request.len}};
@@ -183,10 +214,15 @@ run(struct cli *cli)
     if (cli_value(cli, "server") == NULL)
         return cli_fail(cli, KS_E_INVALID, "say which server with --server HOST:PORT");
     KS_CLEANUP(ks_buf_done) struct ks_buf request = KS_BUF(65536);
+    KS_CLEANUP(ks_buf_done) struct ks_buf token = KS_BUF(TOKEN_MAX);
     KS_PKEY *key = NULL;
+    KS_TRY(find_token(cli, &token));
+    const char *text = ks_buf_cstr(&token);
+    if (text == NULL)
+        return KS_E_NOMEM;
     KS_TRY(check_folder(cli, folder));
     KS_TRY(make_key(cli, folder, &key, &request));
-    const int rc = enroll(cli, folder, key, ks_buf_span(&request));
+    const int rc = enroll(cli, folder, text, key, ks_buf_span(&request));
     if (rc != 0 && !cli->error.maybe_done) { /* nothing came of this key; a certificate for it may exist otherwise */
         char path[PATH_SIZE];
         if (path_of(cli, folder, files[KEY_FILE], path) == 0)
@@ -196,6 +232,7 @@ run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
+    {"token-file", CLI_FILE, "FILE", "the token, one line, in a file that you alone can read"},
     {"server", CLI_TEXT, "HOST:PORT", "the server (port 5696 if none is given)"},
     {"server-name", CLI_TEXT, "NAME", "name in the server's certificate, if it is not HOST"},
     {"out", CLI_FOLDER, "DIR", "where to write (default ~/.config/keystead)"},
@@ -203,14 +240,20 @@ static const struct cli_option options[] = {
 
 const struct cli_command cli_client_enroll = {
     .name = "client enroll",
-    .args = "TOKEN --server HOST:PORT",
-    .min_args = 1,
+    .args = "[TOKEN] --server HOST:PORT",
+    .min_args = 0,
     .max_args = 1,
     .summary = "turn a token into key, certificate and configuration",
     .details =
         "The key is made here and stays here. The token names the server's certificate authority: no other server\n"
-        "is believed. Writes client.key, client.pem, ca.pem and client.conf.",
-    .examples = "  keystead client enroll ks1-... --server kms.example.org\n"
+        "is believed. Writes client.key, client.pem, ca.pem and client.conf.\n"
+        "\n"
+        "An argument can be seen by everybody on this machine while the command runs. --token-file, standard input "
+        "(-)\n"
+        "or the environment variable KEYSTEAD_TOKEN hide the token.",
+    .examples = "  keystead client enroll --token-file token --server kms.example.org\n"
+                "  KEYSTEAD_TOKEN=ks1-... keystead client enroll --server kms.example.org\n"
+                "  ssh kms keystead client token create db1 | keystead client enroll - --server kms.example.org\n"
                 "  keystead client enroll ks1-... --server 192.0.2.10:5696 --out /etc/keystead\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),

@@ -30,19 +30,24 @@ static const struct {
     {KMIP_RESULT_REASON_RESPONSE_TOO_LARGE, KS_E_LIMIT, "ask for less, or raise max_response"},
 };
 
-/* A sealed Keystead has no reason of its own to give: KMIP has none, so its Result Message says it. */
+/* A sealed Keystead has no reason of its own to give, since KMIP has none: a Message Extension says it. */
 static bool
-says_sealed(uint32_t reason, struct ks_span text)
+says_sealed(const struct kmip_response_batch_item *item)
 {
-    return (reason == KMIP_RESULT_REASON_GENERAL_FAILURE || reason == KMIP_RESULT_REASON_INTERNAL_SERVER_ERROR) &&
-           text.len > 0 && memmem(text.data, text.len, "is sealed", 9) != NULL;
+    for (size_t i = 0; i < item->n_message_extension; i++) {
+        const struct kmip_message_extension *extension = item->message_extension[i];
+        const struct kmip_item *sealed = ks_span_is(extension->vendor_identification, KMIP_VENDOR_KEYSTEAD)
+                                             ? kmip_item_child(extension->vendor_extension, KMIP_TAG_SERVER_SEALED)
+                                             : NULL;
+        if (sealed != NULL && sealed->type == KMIP_TYPE_BOOLEAN && sealed->b)
+            return true;
+    }
+    return false;
 }
 
-int
-message_refusal_code(uint32_t reason, struct ks_span text)
+static int
+refusal_code(uint32_t reason)
 {
-    if (says_sealed(reason, text))
-        return KS_E_SEALED;
     for (size_t i = 0; i < KS_ARRAY_LEN(refusals); i++)
         if (refusals[i].reason == reason)
             return refusals[i].code;
@@ -307,7 +312,7 @@ take_item(const struct kmip_response_batch_item *item, struct client_op *op, str
     if (pending)
         op->code = client_fail(error, KS_E_UNSUPPORTED, "the server answered later on, though it was not asked to");
     else
-        op->code = message_refusal_code(op->reason, op->text);
+        op->code = says_sealed(item) ? KS_E_SEALED : refusal_code(op->reason);
     return 0;
 }
 

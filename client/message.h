@@ -31,8 +31,5 @@ int message_encode(const struct client_op *ops, size_t n_ops, enum kmip_version 
 int message_decode(struct ks_span bytes, struct client_op *ops, size_t n_ops, struct ks_arena *arena,
                    struct ks_error *error) KS_MUST_CHECK;
 
-/* The KS_E_* code of a refusal. */
-int message_refusal_code(uint32_t reason, struct ks_span text);
-
 /* Puts a refusal into error: "<what>: <reason>: <text>; <what to do>". Returns op->code. */
 int message_refuse(const struct client_op *op, const char *what, struct ks_error *error);

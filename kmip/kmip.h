@@ -167,6 +167,9 @@ struct kmip_attr *kmip_attrs_add(struct ks_arena *arena, struct kmip_attrs *attr
 uint32_t kmip_link_type(uint32_t tag);
 uint32_t kmip_link_tag(uint32_t type);
 
+/* Vendor Identification of this project, where KMIP has one. */
+#define KMIP_VENDOR_KEYSTEAD "Keystead"
+
 /* Names: the facts of the registry by number and by name. NULL or KS_E_NOT_FOUND where there is none. */
 const char *kmip_tag_name(uint32_t tag);     /* "Unique Identifier": specification text, 1.x attribute name */
 const char *kmip_tag_xml_name(uint32_t tag); /* "UniqueIdentifier" */

@@ -65,6 +65,7 @@ engine_say(struct ctx *ctx, enum condition condition, const char *fmt, ...)
             text[i] = '?';
     const char *message = ks_arena_dup(ctx->arena, text, len);
     ctx->failed = true;
+    ctx->failed_sealed = condition == COND_SEALED;
     ctx->reason = condition_reason(condition, ctx->version);
     ctx->message = message != NULL ? message : out_of_memory;
 }

@@ -150,7 +150,8 @@ struct ctx {
     int64_t used_bytes;
     struct record *record;
     bool failed;
-    uint32_t reason; /* KMIP Result Reason */
+    bool failed_sealed; /* because the server is sealed: KMIP has no reason for that, so an extension says it */
+    uint32_t reason;    /* KMIP Result Reason */
     const char *message;
     void *refusal;          /* the response payload of a failure, where the operation has one (Check); else NULL */
     struct ks_span pending; /* Asynchronous Correlation Value: the item is answered with Operation Pending */

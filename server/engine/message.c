@@ -261,6 +261,28 @@ answer_for_another(const struct kmip_response_batch_item *answer, struct kmip_re
     *ret = item;
 }
 
+/*
+ * A Message Extension (KMIP 2.1: 8.6, 9.13) of a failed item: Vendor Extension {Server Sealed: True}. A client of ours
+ * goes to another server then; others may pass it over. Without the memory for it the Result Message says it alone.
+ */
+static void
+say_sealed(struct ctx *ctx, struct kmip_response_batch_item *ret)
+{
+    struct kmip_message_extension *extension = CTX_NEW(ctx, struct kmip_message_extension);
+    struct kmip_message_extension **list = CTX_NEW(ctx, struct kmip_message_extension *);
+    struct kmip_item *body = kmip_item_new(ctx->arena, KMIP_TAG_VENDOR_EXTENSION, KMIP_TYPE_STRUCTURE);
+    struct kmip_item *sealed = kmip_item_new(ctx->arena, KMIP_TAG_SERVER_SEALED, KMIP_TYPE_BOOLEAN);
+    if (extension == NULL || list == NULL || body == NULL || sealed == NULL)
+        return;
+    sealed->b = true;
+    kmip_item_append(body, sealed);
+    extension->vendor_identification = KS_LIT(KMIP_VENDOR_KEYSTEAD);
+    extension->vendor_extension = body;
+    list[0] = extension;
+    ret->message_extension = list;
+    ret->n_message_extension = 1;
+}
+
 static void
 one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item, struct kmip_response_batch_item *ret)
 {
@@ -316,6 +338,8 @@ one_item(struct ctx *ctx, size_t at, const struct kmip_request_batch_item *item,
     ret->has_result_reason = true;
     ret->result_message = ks_span_str(ctx->message);
     ret->has_result_message = true;
+    if (ctx->failed_sealed)
+        say_sealed(ctx, ret);
 }
 
 /* The items before a failed one, when the batch asked for Undo: nothing of them counts. */
@@ -480,6 +504,7 @@ too_large(struct ctx *ctx, const struct tx *mark, struct kmip_response_message *
         item->has_result_reason = true;
         item->result_message = KS_SPAN_NONE;
         item->has_result_message = false;
+        item->n_message_extension = 0;
     }
     for (struct record *r = tx_records_since(ctx, mark); r != NULL; r = r->next)
         if (r->event.batch_item >= 0 && r->event.reason == NULL) {

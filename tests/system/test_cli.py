@@ -459,6 +459,32 @@ def test_enrolment(instance, name, tmp_path):
     fails(instance, "not found", "client", "revoke", "nobody-" + name, "--yes")
 
 
+def test_a_token_can_be_hidden(instance, name, tmp_path):
+    def token(suffix):
+        return as_json(instance, "client", "token", "create", name + suffix)["token"]
+
+    def enrolled(*args, out, check=True, **more):
+        return run("client", "enroll", *args, "--server", "127.0.0.1:%d" % instance.port, "--out", tmp_path / out,
+                   check=check, **more)
+
+    file = tmp_path / "token"
+    file.write_text(token("-1") + "\n")
+    file.chmod(0o644)
+    assert enrolled("--token-file", file, out="a", check=False).returncode != 0 and not (tmp_path / "a").exists()
+    file.chmod(0o600)
+    enrolled("--token-file", file, out="a")
+    file.write_text(token("-2"))
+    with file.open() as given:
+        enrolled("-", out="b", stdin=given)
+    enrolled(out="c", env={**os.environ, "KEYSTEAD_TOKEN": token("-3")})
+    for folder in "abc":
+        run("key", "list", "--config", tmp_path / folder / "client.conf")
+    done = enrolled(out="d", check=False)
+    assert done.returncode == EXIT["usage"] and "KEYSTEAD_TOKEN" in done.stderr
+    assert enrolled("ks1-x", "--token-file", file, out="d", check=False).returncode == EXIT["usage"]
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_client_renews_its_certificate(instance, name, tmp_path):
     folder = tmp_path / "client"
     enroll(instance, name, folder)

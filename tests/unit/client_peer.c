@@ -181,6 +181,23 @@ default_payload(const struct peer *peer, uint32_t operation, struct ks_arena *ar
 }
 
 static void
+extend(const struct peer_reply *reply, struct kmip_response_batch_item *item)
+{
+    struct kmip_message_extension *extension = ks_arena_alloc(reply->arena, sizeof(*extension));
+    struct kmip_message_extension **list = ks_arena_alloc(reply->arena, sizeof(struct kmip_message_extension *));
+    struct kmip_item *sealed = kmip_item_new(reply->arena, KMIP_TAG_SERVER_SEALED, KMIP_TYPE_BOOLEAN);
+    MUST(extension != NULL && list != NULL && sealed != NULL);
+    sealed->b = true;
+    extension->vendor_identification = ks_span_str(reply->sealed_by);
+    extension->vendor_extension = kmip_item_new(reply->arena, KMIP_TAG_VENDOR_EXTENSION, KMIP_TYPE_STRUCTURE);
+    MUST(extension->vendor_extension != NULL);
+    kmip_item_append(extension->vendor_extension, sealed);
+    list[0] = extension;
+    item->message_extension = list;
+    item->n_message_extension = 1;
+}
+
+static void
 fill_item(const struct peer *peer, const struct kmip_request_message *request, size_t i, struct peer_reply *reply,
           struct kmip_response_batch_item *item)
 {
@@ -199,6 +216,8 @@ fill_item(const struct peer *peer, const struct kmip_request_message *request, s
         item->result_reason = reply->reason[i];
         item->has_result_message = reply->text != NULL;
         item->result_message = ks_span_str(reply->text);
+        if (reply->sealed_by != NULL)
+            extend(reply, item);
     } else {
         item->payload =
             reply->payload[i] != NULL ? reply->payload[i] : default_payload(peer, item->operation, reply->arena);

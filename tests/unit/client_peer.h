@@ -53,6 +53,7 @@ struct peer_reply {
     void *payload[8];              /* by item; NULL: the default for the operation, if there is one */
     uint32_t status[8], reason[8]; /* 0: success */
     const char *text;              /* Result Message */
+    const char *sealed_by;         /* vendor of a Message Extension that says Server Sealed; NULL: none */
     struct ks_span pending;        /* Asynchronous Correlation Value */
     uint32_t operation;            /* 0: the request's */
     bool no_operation;             /* one item without an operation, as for a message that was not understood */

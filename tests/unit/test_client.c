@@ -588,7 +588,18 @@ say_sealed(struct peer *peer, const struct peer_request *request, struct peer_re
     (void)request;
     reply->status[0] = KMIP_RESULT_STATUS_OPERATION_FAILED;
     reply->reason[0] = KMIP_RESULT_REASON_INTERNAL_SERVER_ERROR;
+    reply->text = "not now";
+    reply->sealed_by = "Keystead";
+    return PEER_ANSWER;
+}
+
+/* Words, and what another vendor may mean by it, are not enough. */
+static enum peer_action
+say_something_like_it(struct peer *peer, const struct peer_request *request, struct peer_reply *reply)
+{
+    (void)say_sealed(peer, request, reply);
     reply->text = "the server is sealed";
+    reply->sealed_by = "Other";
     return PEER_ANSWER;
 }
 
@@ -610,6 +621,12 @@ a_sealed_server_is_passed_over(void **state)
     assert_message(error, "keystead unseal");
     assert_false(error.maybe_done);
     ks_client_free(client);
+    struct peer other = good_peer(say_something_like_it);
+    peer_start(&other);
+    client = CLIENT(&world, "", &other);
+    assert_int_equal(create(client, NULL, &error), KS_E_KMIP);
+    ks_client_free(client);
+    peer_stop(&other);
     peer_stop(&sealed);
     peer_stop(&good);
 }

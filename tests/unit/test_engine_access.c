@@ -230,6 +230,15 @@ a_sealed_server_answers_nothing_but_status(void **unused)
     const char *id = make_key(&t, "k", MASK);
     engine_seal(t.rig.engine);
     const struct kmip_get_request get = {.unique_identifier = uid(id)};
+    for (enum kmip_version v = KMIP_V1_0; v <= KMIP_V3_0; v++) { /* said in words, and for programs */
+        t.version = v;
+        const struct kmip_response_batch_item *item = talk_ask(&t, KMIP_OPERATION_GET, &get);
+        assert_int_equal(item->n_message_extension, 1);
+        assert_true(ks_span_is(item->message_extension[0]->vendor_identification, "Keystead"));
+        assert_false(item->message_extension[0]->criticality_indicator);
+        assert_true(kmip_item_child(item->message_extension[0]->vendor_extension, KMIP_TAG_SERVER_SEALED)->b);
+    }
+    t.version = KMIP_V2_1;
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_INTERNAL_SERVER_ERROR);
     t.version = KMIP_V1_4;
     talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_GENERAL_FAILURE);
@@ -245,6 +254,7 @@ a_sealed_server_answers_nothing_but_status(void **unused)
     t.who = &t.rig.client;
     struct kmip_unseal_request unseal = {.passphrase = KS_LIT("wrong")};
     talk_refused(&t, KMIP_OPERATION_UNSEAL, &unseal, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    assert_int_equal(t.response->batch_item[0]->n_message_extension, 0);
     unseal.passphrase = KS_LIT("open sesame");
     const struct kmip_unseal_response *open = talk_do(&t, KMIP_OPERATION_UNSEAL, &unseal);
     assert_false(open->server_sealed);

@@ -62,7 +62,7 @@ put_server(struct ctx *ctx, struct kmip_query_response *ret)
         .product_name = KS_LIT("Keystead"),
         .has_product_name = true,
     };
-    ret->vendor_identification = KS_LIT("Keystead");
+    ret->vendor_identification = KS_LIT(KMIP_VENDOR_KEYSTEAD);
     ret->has_vendor_identification = true;
     /* The fields are of 2.0; before that the structure is the vendor's to fill, and these tags are not known. */
     if (ctx->version < KMIP_V2_0) {
