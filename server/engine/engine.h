@@ -148,9 +148,10 @@ void engine_rotation_prepared(struct engine *engine, struct engine_prepared *pre
 /*
  * Notify and Put, which the server sends (server/engine/outbox.h). engine_notice: what is to be sent next, or can not
  * be: true if reply holds a job to commit. If its response is not empty, send it to ret->address once that is done, and
- * say with engine_notice_done what became of it. One at a time. Who listens there has to show that certificate.
+ * say with engine_notice_done what became of it. Up to ENGINE_NOTICES_MOST at a time, one to each client, so that a
+ * listener that is slow holds up its own alone. Who listens there has to show that certificate.
  */
-enum { ENGINE_ADDRESS_MAX = 64 };
+enum { ENGINE_ADDRESS_MAX = 64, ENGINE_NOTICES_MOST = 16 };
 struct engine_notice {
     uint64_t id;
     char address[ENGINE_ADDRESS_MAX];

@@ -158,6 +158,26 @@ is_gone(const struct client *client, int64_t now)
     return client->listener == NULL || client->revoked || client->not_after <= now;
 }
 
+/* Where that one is noted as under way to an address (0: the first place that is free); ENGINE_NOTICES_MOST: nowhere.
+ */
+static size_t
+place_of(const struct outbox *outbox, uint64_t id)
+{
+    size_t i = 0;
+    while (i < ENGINE_NOTICES_MOST && outbox->sending[i].id != id)
+        i++;
+    return i;
+}
+
+static bool
+is_busy(const struct outbox *outbox, const struct client *client)
+{
+    for (size_t i = 0; i < ENGINE_NOTICES_MOST; i++)
+        if (outbox->sending[i].id != 0 && outbox->sending[i].client == client)
+            return true;
+    return false;
+}
+
 /* The next one whose listener may be tried: at an address, or (NULL: no) at that client's end of a turned connection.
  */
 static struct notice *
@@ -169,7 +189,8 @@ next_due(const struct engine *engine, const struct client *client, int64_t now)
         if (client == NULL && is_gone(n->client, now))
             return n;
         const struct listener *listener = n->client->listener;
-        if ((listener->address[0] == '\0') == (client != NULL) && listener->due <= now)
+        if ((listener->address[0] == '\0') == (client != NULL) && listener->due <= now &&
+            (client != NULL || !is_busy(&engine->outbox, n->client)))
             return n;
     }
     return NULL;
@@ -256,7 +277,8 @@ engine_notice(struct engine *engine, struct engine_reply *reply, struct engine_n
 {
     struct ctx ctx;
     engine_reply_reset(reply);
-    if (engine_sealed(engine) || engine->outbox.sending != 0 || engine->outbox.first == NULL)
+    const size_t place = place_of(&engine->outbox, 0);
+    if (engine_sealed(engine) || place == ENGINE_NOTICES_MOST || engine->outbox.first == NULL)
         return false;
     engine_ctx_init(&ctx, engine, NULL, reply);
     ctx.quiet = true;
@@ -264,13 +286,15 @@ engine_notice(struct engine *engine, struct engine_reply *reply, struct engine_n
     if (notice == NULL)
         return false;
     struct engine_notice to = {.id = notice->id};
+    const struct client *client = notice->client;
     if (notice->client->listener != NULL)
         (void)snprintf(to.address, sizeof(to.address), "%s", notice->client->listener->address);
     memcpy(to.fingerprint, notice->client->fingerprint, sizeof(to.fingerprint));
     if (!finish(&ctx, hand_out(&ctx, notice, NULL)))
         return false;
     if (reply->response.len != 0) { /* else it is gone */
-        engine->outbox.sending = to.id;
+        engine->outbox.sending[place].id = to.id;
+        engine->outbox.sending[place].client = client;
         notice->sending = true;
     }
     *ret = to;
@@ -318,9 +342,10 @@ bool
 engine_notice_done(struct engine *engine, uint64_t id, bool final, struct ks_span failure, struct engine_reply *reply)
 {
     engine_reply_reset(reply);
-    if (engine_sealed(engine) || id == 0 || engine->outbox.sending != id)
+    const size_t place = place_of(&engine->outbox, id);
+    if (engine_sealed(engine) || id == 0 || place == ENGINE_NOTICES_MOST)
         return false;
-    engine->outbox.sending = 0;
+    engine->outbox.sending[place].id = 0;
     return settle(engine, id, final, failure, reply);
 }
 

@@ -55,8 +55,9 @@ unlink_notice(struct outbox *outbox, struct notice *notice)
     if (notice->next == NULL)
         outbox->last = at;
     outbox->n--;
-    if (outbox->sending == notice->id)
-        outbox->sending = 0;
+    for (size_t i = 0; i < ENGINE_NOTICES_MOST; i++)
+        if (outbox->sending[i].id == notice->id)
+            outbox->sending[i].id = 0;
     struct listener *listener = notice->client->listener;
     if (listener == NULL)
         return;

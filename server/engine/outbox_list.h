@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kmip/kmip.h"
+#include "server/engine/engine.h"
 
 enum {
     OUTBOX_MOST = 4096,       /* notices in all */
@@ -43,5 +44,8 @@ struct outbox {
     struct notice *first, **last; /* in the order in which they are to be sent */
     size_t n;
     uint64_t next_id;
-    uint64_t sending; /* the one that is under way to an address, 0: none */
+    struct {
+        uint64_t id; /* 0: none */
+        const struct client *client;
+    } sending[ENGINE_NOTICES_MOST]; /* what is under way to addresses; one at a time to each client */
 };

@@ -1,8 +1,9 @@
 /*
- * The notifier: the process that sends Notify and Put to clients that listen (server/engine/outbox.h). It takes one
- * finished message at a time from the vault, connects to an address that the configuration has, with the server's
- * certificate, sees that the one there is the client's own, sends, reads the answer and reports. It decides nothing:
- * the vault tries again or gives up. It holds no key but the TLS server's, and no file.
+ * The notifier: the process that sends Notify and Put to clients that listen (server/engine/outbox.h). It takes
+ * finished messages from the vault, ENGINE_NOTICES_MOST at a time; for each it connects to an address that the
+ * configuration has, with the server's certificate, sees that the one there is the client's own, sends, reads the
+ * answer and reports. It decides nothing: the vault tries again or gives up. It holds no key but the TLS server's, and
+ * no file.
  *
  *     KS_TRY(notifier_new(&settings, &notifier, diag));
  *     enter the sandbox

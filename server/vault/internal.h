@@ -68,16 +68,19 @@ struct job {
     size_t bytes;
     struct ks_span record; /* of an event of the vault's own */
     bool is_notice;        /* the response goes to the notifier */
+    size_t notice;         /* which of those under way it is */
     bool is_ask;           /* the response is a request to a peer that serves */
 };
 
-/* The notifier's end, and what is under way: one message at a time. */
+/* The notifier's end, and what is under way: one message at a time to each listener. */
 struct notices {
     int fd; /* -1: none */
     struct ks_buf in, out;
-    uint64_t id;     /* 0: nothing is under way */
-    bool committing; /* it waits for its record */
-    struct engine_notice to;
+    struct {
+        uint64_t id;     /* 0: nothing is under way */
+        bool committing; /* it waits for its record */
+        struct engine_notice to;
+    } v[ENGINE_NOTICES_MOST];
 };
 
 struct task_owner {
@@ -133,7 +136,6 @@ void notices_attach(struct vault *v, int fd); /* a notifier was started */
 void notices_close(struct vault *v);
 void notices_next(struct vault *v); /* something to send, if there is */
 void notices_send(struct vault *v, const struct job *job, bool committed);
-void notices_done(struct vault *v, enum notice_result result, struct ks_span why);
 void notices_read(struct vault *v);
 void notices_flush(struct vault *v);
 

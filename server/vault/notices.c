@@ -1,4 +1,5 @@
-/* The notifier as the vault sees it: one message at a time out, what became of it in (server/net/notifier.h). */
+/* The notifier as the vault sees it: messages out, one at a time to each listener, and what became of them in
+ * (server/net/notifier.h). */
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -8,41 +9,12 @@
 
 enum { IN_MAX = FRAME_HEADER_LEN + FRAME_WHY_MAX };
 
-/* What is under way is not known to have arrived: it is sent again. */
+/* What became of one that is under way. */
 static void
-lose(struct vault *v)
+done(struct vault *v, size_t which, enum notice_result result, struct ks_span why)
 {
-    struct notices *n = &v->notices;
-    ks_closep(&n->fd);
-    ks_buf_done(&n->in);
-    ks_buf_done(&n->out);
-    if (n->id != 0 && !n->committing)
-        notices_done(v, NOTICE_FAILED, KS_LIT("the notifier ended meanwhile"));
-}
-
-void
-notices_attach(struct vault *v, int fd)
-{
-    lose(v);
-    v->notices.fd = fd;
-    v->notices.in = KS_BUF((size_t)2 * IN_MAX);
-    v->notices.out = KS_BUF(FRAME_HEADER_LEN + (size_t)FRAME_BODY_MAX);
-}
-
-void
-notices_close(struct vault *v)
-{
-    ks_closep(&v->notices.fd);
-    ks_buf_done(&v->notices.in);
-    ks_buf_done(&v->notices.out);
-    v->notices.id = 0;
-}
-
-void
-notices_done(struct vault *v, enum notice_result result, struct ks_span why)
-{
-    const uint64_t id = v->notices.id;
-    v->notices.id = 0;
+    const uint64_t id = v->notices.v[which].id;
+    v->notices.v[which].id = 0;
     struct job *job = v->state == VAULT_OPEN && !v->failing ? vault_job(v) : NULL;
     if (job == NULL)
         return; /* the engine loads it anew with everything else */
@@ -54,26 +26,79 @@ notices_done(struct vault *v, enum notice_result result, struct ks_span why)
         vault_job_free(v, job);
 }
 
-/* The next one, when the last is done with. */
+/* What is under way is not known to have arrived: it is sent again. */
+static void
+lose(struct vault *v)
+{
+    struct notices *n = &v->notices;
+    ks_closep(&n->fd);
+    ks_buf_done(&n->in);
+    ks_buf_done(&n->out);
+    for (size_t i = 0; i < ENGINE_NOTICES_MOST; i++)
+        if (n->v[i].id != 0 && !n->v[i].committing)
+            done(v, i, NOTICE_FAILED, KS_LIT("the notifier ended meanwhile"));
+}
+
+void
+notices_attach(struct vault *v, int fd)
+{
+    lose(v);
+    v->notices.fd = fd;
+    v->notices.in = KS_BUF((size_t)2 * IN_MAX);
+    v->notices.out = KS_BUF(ENGINE_NOTICES_MOST * (FRAME_HEADER_LEN + (size_t)FRAME_BODY_MAX));
+}
+
+void
+notices_close(struct vault *v)
+{
+    ks_closep(&v->notices.fd);
+    ks_buf_done(&v->notices.in);
+    ks_buf_done(&v->notices.out);
+    for (size_t i = 0; i < ENGINE_NOTICES_MOST; i++)
+        v->notices.v[i].id = 0;
+}
+
+static size_t
+find(const struct notices *n, uint64_t id)
+{
+    size_t i = 0;
+    while (i < ENGINE_NOTICES_MOST && n->v[i].id != id)
+        i++;
+    return i;
+}
+
+/* One more, if there is one; false: there is none now. */
+static bool
+begin(struct vault *v)
+{
+    struct notices *n = &v->notices;
+    const size_t which = find(n, 0);
+    struct job *job = which < ENGINE_NOTICES_MOST ? vault_job(v) : NULL;
+    if (job == NULL)
+        return false;
+    if (!engine_notice(v->engine, &job->reply, &n->v[which].to)) {
+        vault_job_free(v, job);
+        return false;
+    }
+    if (job->reply.response.len != 0) {
+        n->v[which].id = n->v[which].to.id;
+        n->v[which].committing = job->is_notice = true;
+        job->notice = which;
+    }
+    vault_finish(v, job);
+    return true;
+}
+
+/* The next ones, as far as their listeners are done with what went before. */
 void
 notices_next(struct vault *v)
 {
     struct notices *n = &v->notices;
     const bool has_notifier = n->fd >= 0 || v->config->server_listeners.n == 0; /* else what is left is to be dropped */
-    if (!has_notifier || n->id != 0 || v->state != VAULT_OPEN || v->failing || v->stopping)
+    if (!has_notifier || v->state != VAULT_OPEN || v->failing || v->stopping)
         return;
-    struct job *job = vault_job(v);
-    if (job == NULL)
-        return;
-    if (!engine_notice(v->engine, &job->reply, &n->to)) {
-        vault_job_free(v, job);
-        return;
-    }
-    if (job->reply.response.len != 0) {
-        n->id = n->to.id;
-        n->committing = job->is_notice = true;
-    }
-    vault_finish(v, job);
+    for (size_t i = 0; i < ENGINE_NOTICES_MOST && begin(v); i++)
+        continue;
 }
 
 /* The record of it is on stable storage, or not: then the engine loads it anew. */
@@ -81,22 +106,41 @@ void
 notices_send(struct vault *v, const struct job *job, bool committed)
 {
     struct notices *n = &v->notices;
+    const size_t which = job->notice;
+    const struct engine_notice *to = &n->v[which].to;
     KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(FRAME_BODY_MAX);
-    struct frame_notice notice = {.address = ks_span_str(n->to.address), .message = ks_buf_span(&job->reply.response)};
-    n->committing = false;
+    struct frame_notice notice = {.address = ks_span_str(to->address), .message = ks_buf_span(&job->reply.response)};
+    n->v[which].committing = false;
     if (!committed) {
-        n->id = 0;
+        n->v[which].id = 0;
         return;
     }
-    memcpy(notice.fingerprint, n->to.fingerprint, sizeof(notice.fingerprint));
+    memcpy(notice.fingerprint, to->fingerprint, sizeof(notice.fingerprint));
     int rc = n->fd >= 0 ? frame_notice_encode(&notice, &body) : KS_E_CLOSED;
     if (rc == 0)
         rc = frame_add(&n->out, &(struct frame){.type = FRAME_NOTICE,
-                                                .connection = (uint32_t)(n->id >> 32),
-                                                .sequence = (uint32_t)n->id,
+                                                .connection = (uint32_t)(to->id >> 32),
+                                                .sequence = (uint32_t)to->id,
                                                 .body = ks_buf_span(&body)});
     if (rc != 0)
-        notices_done(v, NOTICE_FAILED, KS_LIT("the notifier is not there, or has no room"));
+        done(v, which, NOTICE_FAILED, KS_LIT("the notifier is not there, or has no room"));
+}
+
+static int
+take_frame(struct vault *v, const struct frame *frame)
+{
+    struct notices *n = &v->notices;
+    const uint64_t id = (uint64_t)frame->connection << 32 | frame->sequence;
+    if (frame->type != FRAME_NOTICED || frame->body.len > FRAME_WHY_MAX || frame->flags < NOTICE_SENT ||
+        frame->flags > NOTICE_FAILED || id == 0)
+        return KS_E_MALFORMED;
+    const size_t which = find(n, id);
+    if (which == ENGINE_NOTICES_MOST)
+        return 0; /* of what the engine has loaded anew meanwhile */
+    if (n->v[which].committing)
+        return KS_E_MALFORMED;
+    done(v, which, (enum notice_result)frame->flags, frame->body);
+    return 0;
 }
 
 static int
@@ -112,17 +156,13 @@ take(struct vault *v)
     if (got <= 0)
         return KS_E_CLOSED;
     n->in.len += (size_t)got;
-    KS_TRY(frame_take(ks_buf_span(&n->in), &frame, &used));
-    if (used == 0)
-        return 0;
-    const uint64_t id = (uint64_t)frame.connection << 32 | frame.sequence;
-    if (frame.type != FRAME_NOTICED || frame.body.len > FRAME_WHY_MAX || frame.flags < NOTICE_SENT ||
-        frame.flags > NOTICE_FAILED || n->committing)
-        return KS_E_MALFORMED;
-    if (id == n->id) /* else of what the engine has loaded anew meanwhile */
-        notices_done(v, (enum notice_result)frame.flags, frame.body);
-    ks_buf_drop_front(&n->in, used);
-    return 0;
+    for (;;) {
+        KS_TRY(frame_take(ks_buf_span(&n->in), &frame, &used));
+        if (used == 0)
+            return 0;
+        KS_TRY(take_frame(v, &frame));
+        ks_buf_drop_front(&n->in, used);
+    }
 }
 
 void

@@ -127,7 +127,9 @@ def served(tmp_path):
     path = instance.dir / "keystead.conf"
     conf = path.read_text()
     assert "#listeners = {}" in conf
-    path.write_text(conf.replace("#listeners = {}", 'listeners = {"127.0.0.1:%d"}' % port))
+    instance.second = free_port()
+    path.write_text(conf.replace("#listeners = {}", 'listeners = {"127.0.0.1:%d", "127.0.0.1:%d"}' % (
+        port, instance.second)))
     instance.start()
     yield instance, port
     instance.stop()
@@ -232,18 +234,28 @@ def test_a_certificate_of_another_authority(served, tmp_path):
     listener.close()
 
 
-def test_a_slow_listener_keeps_nobody(served):
-    """It is cut off, and meanwhile clients are served."""
+def test_a_slow_listener_keeps_nobody(served, tmp_path):
+    """It is cut off, and meanwhile clients are served, and other listeners told."""
     instance, port = served
     listener = Listener(instance, port, silent=True)
+    token = json.loads(instance.run("client", "token", "create", "other", "--json").stdout)["token"]
+    run("client", "enroll", token, "--server", "127.0.0.1:%d" % instance.port, "--out", tmp_path / "o")
+    quick = Listener(instance, instance.second, tmp_path / "o" / "client.pem", tmp_path / "o" / "client.key")
+    config = ["--config", tmp_path / "o" / "client.conf"]
+    run("client", "listen", "127.0.0.1:%d" % instance.second, "--put", "--own", *config)
     with instance.connect() as sock:
         ask(sock, listener_set(port, notify=False))
         uid = ask(sock, create_aes("slow")).find(tag.UNIQUE_IDENTIFIER).value
         listener.take(PUT)
         for number in range(20):
             ask(sock, create_aes("meanwhile %d" % number))
+        told = json.loads(run("key", "create", "quick", "--json", *config).stdout)["identifier"]
+        assert quick.take(PUT).find(tag.UNIQUE_IDENTIFIER).value == told
+        wait_for_record(instance, '"status":"success"', told)
+        assert "took longer" not in trail(instance)
         wait_for_record(instance, '"status":"failed"', "took longer", uid)
     listener.close()
+    quick.close()
 
 
 def test_a_listener_that_refuses(served):

@@ -142,6 +142,42 @@ told_of_its_own_changes(void **unused)
     talk_close(&t);
 }
 
+/* Who answers slowly holds up its own messages, and nobody else's. */
+static void
+one_at_a_time_to_each(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct engine_notice slow, quick, none;
+    struct identity other;
+    open_with_listeners(&t);
+    rig_add_other(&t.rig, &other);
+    const struct identity *first = t.who;
+    listen_for(&t, false, true, true);
+    const char *one = make_key(&t, "one", MASK);
+    make_key(&t, "two", MASK);
+    t.who = &other;
+    listen_for(&t, false, true, true);
+    const char *others = make_key(&t, "others", MASK);
+    t.who = first;
+    const struct kmip_put_request *put = next(&t, &slow)->payload;
+    assert_string_equal(uid_string(&t, &put->unique_identifier), one);
+    put = next(&t, &quick)->payload;
+    assert_string_equal(uid_string(&t, &put->unique_identifier), others);
+    assert_memory_equal(quick.fingerprint, other.fingerprint, 32);
+    assert_null(next(&t, &none)); /* "two" waits for "one" */
+    done(&t, &quick, true, "");
+    assert_null(next(&t, &none));
+    done(&t, &slow, true, "");
+    put = next(&t, &slow)->payload;
+    assert_memory_equal(slow.fingerprint, first->fingerprint, 32);
+    /* What is answered twice, or was never under way, is nothing. */
+    assert_false(engine_notice_done(t.rig.engine, quick.id, true, KS_SPAN_NONE, &t.rig.reply));
+    assert_false(engine_notice_done(t.rig.engine, 0, true, KS_SPAN_NONE, &t.rig.reply));
+    done(&t, &slow, true, "");
+    talk_close(&t);
+}
+
 static void
 not_told_of_its_own_changes(void **unused)
 {
@@ -514,6 +550,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_is_told_without_a_listener),
         cmocka_unit_test(told_of_its_own_changes),
+        cmocka_unit_test(one_at_a_time_to_each),
         cmocka_unit_test(not_told_of_its_own_changes),
         cmocka_unit_test(dates_that_come),
         cmocka_unit_test(waits_as_one),
