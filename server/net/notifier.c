@@ -205,7 +205,7 @@ static int
 go_on(struct notifier *n, struct delivery *d, bool *ret_waits)
 {
     enum tls_result result;
-    bool whole;
+    bool whole = false;
     *ret_waits = false;
     switch (d->stage) {
     case STAGE_CONNECT:
