@@ -108,8 +108,11 @@ static int
 ask_groups(struct ctx *ctx, struct gathered *g)
 {
     const struct attr_index *index = &ctx->engine->objects.index;
+    const struct acting *acting = ctx->client != NULL ? ctx->client->acting : NULL;
     uint32_t hash, looked = 0;
-    for (const struct kmip_attr *a = ctx->client->acting->user->rev->attrs.first; a != NULL; a = a->next) {
+    if (acting == NULL || acting->user == NULL)
+        return 0;
+    for (const struct kmip_attr *a = acting->user->rev->attrs.first; a != NULL; a = a->next) {
         if (a->tag != KMIP_TAG_GROUP_LINK || !index_hash(index, NULL, a, &hash))
             continue;
         for (uint32_t at = index_next(index, hash, INDEX_NONE); at != INDEX_NONE; at = index_next(index, hash, at)) {
