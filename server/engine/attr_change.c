@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "server/engine/attr.h"
 
+#include "server/engine/dependants.h"
 #include "server/engine/search.h"
 
 enum change_kind { CHANGE_NEW, CHANGE_ADD, CHANGE_MODIFY, CHANGE_SET, CHANGE_DELETE, CHANGE_ADJUST };
@@ -58,7 +59,7 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
         return engine_fail(ctx, kind == CHANGE_ADD ? COND_ATTRIBUTE_MISPLACED_ADD : COND_ATTRIBUTE_MISPLACED,
                            "objects of this type have no %s", LABEL(attr));
     *ret = rule;
-    return 0;
+    return dependants_may_agree(ctx, attr);
 }
 
 /* A reference to an object as a Unique Identifier may be: by enumeration or position. */
@@ -506,6 +507,7 @@ modify(struct ctx *ctx, const struct object *object, struct rev *draft, const st
 {
     const struct kmip_attr_rule *rule;
     KS_TRY(rule_for(ctx, draft, attr, kind, &rule));
+    KS_TRY(dependants_may_change(ctx, object, attr));
     KS_TRY(check_value(ctx, attr, rule));
     struct kmip_attr whole;
     KS_TRY(complete(ctx, attr, &whole));
@@ -561,6 +563,7 @@ attr_set(struct ctx *ctx, const struct object *object, struct rev *draft, const 
     const struct kmip_attr_rule *rule;
     struct kmip_attr *made;
     KS_TRY(rule_for(ctx, draft, attr, CHANGE_SET, &rule));
+    KS_TRY(dependants_may_change(ctx, object, attr));
     KS_TRY(check_value(ctx, attr, rule));
     struct kmip_attr whole;
     KS_TRY(complete(ctx, attr, &whole));
@@ -626,6 +629,7 @@ attr_delete(struct ctx *ctx, const struct object *object, struct rev *draft, con
 {
     const struct kmip_attr_rule *rule;
     KS_TRY(rule_for(ctx, draft, which, CHANGE_DELETE, &rule));
+    KS_TRY(dependants_may_change(ctx, object, which));
     engine_attribute_named(ctx, which->tag, which->vendor, which->name);
     const enum core_id id = fact_of(which->tag);
     if (id != CORE_COUNT) {

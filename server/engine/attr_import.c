@@ -1,6 +1,7 @@
 /* Attributes of objects that are imported (KMIP 1.4: 4.41; 2.1: 6.1.25): who sets an attribute otherwise does not
  * count. */
 #include "server/engine/attr.h"
+#include "server/engine/dependants.h"
 
 static const char *
 label(const struct kmip_attr *attr)
@@ -102,6 +103,7 @@ attr_import(struct ctx *ctx, const struct kmip_attrs *attrs, struct rev *draft)
     for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next) {
         const struct kmip_attr_rule *rule;
         KS_TRY(rule_for(ctx, draft, a, &rule));
+        KS_TRY(dependants_may_agree(ctx, a));
         engine_attribute_named(ctx, a->tag, a->vendor, a->name);
         if (is_derived(a, rule))
             continue;

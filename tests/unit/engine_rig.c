@@ -85,18 +85,31 @@ make_instance(struct rig *rig)
     commit(rig);
 }
 
-void
-rig_add_other(struct rig *rig, struct identity *ret)
+static void
+add_client(struct rig *rig, const char *name, enum identity_role role, struct identity *ret)
 {
     struct ks_diag diag = {0};
     const struct ks_span der = ks_buf_span(&rig->ca);
-    struct engine_client other = {.name = KS_LIT("other"), .role = IDENTITY_CLIENT, .not_after = 2500000000};
+    struct engine_client other = {.name = ks_span_str(name), .role = role, .not_after = 2500000000};
     must(ks_cert_fingerprint(der, other.fingerprint), "fingerprint", NULL);
     must(engine_bootstrap(rig->keyring, &other, der, der, &rig->reply, &diag), "other client", &diag);
     commit(rig);
     must(rig_reload(rig, &diag), "loading anew", &diag);
     *ret = rig->client;
     memcpy(ret->fingerprint, other.fingerprint, sizeof(ret->fingerprint));
+}
+
+void
+rig_add_other(struct rig *rig, struct identity *ret)
+{
+    add_client(rig, "other", IDENTITY_CLIENT, ret);
+}
+
+void
+rig_add_admin(struct rig *rig, struct identity *ret)
+{
+    add_client(rig, "deputy", IDENTITY_ADMIN, ret);
+    ret->name = KS_LIT("deputy");
 }
 
 void

@@ -39,6 +39,9 @@ int rig_reload(struct rig *rig, struct ks_diag *diag);
  * It issues no certificates from then on. */
 void rig_add_other(struct rig *rig, struct identity *ret);
 
+/* The same, an administrator, "deputy". Not both. */
+void rig_add_admin(struct rig *rig, struct identity *ret);
+
 /* Another engine in place of the one there is, with the same configuration. */
 void rig_restart(struct rig *rig);
 

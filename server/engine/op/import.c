@@ -1,4 +1,5 @@
 /* Import (KMIP 1.4: 4.41; 2.1: 6.1.25): an object from elsewhere, with its identifier, state and dates as they were. */
+#include "server/engine/dependants.h"
 #include "server/engine/op/op.h"
 
 /* 1.4 does not say the type apart: it is that of the object. */
@@ -62,6 +63,7 @@ find_replaced(struct ctx *ctx, const struct kmip_import_request *r, struct ks_sp
     const struct use use = {.use = USE_IMPORT_OVER};
     engine_about(ctx, there);
     KS_TRY(engine_use(ctx, there, &use));
+    KS_TRY(dependants_allow(ctx, there, false));
     *ret = there;
     return 0;
 }

@@ -1,6 +1,8 @@
 /* Activate, Revoke, Destroy (KMIP 1.4: 4.19 to 4.21; 2.1: 6.1.1, 6.1.55, 6.1.14). */
 #include "server/engine/op/op.h"
 
+#include "server/engine/dependants.h"
+
 static int
 finish(struct ctx *ctx, struct object *object, struct rev *draft)
 {
@@ -95,6 +97,7 @@ op_destroy(struct ctx *ctx, const void *request, void **ret_response)
     OP_RESPONSE(ctx, kmip_destroy_response, response);
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
     KS_TRY(engine_use(ctx, object, &use));
+    KS_TRY(dependants_allow(ctx, object, true));
     KS_TRY(rev_draft(ctx->arena, object->rev, &draft));
     core_set(&draft.core, CORE_STATE,
              object_state(object) == KMIP_STATE_COMPROMISED ? KMIP_STATE_DESTROYED_COMPROMISED : KMIP_STATE_DESTROYED);
@@ -147,6 +150,7 @@ op_obliterate(struct ctx *ctx, const void *request, void **ret_response)
     OP_RESPONSE(ctx, kmip_obliterate_response, response);
     KS_TRY(engine_object(ctx, &r->unique_identifier, &object));
     KS_TRY(engine_use(ctx, object, &use));
+    KS_TRY(dependants_allow(ctx, object, true));
     KS_TRY(tx_delete(ctx, object));
     *ret_response = response;
     return 0;
