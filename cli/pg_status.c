@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 #include "cli/pg.h"
+#include "cli/pg_depend.h"
 #include "cli/pg_scan.h"
 #include "tde/wrap_kmip.h"
 
@@ -18,6 +19,7 @@ static const char *const modes[] = {
 /* What a slot's KMS says of its key: "Active", or why nothing is known. */
 struct answer {
     char state[256];
+    struct ks_attributes *about; /* NULL: not known */
 };
 
 static void
@@ -29,8 +31,31 @@ ask_kms(const struct tde_slot *slot, struct answer *ret)
     int rc = tde_kmip_connect(slot, 5000, &client, &diag);
     if (rc == 0)
         rc = tde_kmip_state(client, slot, &state, &diag);
+    struct ks_error error;
+    if (rc == 0 && ks_client_get_attributes(client, NULL, slot->uid, NULL, 0, &ret->about, &error) != 0)
+        ret->about = NULL; /* the state is what counts */
     ks_client_free(client);
     (void)snprintf(ret->state, sizeof(ret->state), "%.255s", rc == 0 ? tde_kmip_state_word(state) : diag.message);
+}
+
+static void
+needs_json(void *arg, const char *id, const char *text)
+{
+    struct json *json = arg;
+    json_open(json, NULL, '{');
+    json_text(json, "dependant", id);
+    json_text(json, "needs", text);
+    json_close(json, '}');
+}
+
+static void
+needs_line(void *arg, const char *id, const char *text)
+{
+    const uint32_t *slot = arg;
+    (void)id;
+    printf("needed by (slot %u): ", *slot);
+    output_safe(stdout, text);
+    printf("\n");
 }
 
 /* "2026-11-24T06:57:42Z slot 1"; "" where no KMS has answered yet. */
@@ -81,6 +106,9 @@ print_json(const struct pg_ring *ring, const struct answer *answers, const char 
         json_text(&json, "key_identifier", s->uid[0] != '\0' ? s->uid : NULL);
         json_text(&json, "key_name", s->name[0] != '\0' ? s->name : NULL);
         json_text(&json, "key_state", answers[i].state[0] != '\0' ? answers[i].state : NULL);
+        json_open(&json, "needed_by", '[');
+        (void)pg_depend_list(answers[i].about, needs_json, &json);
+        json_close(&json, ']');
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -131,6 +159,10 @@ print_tables(const struct pg_ring *ring, const struct answer *answers)
     printf("\n");
     KS_TRY(table_print(&slots));
     printf("* is the one that a start uses.\n");
+    for (size_t i = 0; i < k->n_slots; i++) {
+        uint32_t slot = k->slots[i].id;
+        (void)pg_depend_list(answers[i].about, needs_line, &slot);
+    }
     return 0;
 }
 
@@ -169,9 +201,12 @@ run(struct cli *cli)
         if (k->slots[i].provider == TDE_PROVIDER_KMIP)
             ask_kms(&k->slots[i], &answers[i]);
     last_contact(&ring, contact);
-    if (scan != NULL)
-        KS_TRY(pg_scan(cli, ring.data, &clear));
-    KS_TRY(cli->json ? print_json(&ring, answers, contact, scan) : print_people(&ring, answers, contact, scan));
+    int rc = scan != NULL ? pg_scan(cli, ring.data, &clear) : 0;
+    if (rc == 0)
+        rc = cli->json ? print_json(&ring, answers, contact, scan) : print_people(&ring, answers, contact, scan);
+    for (size_t j = 0; j < TDE_SLOTS_MAX; j++)
+        ks_attributes_free(answers[j].about);
+    KS_TRY(rc);
     return scan != NULL ? pg_scan_verdict(cli, scan) : 0;
 }
 

@@ -58,7 +58,7 @@ options_in(const char *text)
         return NULL;
     struct conninfo *all = parse(text, NULL);
     for (const struct conninfo *i = all; i != NULL && i->keyword != NULL; i++)
-        if (strcmp(i->keyword, "options") == 0 && i->val != NULL)
+        if (found == NULL && strcmp(i->keyword, "options") == 0 && i->val != NULL)
             found = strdup(i->val);
     if (all != NULL)
         done(all);

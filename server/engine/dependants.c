@@ -51,7 +51,7 @@ code_of(const struct rev *rev, size_t *ret_n, char ret[2 * CODE + 1])
     KS_TRY(ks_sha256(&span, 1, digest));
     KS_TRY(ks_hex_add(&hex, digest, CODE));
     memcpy(ret, hex.data, (size_t)2 * CODE);
-    ret[2 * CODE] = '\0';
+    ret[(size_t)2 * CODE] = '\0';
     *ret_n = n;
     return 0;
 }
