@@ -108,7 +108,7 @@ static int
 ask_groups(struct ctx *ctx, struct gathered *g)
 {
     const struct attr_index *index = &ctx->engine->objects.index;
-    const struct acting *acting = ctx->client != NULL ? ctx->client->acting : NULL;
+    const struct acting *acting = ctx->client->acting;
     uint32_t hash, looked = 0;
     if (acting == NULL || acting->user == NULL)
         return 0;
@@ -162,7 +162,7 @@ search_begin(struct ctx *ctx, const struct search_by *by, struct search *ret)
     const size_t all = search.owner != NULL ? search.owner->objects.n : ctx->engine->objects.all.n;
     struct gathered g = {.most = SHORT + all / PART};
     int rc = KS_E_LIMIT;
-    if (policy_sees_groups_alone(ctx->client) && !by->destroyed)
+    if (ctx->client != NULL && policy_sees_groups_alone(ctx->client) && !by->destroyed)
         rc = begin_member(ctx, by->filters, by->n, &search);
     if (rc == KS_E_LIMIT && by->n != 0) {
         rc = 0;
