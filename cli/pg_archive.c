@@ -159,7 +159,7 @@ const struct cli_command cli_pg_archive = {
     .min_args = 2,
     .max_args = 2,
     .arg_kind = CLI_FILE,
-    .summary = "archive a segment of WAL, and tell the KMS what needs its key",
+    .summary = "archive WAL, and tell the KMS that it needs the key",
     .details =
         "An archive_command. The segment is copied as it is, ciphertext, and synced; one that is there is not\n"
         "overwritten. The first one of a timeline, or after a rotation, registers the archive at the KMS. If that\n"

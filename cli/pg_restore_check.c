@@ -341,7 +341,7 @@ const struct cli_command cli_pg_restore_check = {
     .min_args = 1,
     .max_args = 1,
     .arg_kind = CLI_FOLDER,
-    .summary = "say whether a backup can be decrypted, without restoring it",
+    .summary = "say whether a backup can be decrypted",
     .details =
         "BACKUP is a folder (pg_basebackup, a copy, a snapshot), a folder with base.tar, a tar, or a repository of\n"
         "pgBackRest's. The keyring in it is opened by each of its wraps, asking the KMS for the key's state; pages\n"

@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from instance import Instance  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
     """Where tests run in several processes, those of a file stay together, and those of the extension too: they share
     its one installation and their cluster."""

@@ -736,7 +736,7 @@ def commands():
 
 
 def test_help():
-    assert len(commands()) == 85
+    assert len(commands()) == 83
     for command in commands():
         text = run(*command, "--help").stdout
         assert text.startswith("Usage: keystead %s" % " ".join(command))
