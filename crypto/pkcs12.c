@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
 
+#include "crypto/ossl.h"
 #include "crypto/x509.h"
 
 KS_OSSL_CLEANUP(PBEPARAM, PBEPARAM_free)

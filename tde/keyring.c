@@ -403,7 +403,7 @@ tde_keyring_add_next(struct tde_keyring *k, const struct ks_key32 *key, int64_t 
         drop_oldest(k);
     KS_CLEANUP(ks_seal_key_freep) struct ks_seal_key *sealing = NULL;
     KS_TRY(sealing_key(k, key, &sealing, diag));
-    struct tde_data_key next[TDE_PURPOSE_MISC];
+    struct tde_data_key next[TDE_PURPOSE_MISC] = {{.purpose = 0}};
     for (uint32_t purpose = TDE_PURPOSE_REL; purpose <= TDE_PURPOSE_MISC; purpose++) {
         next[purpose - 1] = (struct tde_data_key){
             .purpose = purpose, .generation = generation + 1, .state = TDE_KEY_NEXT, .created = now};

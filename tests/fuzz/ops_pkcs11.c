@@ -185,7 +185,7 @@ static void
 add_mechanism(struct feed *f, uint32_t function, struct ks_buf *b)
 {
     enum { RSA_PAIR = 0 };
-    size_t fit[KS_ARRAY_LEN(mechanisms)];
+    size_t fit[KS_ARRAY_LEN(mechanisms)] = {0};
     uint32_t n = 0;
     for (size_t i = 0; i < KS_ARRAY_LEN(mechanisms); i++)
         if ((mechanisms[i].flags & flags_of(function)) != 0 && mechanisms[i].value != RSA_PAIR)
@@ -286,7 +286,7 @@ add_template(struct feed *f, char kind, bool values, struct ks_buf *b)
                                          CKA_LABEL,  CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_SIGN,   CKA_ID,
                                          CKA_VERIFY, CKA_DECRYPT,   CKA_CLASS,       CKA_VALUE,  CKA_EC_POINT};
     bool given[CKA_COUNT] = {false};
-    enum p11_attr attrs[CKA_COUNT];
+    enum p11_attr attrs[CKA_COUNT] = {CKA_CLASS};
     uint32_t n = 0;
     for (size_t i = 0; i < KS_ARRAY_LEN(usual); i++)
         for (uint32_t k = 0; usual[i].kind == kind && k < usual[i].n; k++)

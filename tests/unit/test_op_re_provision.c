@@ -182,9 +182,10 @@ the_server_makes_a_key(struct talk *t)
     t->who = &t->rig.client;
     talk_refused(t, KMIP_OPERATION_GET, &get_mine, KMIP_RESULT_REASON_AUTHENTICATION_NOT_SUCCESSFUL);
     /* "SHALL fail if the certificate that represents the client credential has been Revoked". */
-    t->who = &renewed;
+    t->who = &renewed; /* cppcheck-suppress autoVariables ; taken back below */
     revoke_key(t, id, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE);
     talk_refused(t, KMIP_OPERATION_RE_PROVISION, &none, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    t->who = &t->rig.client;
 }
 
 static void
