@@ -3,12 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
 
-#include "crypto/ossl.h"
 #include "crypto/x509.h"
-
-KS_OSSL_CLEANUP(PBEPARAM, PBEPARAM_free)
-KS_OSSL_CLEANUP(PBE2PARAM, PBE2PARAM_free)
-KS_OSSL_CLEANUP(PBKDF2PARAM, PBKDF2PARAM_free)
 
 enum { PASSWORD_MOST = 1024, CONTAINER_MOST = 1 << 20 };
 
