@@ -708,6 +708,13 @@ async_answer(struct ctx *ctx, const struct async_request *request, const struct 
     KS_TRY(kmip_response_decode(kept.body, &kmip_limits_default, ctx->arena, &message, NULL));
     if (message->n_batch_item != 1)
         return KS_E_MALFORMED;
+    const struct kmip_version_number now = kmip_version_number(ctx->version);
+    const struct kmip_protocol_version *then = message->response_header->protocol_version;
+    if (then->protocol_version_major != now.major || then->protocol_version_minor != now.minor)
+        return engine_fail(ctx, COND_NOT_PENDING,
+                           "the request under that Asynchronous Correlation Value was one of KMIP %d.%d, and so is its "
+                           "answer: ask for it in that version",
+                           then->protocol_version_major, then->protocol_version_minor);
     *ret = message->batch_item[0];
     return 0;
 }
