@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "cli/pg.h"
+#include "cli/pg_run.h"
 
 #define SETTING "shared_preload_libraries"
 #define MARK "# Encrypted by Keystead: "
@@ -182,49 +182,17 @@ pg_conf_remove_guard(struct cli *cli, const char *folder, const char *data)
     return remove_from(cli, data, "postgresql.auto.conf");
 }
 
-static void __attribute__((noreturn)) ask_server(const char *program, const char *folder, int out)
-{
-    (void)dup2(out, STDOUT_FILENO);
-    (void)unsetenv("LD_PRELOAD");
-    (void)execl(program, program, "-D", folder, "-C", SETTING, (char *)NULL);
-    fprintf(stderr, "keystead pg: %s: %s\n", program, strerror(errno));
-    _exit(127);
-}
-
 int
 pg_conf_guard_in_force(struct cli *cli, const char *folder, const char *data, const char *bin)
 {
-    char version[16], program[PATH_MAX], text[VALUE_MAX];
-    int ends[2], status = 0;
-    size_t n = 0;
+    char version[16], program[PATH_MAX];
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(VALUE_MAX);
     pg_version(data, version);
     KS_TRY(pg_program(cli, bin, version, "postgres", program));
-    if (pipe(ends) != 0)
-        return cli_fail(cli, KS_E_IO, "pipe: %s", strerror(errno));
-    KS_CLEANUP(ks_closep) int in = ends[0];
-    KS_CLEANUP(ks_closep) int out = ends[1];
-    (void)fflush(NULL);
-    const pid_t pid = fork();
-    if (pid < 0)
-        return cli_fail(cli, KS_E_IO, "fork: %s", strerror(errno));
-    if (pid == 0)
-        ask_server(program, folder, out);
-    ks_closep(&out);
-    out = -1;
-    for (;;) {
-        const ssize_t got = n < sizeof(text) ? read(in, text + n, sizeof(text) - n) : 0;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        n += (size_t)got;
-    }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return cli_fail(cli, KS_E_IO, "cannot wait for %s: %s", program, strerror(errno));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    const char *argv[] = {program, "-D", folder, "-C", SETTING, NULL};
+    if (pg_run(cli, argv, &(struct pg_run){.bundle = -1}, &text) != 0)
         return cli_fail(cli, KS_E_CONFIG, "%s does not read the configuration in %s", program, folder);
-    if (!has_guard(KS_SPAN(text, n)))
+    if (!has_guard(ks_buf_span(&text)))
         return cli_fail(cli, KS_E_CONFIG,
                         "a file that %s/postgresql.conf includes sets " SETTING " again: add " TDE_GUARD " there",
                         folder);

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/pg.h"
 #include "cli/pg_conf.h"
+#include "cli/pg_run.h"
 
 enum { CONF_MAX = 1 << 20 };
 
@@ -21,35 +22,6 @@ struct job {
     struct pg_ring ring;
     char version[16], name[128]; /* of Debian's cluster; "" */
 };
-
-/* Runs a program to its end. What it is given is set in the child alone. */
-static int
-run_program(struct cli *cli, char *const *argv, int bundle, const char *root)
-{
-    (void)fflush(NULL);
-    const pid_t pid = fork();
-    if (pid < 0)
-        return cli_fail(cli, KS_E_IO, "cannot run %s: %s", argv[0], strerror(errno));
-    if (pid == 0) {
-        if (cli->json)
-            (void)dup2(STDERR_FILENO, STDOUT_FILENO); /* ours is for JSON */
-        if (bundle >= 0 && pg_layer_environment(cli, bundle, root) != 0) {
-            fprintf(stderr, "keystead pg init: %s\n", cli->error.message);
-            _exit(127);
-        }
-        (void)execv(argv[0], argv);
-        fprintf(stderr, "keystead pg init: %s: %s\n", argv[0], strerror(errno));
-        _exit(127);
-    }
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return cli_fail(cli, KS_E_IO, "cannot wait for %s: %s", argv[0], strerror(errno));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return cli_fail(cli, KS_E_CLOSED, "%s failed (%s %d)", argv[0], WIFEXITED(status) ? "status" : "signal",
-                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    return 0;
-}
 
 /* An absolute path of a folder that is not there yet, or empty. */
 static int
@@ -103,10 +75,6 @@ run_initdb(struct cli *cli, const struct job *job)
     KS_CLEANUP(ks_closep) int fd = -1;
     char program[PATH_MAX], data[PATH_MAX + 16];
     const char *argv[CLI_MAX_ARGS + 4 + KS_ARRAY_LEN(debian_options)] = {program, data, "--no-instructions"};
-    const union { /* execv promises to leave them alone */
-        const char **from;
-        char *const *to;
-    } list = {.from = argv};
     size_t n = 3; /* how to start it is ours to say */
     KS_TRY(check_options(cli));
     KS_TRY(pg_program(cli, cli_value(cli, "bin"), job->version, "initdb", program));
@@ -116,7 +84,7 @@ run_initdb(struct cli *cli, const struct job *job)
     for (size_t i = 0; job->name[0] != '\0' && !says_who_gets_in(cli) && i < KS_ARRAY_LEN(debian_options); i++)
         argv[n++] = debian_options[i];
     KS_TRY(pg_bundle(cli, &job->ring, &fd));
-    return run_program(cli, list.to, fd, job->ring.data);
+    return pg_run(cli, argv, &(struct pg_run){.bundle = fd, .root = job->ring.data}, NULL);
 }
 
 /* All that the cluster's own user does. */
@@ -209,13 +177,12 @@ as_user(struct cli *cli, struct job *job, const char *data)
 static int
 adopt(struct cli *cli, struct job *job)
 {
-    static char program[] = "/usr/bin/pg_createcluster", d_option[] = "-d";
-    char *argv[] = {program, job->version, job->name, d_option, job->ring.data, NULL};
+    const char *argv[] = {"/usr/bin/pg_createcluster", job->version, job->name, "-d", job->ring.data, NULL};
     char path[PATH_MAX], layer[PATH_MAX];
     struct ks_diag diag = {0};
     struct stat st = {0};
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(CONF_MAX);
-    KS_TRY(run_program(cli, argv, -1, NULL));
+    KS_TRY(pg_run(cli, argv, &(struct pg_run){.bundle = -1}, NULL));
     const char *root = getenv("PG_CLUSTER_CONF_ROOT"); /* postgresql-common's own variable */
     if (root == NULL || root[0] == '\0')
         root = "/etc/postgresql";

@@ -341,7 +341,9 @@ exchange(struct cli *cli, struct move *m)
         (void)!rename(m->moved, m->old.data);
         return cli_fail(cli, KS_E_IO, "cannot rename %s: %s; the cluster is there", m->new.data, strerror(err));
     }
-    return ks_fsync_parent(m->old.data, &diag) == 0 ? 0 : cli_fail_diag(cli, &diag);
+    if (ks_fsync_parent(m->old.data, &diag) != 0 || ks_fsync_parent(m->new.data, &diag) != 0)
+        return cli_fail_diag(cli, &diag);
+    return 0;
 }
 
 static int

@@ -19,7 +19,9 @@ become(struct cli *cli, const char *const argv[], const struct pg_run *how, int 
         to = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (to >= 0)
         (void)dup2(to, STDOUT_FILENO);
-    if (how->bundle >= 0 && pg_layer_environment(cli, how->bundle, how->root) != 0) {
+    if (how->bundle < 0)
+        (void)unsetenv("LD_PRELOAD");
+    else if (pg_layer_environment(cli, how->bundle, how->root) != 0) {
         fprintf(stderr, "keystead %s: %s\n", cli->command->name, cli->error.message);
         _exit(127);
     }
