@@ -98,6 +98,28 @@ check_terminal(struct cli *cli, const char *uid)
                     uid);
 }
 
+/*
+ * Keys on elliptic curves that 2.x makes are kept as KMIP's structures, which are no file for any other program: those
+ * are asked for once more, in the form that everybody reads.
+ */
+static int
+get_bytes(struct cli *cli, struct ks_get *params, struct ks_object **ret)
+{
+    KS_CLEANUP(object_freep) struct ks_object *object = NULL;
+    KS_TRY(ks_client_get(cli->client, &cli->call, params, &object, &cli->error));
+    const bool is_private = object->object_type == KMIP_OBJECT_TYPE_PRIVATE_KEY;
+    const bool pair = is_private || object->object_type == KMIP_OBJECT_TYPE_PUBLIC_KEY;
+    if (object->material.len == 0 && object->structure.type != 0 && params->key_format == 0 && pair) {
+        params->key_format = is_private ? KMIP_KEY_FORMAT_TYPE_PKCS_8 : KMIP_KEY_FORMAT_TYPE_X_509;
+        ks_object_free(object);
+        object = NULL;
+        KS_TRY(ks_client_get(cli->client, &cli->call, params, &object, &cli->error));
+    }
+    *ret = object;
+    object = NULL; /* transferred */
+    return 0;
+}
+
 static int
 run(struct cli *cli)
 {
@@ -117,7 +139,7 @@ run(struct cli *cli)
     if (to_terminal && params.wrap == NULL && !cli_flag(cli, "plaintext"))
         KS_TRY(check_terminal(cli, uid));
     KS_CLEANUP(object_freep) struct ks_object *object = NULL;
-    KS_TRY(ks_client_get(cli->client, &cli->call, &params, &object, &cli->error));
+    KS_TRY(get_bytes(cli, &params, &object));
     if (object->material.len == 0)
         return cli_fail(cli, KS_E_UNSUPPORTED, "%s came without bytes; choose a --format that is made of bytes", uid);
     KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(64 << 20);
@@ -128,7 +150,8 @@ run(struct cli *cli)
 static const struct cli_option options[] = {
     {"out", CLI_FILE, "FILE", "write to FILE, which nobody but you can read"},
     {"encoding", CLI_CHOICE, "raw|hex|pem", "default: pem where there is one, else raw to a file and hex otherwise"},
-    {"format", CLI_TEXT, "FORMAT", "key format: raw, pkcs-1, pkcs-8, x-509, ... (default: as it is kept)"},
+    {"format", CLI_TEXT, "FORMAT",
+     "key format: raw, pkcs-1, pkcs-8, x-509, ... (default: as it is kept, if that is bytes)"},
     {"wrap-with", CLI_TEXT, "KEY", "encrypted with that key (NIST key wrap); it never shows in the clear"},
     {"unwrap", CLI_FLAG, NULL, "one that was registered wrapped: unwrapped by the server"},
     {"plaintext", CLI_FLAG, NULL, "show secret material on a terminal"},

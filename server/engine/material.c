@@ -362,56 +362,80 @@ export_bytes(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool i
     return ks_arena_span(ctx->arena, ks_buf_span(&out), &ret->bytes);
 }
 
-int
-material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
+static int
+export_as(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
 {
-    int rc;
     switch (format) {
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PUBLIC_KEY:
-        rc = is_private == (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY)
-                 ? export_rsa(ctx, key, is_private, ret)
-                 : KS_E_UNSUPPORTED;
-        break;
+        return is_private == (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_RSA_PRIVATE_KEY)
+                   ? export_rsa(ctx, key, is_private, ret)
+                   : KS_E_UNSUPPORTED;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PRIVATE_KEY:
-        rc = is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
-        break;
+        return is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DH_PUBLIC_KEY:
-        rc = !is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
-        break;
+        return !is_private ? export_ffc(ctx, key, format, ret) : KS_E_UNSUPPORTED;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PRIVATE_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY:
-        rc = is_private ? export_ec(ctx, key, true, ret) : KS_E_UNSUPPORTED;
-        break;
+        return is_private ? export_ec(ctx, key, true, ret) : KS_E_UNSUPPORTED;
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDSA_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECDH_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_ECMQV_PUBLIC_KEY:
     case KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY:
-        rc = !is_private ? export_ec(ctx, key, false, ret) : KS_E_UNSUPPORTED;
-        break;
+        return !is_private ? export_ec(ctx, key, false, ret) : KS_E_UNSUPPORTED;
     default:
-        rc = export_bytes(ctx, key, format, is_private, ret);
+        return export_bytes(ctx, key, format, is_private, ret);
     }
+}
+
+int
+material_export(struct ctx *ctx, const struct ks_pkey *key, uint32_t format, bool is_private, struct material *ret)
+{
+    const int rc = export_as(ctx, key, format, is_private, ret);
     if (rc == 0 || rc == KS_E_NOMEM)
         return rc;
     return engine_fail(ctx, COND_KEY_FORMAT, "the key can not be given in that Key Format Type");
+}
+
+uint32_t
+material_default_format(const struct ctx *ctx, const struct ks_pkey *key, bool is_private)
+{
+    /* 2.0 and 2.1: 4.26. RSA keys are PKCS#1 in all versions, and for other kinds no version names a format. */
+    static const struct {
+        uint32_t algorithm, private, public;
+        enum kmip_version since;
+    } rows[] = {
+        {KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY,
+         KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY, KMIP_V2_0},
+        {KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA, KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PRIVATE_KEY,
+         KMIP_KEY_FORMAT_TYPE_TRANSPARENT_DSA_PUBLIC_KEY, KMIP_V2_0},
+    };
+    struct ks_pkey_info info;
+    ks_pkey_info(key, &info);
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++)
+        if (rows[i].algorithm == info.algorithm && ctx->version >= rows[i].since)
+            return is_private ? rows[i].private : rows[i].public;
+    return ks_pkey_default_format(key, is_private);
 }
 
 int
 material_put_key(struct ctx *ctx, struct rev *draft, const struct material *material, const struct ks_pkey *key)
 {
     const bool is_private = core_get(&draft->core, CORE_OBJECT_TYPE) == KMIP_OBJECT_TYPE_PRIVATE_KEY;
-    struct material usual;
+    const uint32_t usual = material_default_format(ctx, key, is_private);
+    struct material in_usual;
     KS_TRY(material_put(ctx, draft, material->kind, material->bytes));
-    if (material->kind != MATERIAL_ITEM)
+    if (core_get(&draft->core, CORE_KEY_FORMAT_TYPE) == usual ||
+        (material->kind != MATERIAL_ITEM && ctx->version < KMIP_V2_0))
         return 0;
-    const uint32_t format = ks_pkey_default_format(key, is_private);
-    KS_TRY(export_bytes(ctx, key, format, is_private, &usual));
-    return attr_digest_as(ctx, draft, format, usual.bytes);
+    const int rc = export_as(ctx, key, usual, is_private, &in_usual);
+    if (rc != 0) /* such as a curve that has no number: there is nothing in that format to have a Digest of */
+        return rc == KS_E_NOMEM ? rc : 0;
+    return attr_digest_as(ctx, draft, usual, in_usual.bytes);
 }
 
 /* Symmetric keys and secret data */

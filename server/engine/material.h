@@ -23,8 +23,15 @@ int material_open(struct ctx *ctx, const struct object *object, struct material 
 int material_put(struct ctx *ctx, struct rev *draft, enum material_kind kind, struct ks_span bytes) KS_MUST_CHECK;
 
 /*
- * The same for an asymmetric key that was read from it. A transparent key has a Digest in the format that is usual for
- * its kind, too: whoever fetches it in that format can tell that it is the same.
+ * The Key Format Type of an asymmetric key for which nobody asked for one, in the version of the request. It is for
+ * what the server makes: what was registered stays in its format, and comes back in it, in the published cases too.
+ */
+uint32_t material_default_format(const struct ctx *ctx, const struct ks_pkey *key, bool is_private);
+
+/*
+ * material_put for an asymmetric key that was read from the material. From 2.0 a key in another format than the default
+ * has a Digest in that, too (4.21), and a transparent one in every version: whoever fetches it so can tell that it is
+ * the same.
  */
 int material_put_key(struct ctx *ctx, struct rev *draft, const struct material *material,
                      const struct ks_pkey *key) KS_MUST_CHECK;

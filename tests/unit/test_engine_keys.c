@@ -159,8 +159,8 @@ a_sensitive_key_leaves_wrapped_alone(void **unused)
 /* Pairs */
 
 static void
-make_pair(struct talk *t, uint32_t algorithm, int64_t bits, uint32_t curve, const char **ret_private,
-          const char **ret_public)
+make_pair_as(struct talk *t, uint32_t algorithm, int64_t bits, uint32_t curve, uint32_t private_format,
+             const char **ret_private, const char **ret_public)
 {
     struct kmip_create_key_pair_request r = {0};
     put_number(t, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, algorithm);
@@ -174,11 +174,20 @@ make_pair(struct talk *t, uint32_t algorithm, int64_t bits, uint32_t curve, cons
             kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, KMIP_V2_1, &p, &t->arena, &item), 0);
         kmip_attrs_add(&t->arena, &r.common_attributes, KMIP_TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, item);
     }
+    if (private_format != 0)
+        put_number(t, &r.private_attributes, KMIP_TAG_KEY_FORMAT_TYPE, private_format);
     put_number(t, &r.private_attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN);
     put_number(t, &r.public_attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY);
     const struct kmip_create_key_pair_response *made = talk_do(t, KMIP_OPERATION_CREATE_KEY_PAIR, &r);
     *ret_private = uid_string(t, &made->private_key_unique_identifier);
     *ret_public = uid_string(t, &made->public_key_unique_identifier);
+}
+
+static void
+make_pair(struct talk *t, uint32_t algorithm, int64_t bits, uint32_t curve, const char **ret_private,
+          const char **ret_public)
+{
+    make_pair_as(t, algorithm, bits, curve, 0, ret_private, ret_public);
 }
 
 static struct ks_pkey *
@@ -221,6 +230,73 @@ pairs_belong_together_in_every_format(void **unused)
         assert_true(ks_span_is(kmip_item_child(link, KMIP_TAG_LINKED_OBJECT_IDENTIFIER)->s, public_id));
         link = attribute(&t, public_id, KMIP_TAG_LINK);
         assert_true(ks_span_is(kmip_item_child(link, KMIP_TAG_LINKED_OBJECT_IDENTIFIER)->s, private_id));
+    }
+    talk_close(&t);
+}
+
+static uint32_t
+format_of(struct talk *t, const char *id, bool is_private)
+{
+    const struct kmip_get_request r = {.unique_identifier = uid(id)};
+    const struct kmip_get_response *got = talk_do(t, KMIP_OPERATION_GET, &r);
+    return (is_private ? got->object.private_key->key_block : got->object.public_key->key_block)->key_format_type;
+}
+
+/* Formats of the Digests, a byte each in the order in which they are given. */
+static uint32_t
+digest_formats(struct talk *t, const char *id)
+{
+    struct kmip_attr_ref ref = {.tag = KMIP_TAG_DIGEST, .index = -1};
+    const struct kmip_get_attributes_request r = {.unique_identifier = uid(id), .attribute_refs = {.n = 1, .v = &ref}};
+    const struct kmip_get_attributes_response *got = talk_do(t, KMIP_OPERATION_GET_ATTRIBUTES, &r);
+    uint32_t formats = 0;
+    for (const struct kmip_attr *a = got->attributes.first; a != NULL; a = a->next)
+        formats = formats << 8 | kmip_item_child(a->value, KMIP_TAG_KEY_FORMAT_TYPE)->u32;
+    return formats;
+}
+
+/* 2.0 and 2.1, 4.26: the format of a pair for which none was asked; 1.x names none. */
+static void
+pairs_are_in_the_default_format(void **unused)
+{
+    (void)unused;
+    enum {
+        PKCS_1 = KMIP_KEY_FORMAT_TYPE_PKCS_1,
+        PKCS_8 = KMIP_KEY_FORMAT_TYPE_PKCS_8,
+        X_509 = KMIP_KEY_FORMAT_TYPE_X_509,
+        EC_PRIVATE = KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PRIVATE_KEY,
+        EC_PUBLIC = KMIP_KEY_FORMAT_TYPE_TRANSPARENT_EC_PUBLIC_KEY,
+    };
+    static const struct {
+        enum kmip_version version;
+        uint32_t algorithm, bits, curve, asked; /* asked: of the private key */
+        uint32_t private, public, digests;      /* digests: of the private key */
+    } rows[] = {
+        {KMIP_V1_4, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 256, 0, 0, PKCS_8, X_509, PKCS_8},
+        {KMIP_V2_0, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 256, 0, 0, EC_PRIVATE, EC_PUBLIC, EC_PRIVATE},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 0, KMIP_RECOMMENDED_CURVE_SECP256K1, 0, EC_PRIVATE, EC_PUBLIC,
+         EC_PRIVATE},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 0, KMIP_RECOMMENDED_CURVE_CURVE25519, 0, EC_PRIVATE, EC_PUBLIC,
+         EC_PRIVATE},
+        {KMIP_V3_0, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 384, 0, 0, EC_PRIVATE, EC_PUBLIC, EC_PRIVATE},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC, 256, 0, PKCS_8, PKCS_8, EC_PUBLIC, PKCS_8 << 8 | EC_PRIVATE},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519, 0, 0, 0, PKCS_8, X_509, PKCS_8},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, 2048, 0, 0, PKCS_1, PKCS_1, PKCS_1},
+        {KMIP_V2_1, KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA, 2048, 0, PKCS_8, PKCS_8, PKCS_1, PKCS_8 << 8 | PKCS_1},
+    };
+    const struct engine_config config = {.kmip_3_0 = ENGINE_3_0_ON, .profile = PROFILE_COMPAT};
+    struct talk t;
+    talk_open_with(&t, &config);
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        const char *private_id, *public_id;
+        t.version = rows[i].version;
+        make_pair_as(&t, rows[i].algorithm, rows[i].bits, rows[i].curve, rows[i].asked, &private_id, &public_id);
+        assert_int_equal(format_of(&t, private_id, true), rows[i].private);
+        assert_int_equal(format_of(&t, public_id, false), rows[i].public);
+        assert_int_equal(digest_formats(&t, private_id), rows[i].digests);
+        KS_PKEY *private = fetch(&t, private_id, true, PKCS_8);
+        KS_PKEY *public = fetch(&t, public_id, false, X_509);
+        assert_true(ks_pkey_same_public(private, public));
     }
     talk_close(&t);
 }
@@ -415,6 +491,7 @@ main(void)
         cmocka_unit_test(wrapping_keys_have_reasons_of_their_own),
         cmocka_unit_test(a_sensitive_key_leaves_wrapped_alone),
         cmocka_unit_test(pairs_belong_together_in_every_format),
+        cmocka_unit_test(pairs_are_in_the_default_format),
         cmocka_unit_test(a_transparent_key_comes_back_as_bytes),
         cmocka_unit_test(what_is_encrypted_is_decrypted),
         cmocka_unit_test(the_keys_own_parameters_count),

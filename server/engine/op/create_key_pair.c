@@ -117,7 +117,7 @@ pair_material(struct ctx *ctx, struct half *half, const struct ks_pkey *key)
         core_set(core, CORE_LENGTH, info.bits);
     KS_TRY(put_curve(ctx, &half->draft, info.curve));
     if (!core_has(core, CORE_KEY_FORMAT_TYPE))
-        core_set(core, CORE_KEY_FORMAT_TYPE, ks_pkey_default_format(key, half->is_private));
+        core_set(core, CORE_KEY_FORMAT_TYPE, material_default_format(ctx, key, half->is_private));
     KS_TRY(material_export(ctx, key, (uint32_t)core_get(core, CORE_KEY_FORMAT_TYPE), half->is_private, &material));
     return material_put_key(ctx, &half->draft, &material, key);
 }
