@@ -125,6 +125,12 @@ bool kmip_encoding_guess(struct ks_span in, enum kmip_encoding *ret); /* by the 
 /* One message of any kind into another encoding; appends to ret. The arena holds what JSON and XML are parsed into. */
 int kmip_transcode(enum kmip_encoding from, struct ks_span in, enum kmip_encoding to, const struct kmip_limits *limits,
                    struct ks_arena *arena, struct ks_buf *ret, struct ks_diag *diag) KS_MUST_CHECK;
+/*
+ * The version that a request in JSON or XML says it is of, when kmip_transcode failed: it stands before the fault, and
+ * first in the message, as in TTLV. No more than that is read. {0, 0}: it says none.
+ */
+struct kmip_version_number kmip_transcode_version(enum kmip_encoding from, struct ks_span in,
+                                                  const struct kmip_limits *limits, struct ks_arena *arena);
 /* The length of the TTLV message that begins with these 8 or more bytes: how much to read from a connection. */
 int kmip_ttlv_length(struct ks_span in, const struct kmip_limits *limits, size_t *ret,
                      struct ks_diag *diag) KS_MUST_CHECK;

@@ -227,3 +227,30 @@ kmip_transcode(enum kmip_encoding from, struct ks_span in, enum kmip_encoding to
     KS_TRY(kmip_read_from(from, in, limits, arena, &reader, &r, diag));
     return finish(kmip_pump(r, w), diag);
 }
+
+struct kmip_version_number
+kmip_transcode_version(enum kmip_encoding from, struct ks_span in, const struct kmip_limits *limits,
+                       struct ks_arena *arena)
+{
+    static const struct {
+        uint8_t kind, type;
+        uint32_t tag;
+    } begins[] = {{KMIP_BEGIN, KMIP_TYPE_STRUCTURE, KMIP_TAG_REQUEST_MESSAGE},
+                  {KMIP_BEGIN, KMIP_TYPE_STRUCTURE, KMIP_TAG_REQUEST_HEADER},
+                  {KMIP_BEGIN, KMIP_TYPE_STRUCTURE, KMIP_TAG_PROTOCOL_VERSION},
+                  {KMIP_LEAF, KMIP_TYPE_INTEGER, KMIP_TAG_PROTOCOL_VERSION_MAJOR},
+                  {KMIP_LEAF, KMIP_TYPE_INTEGER, KMIP_TAG_PROTOCOL_VERSION_MINOR}};
+    struct kmip_limits few = *limits;
+    struct kmip_any_reader reader = {.text = {.n_events = 0}};
+    struct kmip_reader *r;
+    few.items = KS_ARRAY_LEN(begins);
+    if ((from != KMIP_ENCODING_JSON && from != KMIP_ENCODING_XML) ||
+        kmip_read_from(from, in, &few, arena, &reader, &r, NULL) == KS_E_NOMEM ||
+        reader.text.n_events < KS_ARRAY_LEN(begins))
+        return (struct kmip_version_number){0, 0};
+    const struct kmip_event *e = reader.text.events;
+    for (size_t i = 0; i < KS_ARRAY_LEN(begins); i++)
+        if (e[i].kind != begins[i].kind || e[i].item.tag != begins[i].tag || e[i].item.type != begins[i].type)
+            return (struct kmip_version_number){0, 0};
+    return (struct kmip_version_number){e[3].item.i32, e[4].item.i32};
+}

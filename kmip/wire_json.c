@@ -342,7 +342,8 @@ struct ends {
 
 /*
  * One leaf, or the beginning of a structure up to its '['. The members of an item come in any order, so they are
- * passed over to the end of the object first.
+ * passed over to the end of the object first. A structure with a fault is entered all the same: what stands before the
+ * fault may be of use (kmip_transcode_version); that there is one has been reported.
  */
 static int
 one_item(struct json *j, struct ends *ends, bool *ret_opened)
@@ -351,8 +352,13 @@ one_item(struct json *j, struct ends *ends, bool *ret_opened)
     struct members m = {0};
     (void)peek(j);
     const size_t at = j->pos;
-    KS_TRY(members(j, &m));
-    const size_t behind = j->pos;
+    const int rc = members(j, &m);
+    if (rc != 0) {
+        if (!m.has_tag || !m.has_value || m.value.at >= j->len || j->data[m.value.at] != '[')
+            return rc;
+        m.value.end = j->len;
+    }
+    const size_t behind = rc == 0 ? j->pos : j->len;
     struct kmip_item item = {.type = KMIP_TYPE_STRUCTURE};
     j->pos = at;
     if (!m.has_tag || !m.has_value)
@@ -423,6 +429,8 @@ kmip_json_reader_init(struct kmip_text_reader *r, struct ks_span in, const struc
         return kmip_reader_fail(&r->base, KS_E_LIMIT, 0, "the message has %zu bytes; at most %zu are taken", in.len,
                                 limits->bytes);
     KS_TRY(items(&j));
+    if (r->base.failed) /* a structure with a fault was entered: it is unsound however it went on */
+        return KS_E_MALFORMED;
     if (peek(&j) != 0 || j.pos < j.len) {
         r->base.at = KMIP_AT_OPEN;
         return fail(&j, "more follows the message");

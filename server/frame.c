@@ -130,3 +130,25 @@ frame_notice_decode(struct ks_span body, struct frame_notice *ret)
     *ret = notice;
     return 0;
 }
+
+int
+frame_unreadable_encode(const struct frame_unreadable *what, struct ks_buf *buf)
+{
+    const bool fits = what->major > 0 && what->major <= UINT8_MAX && what->minor >= 0 && what->minor <= UINT8_MAX;
+    const size_t len = what->why.len < FRAME_WHY_MAX ? what->why.len : FRAME_WHY_MAX;
+    KS_TRY(ks_buf_add_u8(buf, fits ? (uint8_t)what->major : 0));
+    KS_TRY(ks_buf_add_u8(buf, fits ? (uint8_t)what->minor : 0));
+    return ks_buf_add(buf, what->why.data, len);
+}
+
+int
+frame_unreadable_decode(struct ks_span body, struct frame_unreadable *ret)
+{
+    struct ks_cursor c = KS_CURSOR(body);
+    const int32_t major = ks_cursor_u8(&c), minor = ks_cursor_u8(&c);
+    const struct ks_span why = ks_cursor_take(&c, ks_cursor_left(&c));
+    if (c.err != 0 || why.len > FRAME_WHY_MAX)
+        return KS_E_MALFORMED;
+    *ret = (struct frame_unreadable){major, minor, why};
+    return 0;
+}

@@ -17,7 +17,7 @@ enum frame_type {
     FRAME_CLOSE = 3,    /* net -> vault: the peer is gone; what is under way for it is still finished and audited */
     FRAME_RESPONSE = 4, /* vault -> net: body is one TTLV message */
     FRAME_DROP = 5, /* vault -> net: close this connection once what is pending is written (revoked client, misuse) */
-    FRAME_UNREADABLE = 6, /* net -> vault: instead of a request that is no KMIP message; body: why, in text */
+    FRAME_UNREADABLE = 6, /* net -> vault: instead of a request that is no KMIP message; body: frame_unreadable */
     FRAME_NOTICE = 7,     /* vault -> notifier: where to, whose certificate is expected there, one TTLV message */
     FRAME_NOTICED = 8,    /* notifier -> vault: what became of it (flags: enum notice_result); body: why, in text */
     FRAME_ASK = 9,        /* vault -> net: one TTLV request to a peer that serves (its connection was turned) */
@@ -41,6 +41,14 @@ struct frame {
 int frame_add(struct ks_buf *buf, const struct frame *frame) KS_MUST_CHECK;
 /* Takes one frame from the front of bytes: 0 and *ret_used > 0; *ret_used = 0: incomplete; KS_E_MALFORMED. */
 int frame_take(struct ks_span bytes, struct frame *ret, size_t *ret_used) KS_MUST_CHECK;
+
+/* The body of FRAME_UNREADABLE: a byte for the major version that the request says, one for the minor, and a text. */
+struct frame_unreadable {
+    int32_t major, minor; /* 0 and 0: it says none, or one that no version of KMIP has */
+    struct ks_span why;   /* cut to FRAME_WHY_MAX bytes; into the body */
+};
+int frame_unreadable_encode(const struct frame_unreadable *what, struct ks_buf *buf) KS_MUST_CHECK;
+int frame_unreadable_decode(struct ks_span body, struct frame_unreadable *ret) KS_MUST_CHECK;
 
 enum notice_result { NOTICE_SENT = 1, NOTICE_REFUSED = 2 /* by the listener, in KMIP */, NOTICE_FAILED = 3 };
 

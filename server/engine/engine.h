@@ -104,9 +104,14 @@ void engine_handle(struct engine *engine, const struct identity *who, struct ks_
 
 /*
  * Refuses a message that whoever received it could not turn into TTLV, with an answer and on record as for TTLV that
- * cannot be read. why: what is wrong with it, in text; from outside, and so checked.
+ * cannot be read. All of it comes from outside, and so is checked.
  */
-void engine_refuse(struct engine *engine, const struct identity *who, struct ks_span why, struct engine_reply *reply);
+struct engine_unreadable {
+    int32_t major, minor; /* the version that the message says, if that much of it could be read; 0 and 0: none */
+    struct ks_span why;   /* what is wrong with it, in text */
+};
+void engine_refuse(struct engine *engine, const struct identity *who, const struct engine_unreadable *what,
+                   struct engine_reply *reply);
 
 /*
  * The reply's job was committed. What it changed may leave memory from then on (engine_config.object_memory), as it can

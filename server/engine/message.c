@@ -529,12 +529,10 @@ nearest_version(const struct kmip_request_message *request)
 
 /* A message with a fault is answered in its own version, if it came as far as to say which (1.x: 6.1; 2.1: 9.16). */
 static enum kmip_version
-version_of(const struct ctx *ctx, const struct kmip_request_message *request)
+version_of(const struct ctx *ctx, int32_t major, int32_t minor)
 {
-    const struct kmip_protocol_version *asked =
-        request != NULL && request->request_header != NULL ? request->request_header->protocol_version : NULL;
     enum kmip_version version;
-    if (asked == NULL || kmip_version_find(asked->protocol_version_major, asked->protocol_version_minor, &version) != 0)
+    if (kmip_version_find(major, minor, &version) != 0)
         return KMIP_V1_0;
     return version >= KMIP_V3_0 && ctx->engine->config.kmip_3_0 == ENGINE_3_0_OFF ? KMIP_V2_1 : version;
 }
@@ -554,7 +552,10 @@ handle(struct ctx *ctx, struct ks_span bytes)
         return refuse(ctx, COND_UNKNOWN_VERSION, "this version of KMIP is not supported; use 1.0 to 2.1");
     }
     if (rc != 0) {
-        ctx->version = version_of(ctx, request);
+        const struct kmip_protocol_version *said =
+            request != NULL && request->request_header != NULL ? request->request_header->protocol_version : NULL;
+        if (said != NULL)
+            ctx->version = version_of(ctx, said->protocol_version_major, said->protocol_version_minor);
         return refuse_message(ctx, request, ks_diag_text(&diag));
     }
     ctx->header = request->request_header;
@@ -671,10 +672,17 @@ line_of_text(struct ctx *ctx, struct ks_span why)
     return text != NULL ? text : "the message cannot be read";
 }
 
-/* why: NULL, or the request is none, and this is the reason. */
+static int
+refuse_unreadable(struct ctx *ctx, const struct engine_unreadable *what)
+{
+    ctx->version = version_of(ctx, what->major, what->minor);
+    return refuse(ctx, COND_BAD_MESSAGE, line_of_text(ctx, what->why));
+}
+
+/* unreadable: NULL, or the request is none, and this is what is known of it. */
 static void
-answer(struct engine *engine, const struct identity *who, struct ks_span request, const struct ks_span *why,
-       struct engine_prepared *prepared, struct engine_reply *reply)
+answer(struct engine *engine, const struct identity *who, struct ks_span request,
+       const struct engine_unreadable *unreadable, struct engine_prepared *prepared, struct engine_reply *reply)
 {
     struct ctx ctx;
     engine_reply_reset(reply);
@@ -693,7 +701,7 @@ answer(struct engine *engine, const struct identity *who, struct ks_span request
     ctx.holder = ctx.client;
     const struct tx settled = ctx.tx;
     if (rc == 0)
-        rc = why != NULL ? refuse(&ctx, COND_BAD_MESSAGE, line_of_text(&ctx, *why)) : message_handle(&ctx, request);
+        rc = unreadable != NULL ? refuse_unreadable(&ctx, unreadable) : message_handle(&ctx, request);
     if (ctx.ticket != NULL && ctx.client != NULL)
         ctx.client->ticket = NULL;
     if (ctx.wants) {
@@ -732,9 +740,10 @@ engine_handle_prepared(struct engine *engine, const struct identity *who, struct
 }
 
 void
-engine_refuse(struct engine *engine, const struct identity *who, struct ks_span why, struct engine_reply *reply)
+engine_refuse(struct engine *engine, const struct identity *who, const struct engine_unreadable *what,
+              struct engine_reply *reply)
 {
-    answer(engine, who, KS_SPAN_NONE, &why, NULL, reply);
+    answer(engine, who, KS_SPAN_NONE, what, NULL, reply);
 }
 
 void

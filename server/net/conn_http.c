@@ -79,10 +79,14 @@ ask_text(struct conn *c)
     }
     if (diag.code == 0)
         (void)ks_fail(&diag, rc, "%s: %s", kmip_encoding_name(r->encoding), ks_err_text(rc));
-    struct ks_span why = ks_span_str(ks_diag_text(&diag));
-    if (why.len > FRAME_WHY_MAX)
-        why.len = FRAME_WHY_MAX;
-    net_conn_ask(c, FRAME_UNREADABLE, why);
+    ks_arena_done(&arena); /* which may be full */
+    const struct kmip_version_number version =
+        kmip_transcode_version(r->encoding, ks_buf_span(&r->body), &limits, &arena);
+    const struct frame_unreadable what = {version.major, version.minor, ks_span_str(ks_diag_text(&diag))};
+    KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(2 + FRAME_WHY_MAX);
+    static const uint8_t nothing[2]; /* without memory it is told no more than that */
+    const int encoded = frame_unreadable_encode(&what, &body);
+    net_conn_ask(c, FRAME_UNREADABLE, encoded == 0 ? ks_buf_span(&body) : KS_SPAN(nothing, sizeof(nothing)));
     worker_log_peer(c, "sent JSON or XML that is no KMIP request");
 }
 

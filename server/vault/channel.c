@@ -122,12 +122,12 @@ hand_to_pool(struct channel *c, struct peer *p, uint32_t sequence, struct ks_spa
 }
 
 /*
- * why: the request could not be read, and this is what is wrong with it; NULL: it is one. ret_wanted: what has to be
- * done before there is an answer; NULL: there is.
+ * unreadable: the request could not be read, and this is what is known of it; NULL: it is one. ret_wanted: what has to
+ * be done before there is an answer; NULL: there is.
  */
 static int
 handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span request, struct engine_prepared *prepared,
-       const struct ks_span *why, struct engine_prepared **ret_wanted)
+       const struct engine_unreadable *unreadable, struct engine_prepared **ret_wanted)
 {
     struct vault *v = c->vault;
     struct job *job = vault_job(v);
@@ -137,8 +137,8 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
     job->connection = p->id;
     job->sequence = sequence;
     *ret_wanted = NULL;
-    if (why != NULL)
-        engine_refuse(v->engine, &p->who, *why, &job->reply);
+    if (unreadable != NULL)
+        engine_refuse(v->engine, &p->who, unreadable, &job->reply);
     else if (prepared != NULL)
         engine_handle_prepared(v->engine, &p->who, request, prepared, &job->reply);
     else
@@ -161,9 +161,10 @@ handle(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span requ
 static int
 refuse_turned(struct channel *c, struct peer *p, uint32_t sequence)
 {
-    const struct ks_span why = KS_LIT("a request on a connection whose roles are turned; use another one");
+    const struct engine_unreadable what = {
+        .why = KS_LIT("a request on a connection whose roles are turned; use another one")};
     struct engine_prepared *wanted; /* never: nothing is carried out */
-    return handle(c, p, sequence, KS_SPAN_NONE, NULL, &why, &wanted);
+    return handle(c, p, sequence, KS_SPAN_NONE, NULL, &what, &wanted);
 }
 
 static int
@@ -195,12 +196,15 @@ request(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span bod
 
 /* HTTP carries one request at a time: nothing of the same peer is under way, or its worker is not one of ours. */
 static int
-unreadable(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span why)
+unreadable(struct channel *c, struct peer *p, uint32_t sequence, struct ks_span body)
 {
-    if (p->busy || why.len > FRAME_WHY_MAX)
+    struct frame_unreadable said;
+    if (p->busy)
         return KS_E_MALFORMED;
+    KS_TRY(frame_unreadable_decode(body, &said));
+    const struct engine_unreadable what = {said.major, said.minor, said.why};
     struct engine_prepared *wanted; /* never: nothing is carried out */
-    return p->dropped ? 0 : handle(c, p, sequence, KS_SPAN_NONE, NULL, &why, &wanted);
+    return p->dropped ? 0 : handle(c, p, sequence, KS_SPAN_NONE, NULL, &what, &wanted);
 }
 
 void

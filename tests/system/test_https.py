@@ -284,6 +284,22 @@ def test_malformed_messages(server, kind, body):
     assert records() == before + 1
 
 
+@pytest.mark.parametrize("kind, damage", [
+    (JSON, lambda body: body[:body.index("DiscoverVersions")]), (JSON, lambda body: body + "x"),
+    (JSON, lambda body: body.replace("DiscoverVersions", "NoSuchOperation")),
+    (XML, lambda body: body[:body.index("<BatchItem>")]), (XML, lambda body: body + "<a/>"),
+    (XML, lambda body: body.replace("DiscoverVersions", "NoSuchOperation"))])
+def test_malformed_messages_are_answered_in_their_version(server, kind, damage):
+    status, answered, said = server.post(damage(DISCOVER_JSON if kind == JSON else DISCOVER_XML), kind)
+    assert (status, answered) == (200, kind) and b'"InvalidMessage"' in said
+    if kind == JSON:
+        version = json.loads(said)["value"][0]["value"][0]["value"]
+        assert [part["value"] for part in version] == [1, 4]
+    else:
+        version = xml.etree.ElementTree.fromstring(said).find("ResponseHeader/ProtocolVersion")
+        assert [part.get("value") for part in version] == ["1", "4"]
+
+
 # Who is served: as on the KMIP port
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

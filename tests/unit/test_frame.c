@@ -137,13 +137,38 @@ test_notice(void **unused)
         assert_int_equal(frame_notice_decode(KS_SPAN(body.data, len), &got), KS_E_MALFORMED);
 }
 
+static void
+test_unreadable(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int32_t major, minor, then_major, then_minor;
+    } rows[] = {{2, 1, 2, 1},   {1, 0, 1, 0},   {0, 0, 0, 0},        {-1, 4, 0, 0},
+                {1, 256, 0, 0}, {257, 4, 0, 0}, {255, 255, 255, 255}};
+    static const char longest[FRAME_WHY_MAX + 10] = "why";
+    struct frame_unreadable got;
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        KS_CLEANUP(ks_buf_done) struct ks_buf body = KS_BUF(2 + FRAME_WHY_MAX);
+        const struct frame_unreadable what = {rows[i].major, rows[i].minor,
+                                              KS_SPAN((const uint8_t *)longest, i == 0 ? sizeof(longest) : 3)};
+        assert_int_equal(frame_unreadable_encode(&what, &body), 0);
+        assert_int_equal(frame_unreadable_decode(ks_buf_span(&body), &got), 0);
+        assert_int_equal(got.major, rows[i].then_major);
+        assert_int_equal(got.minor, rows[i].then_minor);
+        assert_true(ks_span_equal(got.why, KS_SPAN((const uint8_t *)longest, i == 0 ? FRAME_WHY_MAX : 3)));
+    }
+    assert_int_equal(frame_unreadable_decode(KS_LIT("x"), &got), KS_E_MALFORMED);
+    assert_int_equal(frame_unreadable_decode(KS_SPAN((const uint8_t *)longest, FRAME_WHY_MAX + 3), &got),
+                     KS_E_MALFORMED);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout), cmocka_unit_test(test_round_trip_and_every_prefix),
         cmocka_unit_test(test_damage), cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_notice),
+        cmocka_unit_test(test_notice), cmocka_unit_test(test_unreadable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

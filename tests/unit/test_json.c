@@ -240,6 +240,44 @@ cut_anywhere_it_is_refused(void **state)
     }
 }
 
+/* A message with a fault is answered in its own version, wherever behind that the fault is. */
+static void
+the_version_is_found_before_a_fault(void **state)
+{
+    static const char before[] = "{\"tag\":\"RequestMessage\",\"value\":[{\"tag\":\"RequestHeader\",\"value\":[{"
+                                 "\"tag\":\"ProtocolVersion\",\"value\":["
+                                 "{\"tag\":\"ProtocolVersionMajor\",\"type\":\"Integer\",\"value\":2},"
+                                 "{\"tag\":\"ProtocolVersionMinor\",\"type\":\"Integer\",\"value\":1}";
+    static const char behind[] = "]},{\"tag\":\"BatchCount\",\"type\":\"Integer\",\"value\":1}]}]}";
+    static const char *const none[] = {
+        "",
+        "{\"tag\":\"RequestMessage\",\"value\":[{\"tag\":\"RequestHeader\",\"value\":[{\"tag\":\"BatchCount\",\"type\":"
+        "\"Integer\","
+        "\"value\":1}]}]",
+        "{\"tag\":\"ResponseMessage\",\"value\":[]",
+        "{\"tag\":\"RequestMessage\",\"value\":[[[[",
+        "{\"tag\":\"RequestMessage\",\"type\":\"Integer\",\"value\":[",
+    };
+    (void)state;
+    KS_CLEANUP(ks_buf_done) struct ks_buf text = KS_BUF(4096);
+    assert_int_equal(ks_buf_add_str(&text, before), 0);
+    assert_int_equal(ks_buf_add_str(&text, behind), 0);
+    for (size_t len = 0; len < text.len; len++) {
+        KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 16);
+        const struct kmip_version_number got =
+            kmip_transcode_version(KMIP_ENCODING_JSON, KS_SPAN(text.data, len), &kmip_limits_default, &arena);
+        const bool found = len >= sizeof(before) - 1;
+        assert_int_equal(got.major, found ? 2 : 0);
+        assert_int_equal(got.minor, found ? 1 : 0);
+    }
+    for (size_t i = 0; i < KS_ARRAY_LEN(none); i++) {
+        KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(1 << 16);
+        const struct kmip_version_number got =
+            kmip_transcode_version(KMIP_ENCODING_JSON, ks_span_str(none[i]), &kmip_limits_default, &arena);
+        assert_int_equal(got.major, 0);
+    }
+}
+
 int
 main(void)
 {
@@ -249,6 +287,7 @@ main(void)
         cmocka_unit_test(malformed_input_is_refused_with_its_path_and_offset),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(cut_anywhere_it_is_refused),
+        cmocka_unit_test(the_version_is_found_before_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
