@@ -19,6 +19,8 @@ const struct command command_table[] = {
     {"Server", "unseal", "give the server the passphrase of its store", cli_main, NULL, {0}},
     {"Keys", "key", "create, use, rotate, revoke and destroy keys", cli_main, NULL, {0}},
     {"Keys", "cert", "issue, renew and validate certificates", cli_main, NULL, {0}},
+    {"Keys", "suspend", "withdraw a key for a time", cli_main, NULL, {0}},
+    {"Keys", "resume", "give a suspended key back: two administrators", cli_main, NULL, {0}},
     {"Keys", "hash", "have the server hash a file", cli_main, NULL, {0}},
     {"Keys", "random", "get random bytes from the server", cli_main, NULL, {0}},
     {"Keys", "seed", "add bytes to what the server's random numbers come of", cli_main, NULL, {0}},

@@ -36,6 +36,31 @@ ks_client_destroy(struct ks_client *client, const struct ks_call *options, const
 }
 
 int
+ks_client_suspend(struct ks_client *client, const struct ks_call *options, const char *uid, bool protect,
+                  const char *reason, struct ks_error *error)
+{
+    CALL(call, client, options, error);
+    const struct kmip_suspend_request request = {.unique_identifier = client_uid(uid),
+                                                 .suspension_mode = ks_span_str(protect ? "protect" : "all"),
+                                                 .has_suspension_mode = true,
+                                                 .suspension_reason = ks_span_str(reason)};
+    void *response = NULL;
+    return client_call_one(&call, KMIP_OPERATION_SUSPEND, &request, &response, "suspend", uid);
+}
+
+int
+ks_client_resume(struct ks_client *client, const struct ks_call *options, const char *uid, bool *ret_resumed,
+                 struct ks_error *error)
+{
+    CALL(call, client, options, error);
+    const struct kmip_resume_request request = {.unique_identifier = client_uid(uid)};
+    struct kmip_resume_response *response = NULL;
+    KS_TRY(client_call_one(&call, KMIP_OPERATION_RESUME, &request, (void **)&response, "resume", uid));
+    *ret_resumed = response->resumed;
+    return 0;
+}
+
+int
 ks_client_add_attribute(struct ks_client *client, const struct ks_call *options, const char *uid,
                         const struct ks_attribute *attribute, struct ks_error *error)
 {

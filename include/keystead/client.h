@@ -477,6 +477,16 @@ KS_API_MUST_CHECK int ks_client_destroy(struct ks_client *client, const struct k
                                         struct ks_error *error);
 
 /*
+ * Suspend and Resume, Keystead's own, for administrators: the object is withdrawn for a time, whatever its State. One
+ * suspends: all uses, or (protect) new ones alone, reason: one line, up to 160 bytes. Two resume: the first one's call
+ * says false in ret_resumed, and another one's within 24 hours does it.
+ */
+KS_API_MUST_CHECK int ks_client_suspend(struct ks_client *client, const struct ks_call *call, const char *uid,
+                                        bool protect, const char *reason, struct ks_error *error);
+KS_API_MUST_CHECK int ks_client_resume(struct ks_client *client, const struct ks_call *call, const char *uid,
+                                       bool *ret_resumed, struct ks_error *error);
+
+/*
  * Archive, Recover (1.4: 4.22, 4.23; 2.1: 6.1.4, 6.1.42): out of use until it is recovered. A server that does so later
  * on, although it was not asked to, is KS_E_UNSUPPORTED: use ks_client_submit.
  */

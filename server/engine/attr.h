@@ -57,6 +57,10 @@ int attr_defaults(struct ctx *ctx, struct rev *draft, bool made) KS_MUST_CHECK;
 int attr_check(struct ctx *ctx, const struct client *owner, const struct rev *draft, const struct object *self,
                bool changing) KS_MUST_CHECK;
 
+/* Whether an attribute that an operation changes is one that clients may change at all: before the state of the object
+ * is looked at, which is no reason then. */
+int attr_is_clients(struct ctx *ctx, const struct kmip_attr *attr) KS_MUST_CHECK;
+
 /* Changes. ret: the attribute as it is after the change, with its index. */
 int attr_add(struct ctx *ctx, const struct object *object, struct rev *draft, const struct kmip_attr *attr,
              struct kmip_attr **ret) KS_MUST_CHECK;

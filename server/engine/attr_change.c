@@ -23,11 +23,35 @@ attr_label(const struct kmip_attr *attr, char *buf, size_t size)
 }
 #define LABEL(attr) attr_label((attr), (char[64]){0}, 64)
 
-/* Vendor attributes whose names begin so are the server's (1.x: "y-", 2.x: vendor "y"). */
-static bool
-is_servers_own(const struct kmip_attr *attr)
+static enum condition
+read_only(enum change_kind kind)
 {
-    return attr->tag == KMIP_TAG_ATTRIBUTE && ks_span_is(attr->vendor, "y");
+    return kind == CHANGE_ADD || kind == CHANGE_SET || kind == CHANGE_ADJUST ? COND_ATTRIBUTE_READ_ONLY_ADD
+                                                                             : COND_ATTRIBUTE_READ_ONLY;
+}
+
+/* Vendor attributes whose names begin so are the server's (1.x: "y-", 2.x: vendor "y"). */
+static int
+servers_own(struct ctx *ctx, const struct kmip_attr *attr, enum change_kind kind)
+{
+    if (attr->tag != KMIP_TAG_ATTRIBUTE || !ks_span_is(attr->vendor, "y"))
+        return 0;
+    return engine_fail(ctx, read_only(kind), "names of vendor y are the server's own: %s", LABEL(attr));
+}
+
+int
+attr_is_clients(struct ctx *ctx, const struct kmip_attr *attr)
+{
+    switch (ctx->op != NULL ? ctx->op->value : 0) {
+    case KMIP_OPERATION_ADD_ATTRIBUTE:
+        return servers_own(ctx, attr, CHANGE_ADD);
+    case KMIP_OPERATION_SET_ATTRIBUTE:
+        return servers_own(ctx, attr, CHANGE_SET);
+    case KMIP_OPERATION_ADJUST_ATTRIBUTE:
+        return servers_own(ctx, attr, CHANGE_ADJUST);
+    default:
+        return servers_own(ctx, attr, CHANGE_MODIFY);
+    }
 }
 
 /* The rule of the attribute, if the client may do that with it. */
@@ -49,12 +73,9 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
         return engine_fail(ctx, COND_ATTRIBUTE_UNKNOWN, "%s is no attribute of this version of KMIP", LABEL(attr));
     if ((rule->flags & needed[kind]) == 0)
         return engine_fail(
-            ctx,
-            kind == CHANGE_ADD || kind == CHANGE_SET || kind == CHANGE_ADJUST ? COND_ATTRIBUTE_READ_ONLY_ADD
-                                                                              : COND_ATTRIBUTE_READ_ONLY,
+            ctx, read_only(kind),
             kind == CHANGE_DELETE ? "%s may not be deleted" : "%s is set by the server alone", LABEL(attr));
-    if (is_servers_own(attr))
-        return engine_fail(ctx, COND_ATTRIBUTE_READ_ONLY, "names of vendor y are the server's own: %s", LABEL(attr));
+    KS_TRY(servers_own(ctx, attr, kind));
     if (!kmip_attr_applies(rule, typed ? KMIP_V2_1 : ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
         return engine_fail(ctx, kind == CHANGE_ADD ? COND_ATTRIBUTE_MISPLACED_ADD : COND_ATTRIBUTE_MISPLACED,
                            "objects of this type have no %s", LABEL(attr));

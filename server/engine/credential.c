@@ -161,7 +161,7 @@ check_device(struct ctx *ctx, const struct kmip_device_credential *c)
         for (struct object *o; said[i].has && (o = user_search_next(ctx, &attr, &search)) != NULL;) {
             bool is, fits;
             struct object *user = object_type(o) == KMIP_OBJECT_TYPE_DEVICE_CREDENTIAL &&
-                                          object_state(o) <= KMIP_STATE_ACTIVE && o->rev->material.len != 0
+                                          object_stands(o) && o->rev->material.len != 0
                                       ? user_of_credential(ctx, o)
                                       : NULL;
             if (user == NULL)

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "kmip/schema.h"
 #include "server/engine/ctx.h"
+#include "server/engine/suspend.h"
 
 /* The columns of the reason tables. */
 enum { R_1_0, R_1_4, R_2_0, R_2_1, R_3_0, R_COLUMNS };
@@ -274,6 +275,27 @@ check_template(struct ctx *ctx, const struct object *object, const struct use *u
     }
 }
 
+/* What lies over the state: beside it, so that the object can go back. */
+static int
+check_suspended(struct ctx *ctx, const struct object *object, const struct core *core, enum state_use use)
+{
+    switch (state_suspended(core, use)) {
+    case 'Y':
+        return 0;
+    case 'R':
+        if (!policy_may(ctx->client, extra_right(state_rows[use].right), object))
+            return suspend_refuse(ctx, object, COND_NOT_PERMITTED);
+        engine_note(ctx, "while it is suspended");
+        return 0;
+    case 'K':
+        return policy_may(ctx->client, RIGHT_ADMINISTER, NULL) ? 0 : suspend_refuse(ctx, object, COND_NOT_PERMITTED);
+    case 'W':
+        return suspend_refuse(ctx, object, COND_WRONG_STATE);
+    default:
+        return suspend_refuse(ctx, object, COND_NOT_PERMITTED);
+    }
+}
+
 static int
 check_state(struct ctx *ctx, const struct object *object, const struct use *use)
 {
@@ -283,6 +305,8 @@ check_state(struct ctx *ctx, const struct object *object, const struct use *use)
         (void)state_settle(&core, ctx->now); /* a transition that is due and not yet carried out */
     enum state_column at = state_column(&core, use->use, ctx->now);
     const char *state = kmip_enum_name(KMIP_TAG_STATE, (uint32_t)core_get(&core, CORE_STATE));
+    if (core_has(&core, CORE_SUSPENSION) && at < STATE_DESTROYED)
+        KS_TRY(check_suspended(ctx, object, &core, use->use));
     char cell = row->cell[at];
     if (cell == 'O' && ctx->version < KMIP_V2_0) {
         cell = 'A';

@@ -145,6 +145,13 @@ object_state(const struct object *object)
     return (uint32_t)core_get(&object->rev->core, CORE_STATE);
 }
 
+/* Pre-Active or Active, and not suspended: it may still say who somebody is. */
+static inline bool
+object_stands(const struct object *object)
+{
+    return object_state(object) <= KMIP_STATE_ACTIVE && !core_has(&object->rev->core, CORE_SUSPENSION);
+}
+
 /* Whether a is kept where b goes with its session: then nothing of a is to point to b. */
 static inline bool
 object_outlives(const struct object *a, const struct object *b)

@@ -209,7 +209,7 @@ compare_all(struct ctx *ctx, const struct object *user, struct proof *proof)
                                         ? objects_find(&ctx->engine->objects, a->value->s)
                                         : NULL;
         if (credential == NULL || credential->owner->role != IDENTITY_ADMIN || credential->rev->material.len == 0 ||
-            object_state(credential) > KMIP_STATE_ACTIVE)
+            !object_stands(credential))
             continue;
         const uint32_t type = object_type(credential);
         if (type == KMIP_OBJECT_TYPE_PASSWORD_CREDENTIAL && proof->kind != PROOF_OTP)

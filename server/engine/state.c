@@ -1,8 +1,10 @@
 #include "server/engine/state.h"
 
 const struct state_row state_rows[USE_COUNT] = {
-#define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH)                                            \
-    [USE_##USE] = {RIGHT_##RIGHT, {#PRE[0], #IN[0], #OUT[0], #DEACT[0], #COMP[0], #DEST[0], #DCOMP[0], #ARCH[0]}},
+#define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH, ALL, PROT)                                 \
+    [USE_##USE] = {                                                                                                    \
+        RIGHT_##RIGHT,                                                                                                 \
+        {#PRE[0], #IN[0], #OUT[0], #DEACT[0], #COMP[0], #DEST[0], #DCOMP[0], #ARCH[0], #ALL[0], #PROT[0]}},
 #include "server/engine/states.def"
 #undef STATE_USE
 };
@@ -40,6 +42,17 @@ state_column(const struct core *core, enum state_use use, int64_t now)
     }
 }
 
+char
+state_suspended(const struct core *core, enum state_use use)
+{
+    /* A mode that this version does not know can only be a stricter one. */
+    const bool protect = core_get(core, CORE_SUSPENSION) == SUSPENSION_PROTECT;
+    const char cell = state_rows[use].cell[protect ? STATE_SUSPENDED_TO_PROTECT : STATE_SUSPENDED];
+    if (cell != 'N')
+        return cell;
+    return core_get(core, CORE_STATE) > KMIP_STATE_ACTIVE ? 'K' : 'D';
+}
+
 /* Transitions by date (KMIP 2.1, 4.57: 4 and 6): in this state, at that date, to the next. */
 static const struct {
     int64_t from, to;
@@ -57,7 +70,7 @@ state_rotation_due(const struct core *core)
     int64_t due;
     /* The public key of a pair goes with the private one. */
     if (core_get(core, CORE_ROTATE_AUTOMATIC) == 0 || interval == 0 || core_has(core, CORE_ROTATE_DATE) ||
-        core_has(core, CORE_ARCHIVE_DATE) || (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE) ||
+        core_has(core, CORE_ARCHIVE_DATE) || core_has(core, CORE_SUSPENSION) || (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE) ||
         (type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && type != KMIP_OBJECT_TYPE_PRIVATE_KEY &&
          type != KMIP_OBJECT_TYPE_CERTIFICATE) ||
         __builtin_add_overflow(core_get(core, CORE_INITIAL_DATE), interval, &due))

@@ -5,7 +5,7 @@
 #include "server/engine/policy.h"
 
 enum state_use {
-#define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH) USE_##USE,
+#define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH, ALL, PROT) USE_##USE,
 #include "server/engine/states.def"
 #undef STATE_USE
     USE_COUNT
@@ -21,8 +21,13 @@ enum state_column {
     STATE_DESTROYED,
     STATE_DESTROYED_COMPROMISED,
     STATE_ARCHIVED,
+    STATE_SUSPENDED,
+    STATE_SUSPENDED_TO_PROTECT,
     STATE_COLUMNS
 };
+
+/* How an object is suspended (CORE_SUSPENSION): not used for anything, or for nothing new. */
+enum suspension { SUSPENSION_NONE, SUSPENSION_ALL, SUSPENSION_PROTECT };
 
 struct state_row {
     enum right right;
@@ -30,7 +35,11 @@ struct state_row {
 };
 extern const struct state_row state_rows[USE_COUNT];
 
+/* By state and dates: what lies over it comes on top. */
 enum state_column state_column(const struct core *core, enum state_use use, int64_t now);
+
+/* What suspension says of a use: Y, R, W, D or K. The object is suspended, and neither destroyed nor archived. */
+char state_suspended(const struct core *core, enum state_use use);
 
 #define STATE_NEVER INT64_MAX
 

@@ -44,7 +44,7 @@ is_group(struct objects *objects, const struct client *owner, struct ks_span nam
 {
     uint32_t at = INDEX_NONE;
     for (const struct object *o; (o = objects_named(objects, owner, name, &at)) != NULL;)
-        if (object_type(o) == KMIP_OBJECT_TYPE_GROUP && object_state(o) <= KMIP_STATE_ACTIVE)
+        if (object_type(o) == KMIP_OBJECT_TYPE_GROUP && object_stands(o))
             return true;
     return false;
 }
@@ -79,7 +79,7 @@ bool
 user_stands(const struct object *user)
 {
     return object_type(user) == KMIP_OBJECT_TYPE_USER && user->owner->role == IDENTITY_ADMIN &&
-           object_state(user) <= KMIP_STATE_ACTIVE && !core_has(&user->rev->core, CORE_ARCHIVE_DATE);
+           object_stands(user) && !core_has(&user->rev->core, CORE_ARCHIVE_DATE);
 }
 
 /* The index may name an object that has something else of the same hash. */
@@ -154,7 +154,7 @@ user_by_certificate(struct ctx *ctx, struct object **ret)
         return 0;
     }
     for (struct object *o; *ret == NULL && (o = user_search_next(ctx, &attr, &search)) != NULL;)
-        if (object_type(o) == KMIP_OBJECT_TYPE_CERTIFICATE && object_state(o) <= KMIP_STATE_ACTIVE)
+        if (object_type(o) == KMIP_OBJECT_TYPE_CERTIFICATE && object_stands(o))
             *ret = user_of_credential(ctx, o);
     client->users = objects->users;
     client->last_user = *ret;

@@ -163,6 +163,8 @@ CALL_OF(UNSEAL, bool sealed, ks_client_unseal(c, NULL, some, &sealed, e))
 CALL_OF(ENROLL_TOKEN_CREATE, RESULT(ks_enroll_token), ks_client_enroll_token_create(c, NULL, "m", NULL, 0, NULL, ret, e))
 CALL_OF(CLIENT_LIST, RESULT(ks_client_entries), ks_client_list(c, NULL, ret, e))
 CALL_OF(CLIENT_REVOKE, PLAIN, ks_client_revoke_client(c, NULL, "m", e))
+CALL_OF(SUSPEND, PLAIN, ks_client_suspend(c, NULL, "a", false, "why", e))
+CALL_OF(RESUME, bool resumed, ks_client_resume(c, NULL, "a", &resumed, e))
 CALL_OF(LISTENER_SET, PLAIN, ks_client_listener_set(c, NULL, &(struct ks_listener){0}, e))
 /* clang-format on */
 

@@ -329,7 +329,7 @@ vendor_attributes(void **unused)
     put_vendor(&t, &mine.new_attribute, "x", "shelf", "7");
     put_vendor(&t, &servers.new_attribute, "y", "shelf", "7");
     talk_do(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &mine);
-    talk_refused(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &servers, KMIP_RESULT_REASON_ATTRIBUTE_READ_ONLY);
+    talk_refused(&t, KMIP_OPERATION_ADD_ATTRIBUTE, &servers, KMIP_RESULT_REASON_READ_ONLY_ATTRIBUTE);
     struct kmip_attr_ref ref = {.tag = KMIP_TAG_ATTRIBUTE, .vendor = KS_LIT("x"), .name = KS_LIT("shelf"), .index = -1};
     const struct kmip_get_attributes_request r = {.unique_identifier = uid(id), .attribute_refs = {.n = 1, .v = &ref}};
     const struct kmip_get_attributes_response *response = talk_do(&t, KMIP_OPERATION_GET_ATTRIBUTES, &r);

@@ -1,9 +1,12 @@
 /*
- * Every operation that takes an object, in every state, in its window and outside of it, archived and not, in every
- * version: against one table that is written down here from the requirements, not read from the engine's rows.
+ * Every operation that takes an object, in every state, in its window and outside of it, archived and not, suspended
+ * and not, in every version: against one table that is written down here from the requirements, not read from the
+ * engine's rows.
  *
  * A row whose operation the engine does not carry out (ops.def) waits for it.
  */
+#include <stdio.h>
+
 #include "engine_talk.h"
 
 #include "server/engine/ctx.h"
@@ -27,6 +30,9 @@ enum state {
  * Denied D  Permission Denied                       X  destroyed: from 2.0 Object Destroyed, before Permission Denied
  *          A  Object Archived                         O  up to 1.4 Object Archived, from 2.0 it is done
  *          x, a  as a wrapping key that is destroyed, archived: from 2.0 reasons of their own
+ *          R  done with a right to what is not active, which the owner has
+ *          K  an administrator's alone, else Permission Denied
+ *          N  so it is where the object can not be resumed any more; before that it is Permission Denied to everybody
  * The owner asks, who has all the rights to what is not active that the requirements speak of.
  */
 static const struct row {
@@ -35,37 +41,38 @@ static const struct row {
     enum kind kind;
     char cell[STATES + 1]; /* by enum state */
     char archived;         /* of an object that could be archived */
+    char suspended[3];     /* wholly, and to protect: over the state, of what is not destroyed */
     uint32_t behind;       /* the reason of a refusal that comes after all those of the state: as good as done */
 } rows[] = {
-    {"Encrypt", KMIP_OPERATION_ENCRYPT, AES_KEY, "WYWWWWW", 'A', 0},
-    {"Decrypt", KMIP_OPERATION_DECRYPT, AES_KEY, "WYWYYWW", 'A', KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE},
-    {"Sign", KMIP_OPERATION_SIGN, PRIVATE_KEY, "WYWWWWW", 'A', 0},
-    {"Signature Verify", KMIP_OPERATION_SIGNATURE_VERIFY, PUBLIC_KEY, "WYWYYWW", 'A', 0},
-    {"MAC", KMIP_OPERATION_MAC, MAC_KEY, "WYWWWWW", 'A', 0},
-    {"MAC Verify", KMIP_OPERATION_MAC_VERIFY, MAC_KEY, "WYWYYWW", 'A', 0},
-    {"Derive Key", KMIP_OPERATION_DERIVE_KEY, AES_KEY, "WYWWWWW", 'A', 0},
-    {"Get", KMIP_OPERATION_GET, AES_KEY, "YYYYYGG", 'A', 0},
-    {"Get wrapped by it", KMIP_OPERATION_GET, AES_KEY, "WYWWWxx", 'a', 0},
-    {"Export", KMIP_OPERATION_EXPORT, AES_KEY, "YYYYYYY", 'A', 0},
-    {"Check", KMIP_OPERATION_CHECK, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Get Attributes", KMIP_OPERATION_GET_ATTRIBUTES, AES_KEY, "YYYYYYY", 'Y', 0},
-    {"Get Attribute List", KMIP_OPERATION_GET_ATTRIBUTE_LIST, AES_KEY, "YYYYYYY", 'Y', 0},
-    {"Add Attribute", KMIP_OPERATION_ADD_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Modify Attribute", KMIP_OPERATION_MODIFY_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Delete Attribute", KMIP_OPERATION_DELETE_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Set Attribute", KMIP_OPERATION_SET_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Adjust Attribute", KMIP_OPERATION_ADJUST_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Activate", KMIP_OPERATION_ACTIVATE, AES_KEY, "YWWWWWW", 'A', 0},
-    {"Revoke, compromise", KMIP_OPERATION_REVOKE, AES_KEY, "YYYYWYW", 'O', 0},
-    {"Revoke, superseded", KMIP_OPERATION_REVOKE, AES_KEY, "WYYWWWW", 'O', 0},
-    {"Deactivate", KMIP_OPERATION_DEACTIVATE, AES_KEY, "WYYWWWW", 'O', 0},
-    {"Re-key", KMIP_OPERATION_RE_KEY, AES_KEY, "YYYYYXX", 'A', 0},
-    {"Re-key Key Pair", KMIP_OPERATION_RE_KEY_KEY_PAIR, PRIVATE_KEY, "YYYYYXX", 'A', 0},
-    {"Destroy", KMIP_OPERATION_DESTROY, AES_KEY, "YWWYYXX", 'A', 0},
-    {"Obtain Lease", KMIP_OPERATION_OBTAIN_LEASE, AES_KEY, "DYYYDXX", 'A', 0},
-    {"Get Usage Allocation", KMIP_OPERATION_GET_USAGE_ALLOCATION, AES_KEY, "DYDDDXX", 'A', 0},
-    {"Archive", KMIP_OPERATION_ARCHIVE, AES_KEY, "YDDYYXX", 'A', 0},
-    {"Recover", KMIP_OPERATION_RECOVER, AES_KEY, "DDDDDXX", 'Y', 0},
+    {"Encrypt", KMIP_OPERATION_ENCRYPT, AES_KEY, "WYWWWWW", 'A', "WW", 0},
+    {"Decrypt", KMIP_OPERATION_DECRYPT, AES_KEY, "WYWYYWW", 'A', "WR", KMIP_RESULT_REASON_CRYPTOGRAPHIC_FAILURE},
+    {"Sign", KMIP_OPERATION_SIGN, PRIVATE_KEY, "WYWWWWW", 'A', "WW", 0},
+    {"Signature Verify", KMIP_OPERATION_SIGNATURE_VERIFY, PUBLIC_KEY, "WYWYYWW", 'A', "WR", 0},
+    {"MAC", KMIP_OPERATION_MAC, MAC_KEY, "WYWWWWW", 'A', "WW", 0},
+    {"MAC Verify", KMIP_OPERATION_MAC_VERIFY, MAC_KEY, "WYWYYWW", 'A', "WR", 0},
+    {"Derive Key", KMIP_OPERATION_DERIVE_KEY, AES_KEY, "WYWWWWW", 'A', "WW", 0},
+    {"Get", KMIP_OPERATION_GET, AES_KEY, "YYYYYGG", 'A', "DR", 0},
+    {"Get wrapped by it", KMIP_OPERATION_GET, AES_KEY, "WYWWWxx", 'a', "WW", 0},
+    {"Export", KMIP_OPERATION_EXPORT, AES_KEY, "YYYYYYY", 'A', "DD", 0},
+    {"Check", KMIP_OPERATION_CHECK, AES_KEY, "YYYYYXX", 'A', "YY", 0},
+    {"Get Attributes", KMIP_OPERATION_GET_ATTRIBUTES, AES_KEY, "YYYYYYY", 'Y', "YY", 0},
+    {"Get Attribute List", KMIP_OPERATION_GET_ATTRIBUTE_LIST, AES_KEY, "YYYYYYY", 'Y', "YY", 0},
+    {"Add Attribute", KMIP_OPERATION_ADD_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Modify Attribute", KMIP_OPERATION_MODIFY_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Delete Attribute", KMIP_OPERATION_DELETE_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Set Attribute", KMIP_OPERATION_SET_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Adjust Attribute", KMIP_OPERATION_ADJUST_ATTRIBUTE, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Activate", KMIP_OPERATION_ACTIVATE, AES_KEY, "YWWWWWW", 'A', "DD", 0},
+    {"Revoke, compromise", KMIP_OPERATION_REVOKE, AES_KEY, "YYYYWYW", 'O', "YY", 0},
+    {"Revoke, superseded", KMIP_OPERATION_REVOKE, AES_KEY, "WYYWWWW", 'O', "YY", 0},
+    {"Deactivate", KMIP_OPERATION_DEACTIVATE, AES_KEY, "WYYWWWW", 'O', "YY", 0},
+    {"Re-key", KMIP_OPERATION_RE_KEY, AES_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Re-key Key Pair", KMIP_OPERATION_RE_KEY_KEY_PAIR, PRIVATE_KEY, "YYYYYXX", 'A', "KK", 0},
+    {"Destroy", KMIP_OPERATION_DESTROY, AES_KEY, "YWWYYXX", 'A', "NN", 0},
+    {"Obtain Lease", KMIP_OPERATION_OBTAIN_LEASE, AES_KEY, "DYYYDXX", 'A', "DD", 0},
+    {"Get Usage Allocation", KMIP_OPERATION_GET_USAGE_ALLOCATION, AES_KEY, "DYDDDXX", 'A', "DD", 0},
+    {"Archive", KMIP_OPERATION_ARCHIVE, AES_KEY, "YDDYYXX", 'A', "DD", 0},
+    {"Recover", KMIP_OPERATION_RECOVER, AES_KEY, "DDDDDXX", 'Y', "DD", 0},
 };
 
 /* What the engine carries out. */
@@ -440,12 +447,88 @@ every_operation_on_what_is_archived(void **unused)
     talk_close(&t);
 }
 
+static void
+suspend(struct talk *t, const char *id, enum suspension mode)
+{
+    struct object *object = objects_find(&t->rig.engine->objects, ks_span_str(id));
+    assert_non_null(object);
+    core_set(&object->rev->core, CORE_SUSPENSION, mode);
+}
+
+/* What is wanted where suspended in that mode lies over the state. */
+static char
+cell_over(const struct row *row, enum suspension mode, enum state s, bool admin)
+{
+    const char over = row->suspended[mode == SUSPENSION_ALL ? 0 : 1];
+    const bool over_for_good = s == DEACTIVATED || s == COMPROMISED;
+    if (s == DESTROYED || s == DESTROYED_COMPROMISED)
+        return row->cell[s];
+    switch (over) {
+    case 'Y':
+    case 'R':
+        return row->cell[s];
+    case 'K':
+        return admin ? row->cell[s] : 'D';
+    case 'N':
+        return admin && over_for_good ? row->cell[s] : 'D';
+    default:
+        return over;
+    }
+}
+
+static void
+walk_suspended(struct talk *t, const struct row *row, enum suspension mode, bool admin)
+{
+    const struct kmip_operation *op = kmip_operation_find(row->operation);
+    const enum kmip_version last = last_version(t);
+    char where[64];
+    for (enum kmip_version v = op->since; v <= last && v <= op->until && is_served(op->value); v++)
+        for (enum state s = 0; s < STATES; s++) {
+            t->who = &t->rig.client;
+            const char *id = object_in(t, row->kind, s);
+            suspend(t, id, mode);
+            t->version = v;
+            t->who = admin ? &t->rig.admin : &t->rig.client;
+            (void)snprintf(where, sizeof(where), "state %d, suspended (%d), for the %s", (int)s, (int)mode,
+                           admin ? "administrator" : "owner");
+            judge(row, where, cell_over(row, mode, s, admin), v, ask(t, row, id));
+        }
+}
+
+static void
+every_operation_on_what_is_suspended(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++) {
+        walk_suspended(&t, &rows[i], SUSPENSION_ALL, false);
+        walk_suspended(&t, &rows[i], SUSPENSION_PROTECT, false);
+    }
+    talk_close(&t);
+}
+
+/* What the owner may not do while it lasts, and administrators may. */
+static void
+every_operation_of_administrators_on_what_is_suspended(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    talk_open(&t);
+    for (size_t i = 0; i < KS_ARRAY_LEN(rows); i++)
+        if (rows[i].suspended[0] == 'K' || rows[i].suspended[0] == 'N')
+            walk_suspended(&t, &rows[i], SUSPENSION_ALL, true);
+    talk_close(&t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_in_every_state),
         cmocka_unit_test(every_operation_on_what_is_archived),
+        cmocka_unit_test(every_operation_on_what_is_suspended),
+        cmocka_unit_test(every_operation_of_administrators_on_what_is_suspended),
     };
     return cmocka_run_group_tests_name("states", tests, NULL, NULL);
 }

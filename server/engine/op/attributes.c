@@ -5,10 +5,11 @@ static const struct use changing = {.use = USE_CHANGE_ATTRIBUTES};
 
 /* The object, that it may be changed, and a draft of it. */
 static int
-begin(struct ctx *ctx, const struct kmip_uid *uid, struct object **ret, struct rev *draft)
+begin(struct ctx *ctx, const struct kmip_uid *uid, const struct kmip_attr *attr, struct object **ret, struct rev *draft)
 {
     struct object *object;
     KS_TRY(engine_object(ctx, uid, &object));
+    KS_TRY(attr_is_clients(ctx, attr));
     KS_TRY(engine_use(ctx, object, &changing));
     KS_TRY(rev_draft(ctx->arena, object->rev, draft));
     *ret = object;
@@ -60,7 +61,7 @@ op_add_attribute(struct ctx *ctx, const void *request, void **ret_response)
     struct rev draft;
     OP_RESPONSE(ctx, kmip_add_attribute_response, response);
     KS_TRY(only_one(ctx, &r->new_attribute, &attr));
-    KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
+    KS_TRY(begin(ctx, &r->unique_identifier, attr, &object, &draft));
     if (attr->index > 0)
         return engine_fail(ctx, COND_BAD_FIELD, "Add Attribute takes no Attribute Index: the server gives it");
     KS_TRY(attr_add(ctx, object, &draft, attr, &made));
@@ -86,7 +87,7 @@ op_modify_attribute(struct ctx *ctx, const void *request, void **ret_response)
         if (!attr_same(current, attr->tag, attr->vendor, attr->name))
             return engine_fail(ctx, COND_BAD_FIELD, "Current Attribute and New Attribute are not the same attribute");
     }
-    KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
+    KS_TRY(begin(ctx, &r->unique_identifier, attr, &object, &draft));
     KS_TRY(attr_modify(ctx, object, &draft, attr, current, &made));
     KS_TRY(finish(ctx, object, &draft));
     KS_TRY(echo(ctx, made, &response->attributes));
@@ -104,7 +105,7 @@ op_set_attribute(struct ctx *ctx, const void *request, void **ret_response)
     struct rev draft;
     OP_RESPONSE(ctx, kmip_set_attribute_response, response);
     KS_TRY(only_one(ctx, &r->new_attribute, &attr));
-    KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
+    KS_TRY(begin(ctx, &r->unique_identifier, attr, &object, &draft));
     KS_TRY(attr_set(ctx, object, &draft, attr));
     KS_TRY(finish(ctx, object, &draft));
     response->unique_identifier = uid_of(object);
@@ -132,7 +133,7 @@ op_delete_attribute(struct ctx *ctx, const void *request, void **ret_response)
     } else {
         return engine_fail(ctx, COND_MISSING, "the request does not say which one attribute is to be deleted");
     }
-    KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
+    KS_TRY(begin(ctx, &r->unique_identifier, &which, &object, &draft));
     /* A reference of 2.x means every instance; a name of 1.x the one with the index, or the first. */
     KS_TRY(attr_delete(ctx, object, &draft, &which, current == NULL && ctx->version >= KMIP_V2_0, &gone));
     KS_TRY(finish(ctx, object, &draft));
@@ -286,7 +287,7 @@ op_adjust_attribute(struct ctx *ctx, const void *request, void **ret_response)
         return engine_fail(ctx, COND_BAD_FIELD, "Adjust Attribute takes one Attribute Reference");
     const struct kmip_attr_ref *ref = &r->attribute_refs.v[0];
     struct kmip_attr attr = {.tag = ref->tag, .vendor = ref->vendor, .name = ref->name, .index = -1};
-    KS_TRY(begin(ctx, &r->unique_identifier, &object, &draft));
+    KS_TRY(begin(ctx, &r->unique_identifier, &attr, &object, &draft));
     KS_TRY(attr_adjustable(ctx, &draft, &attr));
     KS_TRY(attr_values(ctx, object, &attr, &values));
     if (values.n > 1)

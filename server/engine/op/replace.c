@@ -1,6 +1,7 @@
 #include "server/engine/op/replace.h"
 
 #include "server/engine/dependants.h"
+#include "server/engine/suspend.h"
 
 static const enum core_id along[] = {CORE_PROCESS_START_DATE, CORE_PROTECT_STOP_DATE, CORE_DEACTIVATION_DATE};
 
@@ -67,6 +68,7 @@ replace_inherit(struct ctx *ctx, const struct object *old, struct rev *draft)
     if (core_has(&draft->core, CORE_USAGE_TOTAL))
         core_set(&draft->core, CORE_USAGE_COUNT, core_get(&draft->core, CORE_USAGE_TOTAL));
     dependants_drop(draft);
+    suspend_drop(draft);
     draft->material = KS_SPAN_NONE;
     draft->wrapping = NULL;
     return 0;

@@ -3,6 +3,7 @@
 #include "crypto/split.h"
 #include "server/engine/op/op.h"
 #include "server/engine/profile.h"
+#include "server/engine/suspend.h"
 
 /* WORK_MOST: steps for one request, half a second of the one thread that answers everybody. */
 enum { SECRET_MOST = 65536, WORK_MOST = 50000000 };
@@ -75,6 +76,8 @@ source_bytes(struct ctx *ctx, struct object *source, struct ks_span *ret)
     const struct use use = {.use = USE_GET};
     KS_TRY(engine_use(ctx, source, &use));
     const struct core *core = &source->rev->core;
+    if (core_has(core, CORE_SUSPENSION)) /* its parts would not be */
+        return suspend_refuse(ctx, source, COND_NOT_PERMITTED);
     /* What the parts are joined to has no limits: who can not have the key itself must not count anew that way. */
     if (core_has(core, CORE_USAGE_TOTAL) && core_has(core, CORE_EXTRACTABLE) && core_get(core, CORE_EXTRACTABLE) == 0)
         return engine_fail(ctx, COND_NOT_EXTRACTABLE,
@@ -266,6 +269,8 @@ find_parts(struct ctx *ctx, const struct kmip_join_split_key_request *r, struct 
         struct material material;
         KS_TRY(engine_object(ctx, &r->unique_identifier[i], &part));
         KS_TRY(engine_use(ctx, part, &use));
+        if (core_has(&part->rev->core, CORE_SUSPENSION))
+            return suspend_refuse(ctx, part, COND_NOT_PERMITTED);
         if (object_type(part) != KMIP_OBJECT_TYPE_SPLIT_KEY)
             return engine_fail(ctx, COND_OBJECT_KIND, "object %s is no part of a split key", part->uid);
         j->first = i == 0 ? part : j->first;

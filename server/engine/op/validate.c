@@ -36,8 +36,7 @@ add(struct ctx *ctx, struct chain *chain, struct ks_span der)
 static bool
 is_revoked(const struct object *object)
 {
-    const uint32_t state = object_state(object);
-    return state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE;
+    return !object_stands(object);
 }
 
 static int

@@ -2,6 +2,7 @@
 #include "server/engine/message.h"
 #include "server/engine/pkcs11/template.h"
 #include "server/engine/profile.h"
+#include "server/engine/suspend.h"
 
 /* The object of a handle, for a session that may change it. */
 static uint32_t
@@ -214,6 +215,8 @@ check_copyable(struct ctx *ctx, const struct object *from)
     const int64_t state = core_get(core, CORE_STATE), type = core_get(core, CORE_OBJECT_TYPE);
     if (core_has(core, CORE_USAGE_TOTAL))
         return engine_fail(ctx, COND_NOT_PERMITTED, "object %s has Usage Limits, which a copy would double", from->uid);
+    if (core_has(core, CORE_SUSPENSION))
+        return suspend_refuse(ctx, from, COND_NOT_PERMITTED);
     if (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE)
         return engine_fail(ctx, COND_WRONG_STATE, "object %s is past its use: it is not copied", from->uid);
     if (from->rev->wrapping != NULL || from->rev->material.len == 0 ||
