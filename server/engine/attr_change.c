@@ -72,9 +72,9 @@ rule_for(struct ctx *ctx, const struct rev *draft, const struct kmip_attr *attr,
     if (rule == NULL || ctx->version < rule->since || (ctx->version > rule->until && !typed))
         return engine_fail(ctx, COND_ATTRIBUTE_UNKNOWN, "%s is no attribute of this version of KMIP", LABEL(attr));
     if ((rule->flags & needed[kind]) == 0)
-        return engine_fail(
-            ctx, read_only(kind),
-            kind == CHANGE_DELETE ? "%s may not be deleted" : "%s is set by the server alone", LABEL(attr));
+        return engine_fail(ctx, read_only(kind),
+                           kind == CHANGE_DELETE ? "%s may not be deleted" : "%s is set by the server alone",
+                           LABEL(attr));
     KS_TRY(servers_own(ctx, attr, kind));
     if (!kmip_attr_applies(rule, typed ? KMIP_V2_1 : ctx->version, (uint32_t)core_get(&draft->core, CORE_OBJECT_TYPE)))
         return engine_fail(ctx, kind == CHANGE_ADD ? COND_ATTRIBUTE_MISPLACED_ADD : COND_ATTRIBUTE_MISPLACED,

@@ -160,10 +160,10 @@ check_device(struct ctx *ctx, const struct kmip_device_credential *c)
         struct user_search search = {0};
         for (struct object *o; said[i].has && (o = user_search_next(ctx, &attr, &search)) != NULL;) {
             bool is, fits;
-            struct object *user = object_type(o) == KMIP_OBJECT_TYPE_DEVICE_CREDENTIAL &&
-                                          object_stands(o) && o->rev->material.len != 0
-                                      ? user_of_credential(ctx, o)
-                                      : NULL;
+            struct object *user =
+                object_type(o) == KMIP_OBJECT_TYPE_DEVICE_CREDENTIAL && object_stands(o) && o->rev->material.len != 0
+                    ? user_of_credential(ctx, o)
+                    : NULL;
             if (user == NULL)
                 continue;
             KS_TRY(user_guess_allowed(ctx, user));

@@ -2,9 +2,8 @@
 
 const struct state_row state_rows[USE_COUNT] = {
 #define STATE_USE(USE, RIGHT, PRE, IN, OUT, DEACT, COMP, DEST, DCOMP, ARCH, ALL, PROT)                                 \
-    [USE_##USE] = {                                                                                                    \
-        RIGHT_##RIGHT,                                                                                                 \
-        {#PRE[0], #IN[0], #OUT[0], #DEACT[0], #COMP[0], #DEST[0], #DCOMP[0], #ARCH[0], #ALL[0], #PROT[0]}},
+    [USE_##USE] = {RIGHT_##RIGHT,                                                                                      \
+                   {#PRE[0], #IN[0], #OUT[0], #DEACT[0], #COMP[0], #DEST[0], #DCOMP[0], #ARCH[0], #ALL[0], #PROT[0]}},
 #include "server/engine/states.def"
 #undef STATE_USE
 };
@@ -70,7 +69,8 @@ state_rotation_due(const struct core *core)
     int64_t due;
     /* The public key of a pair goes with the private one. */
     if (core_get(core, CORE_ROTATE_AUTOMATIC) == 0 || interval == 0 || core_has(core, CORE_ROTATE_DATE) ||
-        core_has(core, CORE_ARCHIVE_DATE) || core_has(core, CORE_SUSPENSION) || (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE) ||
+        core_has(core, CORE_ARCHIVE_DATE) || core_has(core, CORE_SUSPENSION) ||
+        (state != KMIP_STATE_PRE_ACTIVE && state != KMIP_STATE_ACTIVE) ||
         (type != KMIP_OBJECT_TYPE_SYMMETRIC_KEY && type != KMIP_OBJECT_TYPE_PRIVATE_KEY &&
          type != KMIP_OBJECT_TYPE_CERTIFICATE) ||
         __builtin_add_overflow(core_get(core, CORE_INITIAL_DATE), interval, &due))

@@ -1,5 +1,7 @@
 #include "server/engine/suspend.h"
 
+#include <stdio.h>
+
 #include "base/text.h"
 
 static const char *const modes[] = {[SUSPENSION_ALL] = "all", [SUSPENSION_PROTECT] = "protect"};
@@ -42,20 +44,20 @@ text_of(const struct rev *rev, const char *name)
     return item != NULL ? item->s : KS_LIT("?");
 }
 
-int
-suspend_refuse(struct ctx *ctx, const struct object *object, enum condition condition)
+void
+suspend_say(struct ctx *ctx, const struct object *object, enum condition condition)
 {
     const struct rev *rev = object->rev;
     const struct kmip_item *at = value_of(rev, name_since, KMIP_TYPE_DATE_TIME);
     const struct ks_span by = text_of(rev, name_by), mode = text_of(rev, name_mode), why = text_of(rev, name_reason);
-    char since[KS_TIME_TEXT_LEN] = "?";
-    if (at != NULL && ks_time_format(at->i64, since) != 0)
-        return KS_E_INTERNAL;
-    return engine_fail(ctx, condition,
-                       "object %s is suspended (%.*s) since %s by %.*s: %.*s. Wait, or ask the administrators: two of "
-                       "them resume it",
-                       object->uid, (int)mode.len, (const char *)mode.data, since, (int)(by.len < 64 ? by.len : 64),
-                       (const char *)by.data, (int)why.len, (const char *)why.data);
+    char since[KS_TIME_TEXT_LEN];
+    if (at == NULL || ks_time_format(at->i64, since) != 0)
+        (void)snprintf(since, sizeof(since), "?");
+    engine_say(ctx, condition,
+               "object %s is suspended (%.*s) since %s by %.*s: %.*s. Wait, or ask the administrators: two of "
+               "them resume it",
+               object->uid, (int)mode.len, (const char *)mode.data, since, (int)(by.len < 64 ? by.len : 64),
+               (const char *)by.data, (int)why.len, (const char *)why.data);
 }
 
 static void

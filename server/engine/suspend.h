@@ -19,8 +19,9 @@ enum {
 /* "all", "protect"; false: no mode. */
 bool suspend_mode(struct ks_span name, enum suspension *ret);
 
-/* Makes the item fail for an object that is suspended: since when, by whom, why and what to do. KS_E_KMIP. */
-int suspend_refuse(struct ctx *ctx, const struct object *object, enum condition condition) KS_MUST_CHECK;
+/* Makes the item fail for an object that is suspended: since when, by whom, why and what to do. */
+void suspend_say(struct ctx *ctx, const struct object *object, enum condition condition);
+#define suspend_refuse(...) (suspend_say(__VA_ARGS__), KS_E_KMIP)
 
 /* The draft is suspended, by the client who asks. What was there of it, agreements too, makes way. */
 int suspend_put(struct ctx *ctx, struct rev *draft, enum suspension mode, struct ks_span reason) KS_MUST_CHECK;

@@ -78,8 +78,8 @@ user_shares(const struct acting *acting, const struct object *object)
 bool
 user_stands(const struct object *user)
 {
-    return object_type(user) == KMIP_OBJECT_TYPE_USER && user->owner->role == IDENTITY_ADMIN &&
-           object_stands(user) && !core_has(&user->rev->core, CORE_ARCHIVE_DATE);
+    return object_type(user) == KMIP_OBJECT_TYPE_USER && user->owner->role == IDENTITY_ADMIN && object_stands(user) &&
+           !core_has(&user->rev->core, CORE_ARCHIVE_DATE);
 }
 
 /* The index may name an object that has something else of the same hash. */

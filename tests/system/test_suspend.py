@@ -53,7 +53,7 @@ def test_suspend_and_resume(instance, deputy, app, tmp_path):
         run("key", "get", uid, "--out", again, *app)
         assert again.read_bytes() == key.read_bytes()
         run(*encrypt)
-    trail = instance.run("audit", "show", "--dir", instance.dir, "--json").stdout
+    trail = instance.run("audit", "show", "--last", 0, "--json", instance.dir).stdout
     assert "all uses: ticket 4711" in trail and "resumed, as admin agreed" in trail
 
 
@@ -78,7 +78,7 @@ def test_protect_and_a_restart(instance, deputy, app, tmp_path):
 
 
 def test_what_is_asked_for_wrongly(instance, app):
-    uid = json.loads(run("key", "create", "--json", *app).stdout)["identifier"]
+    uid = json.loads(run("key", "create", "payroll", "--json", *app).stdout)["identifier"]
     for arguments in ([], ["--reason", "x", "--mode", "some"]):
         assert instance.run("suspend", uid, *arguments, check=False).returncode == 64
     assert "is not suspended" in instance.run("resume", uid, check=False).stderr

@@ -161,6 +161,19 @@ archive_key(struct talk *t, const char *id)
     talk_do(t, KMIP_OPERATION_ARCHIVE, &r);
 }
 
+static void
+suspend_key(struct talk *t, const char *id, const char *mode)
+{
+    const struct identity *asked = t->who;
+    const struct kmip_suspend_request r = {.unique_identifier = uid(id),
+                                           .suspension_mode = ks_span_str(mode),
+                                           .has_suspension_mode = true,
+                                           .suspension_reason = KS_LIT("a test")};
+    t->who = &t->rig.admin;
+    talk_do(t, KMIP_OPERATION_SUSPEND, &r);
+    t->who = asked;
+}
+
 /* The table, cell by cell */
 
 /* A key in the state of a column; archived ones are Deactivated. */
@@ -168,7 +181,7 @@ static const char *
 key_in(struct talk *t, enum state_column column)
 {
     const bool active = column == STATE_ACTIVE_IN || column == STATE_ACTIVE_OUT || column == STATE_DEACTIVATED ||
-                        column == STATE_ARCHIVED;
+                        column >= STATE_ARCHIVED;
     struct kmip_create_request r = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY, .attributes = {.present = true}};
     put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
     put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
@@ -192,6 +205,8 @@ key_in(struct talk *t, enum state_column column)
         destroy_key(t, id);
     if (column == STATE_ARCHIVED)
         archive_key(t, id);
+    if (column == STATE_SUSPENDED || column == STATE_SUSPENDED_TO_PROTECT)
+        suspend_key(t, id, column == STATE_SUSPENDED ? "all" : "protect");
     return id;
 }
 
@@ -222,6 +237,8 @@ try(struct talk *t, enum state_use use, const char *id)
                                                           .revocation_reason = &compromised};
     const struct kmip_revoke_request revoke_other = {.unique_identifier = uid(id), .revocation_reason = &superseded};
     const struct kmip_re_key_request re_key = {.unique_identifier = uid(id)};
+    const struct kmip_suspend_request suspension = {.unique_identifier = uid(id), .suspension_reason = KS_LIT("why")};
+    const struct kmip_resume_request resumption = {.unique_identifier = uid(id)};
     const struct kmip_obliterate_request obliteration = {.unique_identifier = uid(id)};
     const struct kmip_export_request export = {.unique_identifier = uid(id)};
     struct kmip_item *value = kmip_item_new(&t->arena, KMIP_TAG_KEY_VALUE, KMIP_TYPE_STRUCTURE);
@@ -284,6 +301,10 @@ try(struct talk *t, enum state_use use, const char *id)
         return talk_ask(t, KMIP_OPERATION_ARCHIVE, &archive);
     case USE_RECOVER:
         return talk_ask(t, KMIP_OPERATION_RECOVER, &recover);
+    case USE_SUSPEND:
+        return talk_ask(t, KMIP_OPERATION_SUSPEND, &suspension);
+    case USE_RESUME:
+        return talk_ask(t, KMIP_OPERATION_RESUME, &resumption);
     case USE_OBLITERATE:
         return talk_ask(t, KMIP_OPERATION_OBLITERATE, &obliteration);
     default:
@@ -291,27 +312,30 @@ try(struct talk *t, enum state_use use, const char *id)
     }
 }
 
-/* What requirements say for each cell, written down apart from states.def: use by use, column by column. */
+/* What requirements say for each cell, written down apart from states.def: use by use, column by column;
+ * what is suspended is Active. */
 static const char *const wanted[USE_COUNT] = {
-    [USE_PROTECT] = "WYWWWWWA",
-    [USE_PROCESS] = "WYWYYWWA",
-    [USE_GET] = "YYYYYGGA",
-    [USE_GET_ATTRIBUTES] = "YYYYYYYY",
-    [USE_CHECK] = "YYYYYXXA",
-    [USE_CHANGE_ATTRIBUTES] = "YYYYYXXA",
-    [USE_ACTIVATE] = "YWWWWWWA",
-    [USE_REVOKE_COMPROMISE] = "YYYYWYWO",
-    [USE_REVOKE] = "WYYWWWWP",
-    [USE_RE_KEY] = "YYYYYXXA",
-    [USE_DESTROY] = "YWWYYXXA",
-    [USE_OBTAIN_LEASE] = "DYYYDXXA",
-    [USE_USAGE_ALLOCATION] = "DYDDDXXA",
-    [USE_ARCHIVE] = "YDDYYXXA",
-    [USE_RECOVER] = "DDDDDXXY",
-    [USE_EXPORT] = "YYYYYYYA",
-    [USE_IMPORT_OVER] = "YYYYDYDA",
-    [USE_CERTIFY] = "YYYDDXXA",
-    [USE_OBLITERATE] = "YWWYYYYA",
+    [USE_PROTECT] = "WYWWWWWAWW",
+    [USE_PROCESS] = "WYWYYWWAWY",
+    [USE_GET] = "YYYYYGGADY",
+    [USE_GET_ATTRIBUTES] = "YYYYYYYYYY",
+    [USE_CHECK] = "YYYYYXXAYY",
+    [USE_CHANGE_ATTRIBUTES] = "YYYYYXXADD",
+    [USE_ACTIVATE] = "YWWWWWWADD",
+    [USE_REVOKE_COMPROMISE] = "YYYYWYWOYY",
+    [USE_REVOKE] = "WYYWWWWPYY",
+    [USE_RE_KEY] = "YYYYYXXADD",
+    [USE_DESTROY] = "YWWYYXXADD",
+    [USE_OBTAIN_LEASE] = "DYYYDXXADD",
+    [USE_USAGE_ALLOCATION] = "DYDDDXXADD",
+    [USE_ARCHIVE] = "YDDYYXXADD",
+    [USE_RECOVER] = "DDDDDXXYDD",
+    [USE_EXPORT] = "YYYYYYYADD",
+    [USE_IMPORT_OVER] = "YYYYDYDADD",
+    [USE_CERTIFY] = "YYYDDXXAWW",
+    [USE_OBLITERATE] = "YWWYYYYADD",
+    [USE_SUSPEND] = "DDDDDDDDDD", /* the owner asks: it is the administrators' */
+    [USE_RESUME] = "DDDDDDDDDD",
 };
 
 static uint32_t

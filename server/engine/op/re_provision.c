@@ -54,8 +54,9 @@ check_standing(struct ctx *ctx, const uint8_t fingerprint[32], const char *which
     const struct object *object = find_certificate(ctx, fingerprint);
     if (object == NULL || object_stands(object))
         return 0;
-    return engine_fail(ctx, COND_NOT_PERMITTED, "%s is object %s, which was revoked or is suspended: an administrator has to enroll it",
-                       which, object->uid);
+    return engine_fail(ctx, COND_NOT_PERMITTED,
+                       "%s is object %s, which was revoked or is suspended: an administrator has to enroll it", which,
+                       object->uid);
 }
 
 static int
