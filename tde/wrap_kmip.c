@@ -89,15 +89,34 @@ tde_kmip_refused(const struct ks_error *error)
     return false;
 }
 
-/* State, and Process Start Date; a KMS that does not like to be asked for what a key has not is asked for the State. */
+/* What Keystead says of a key that is suspended: the mode, whichever it is. */
+static const char suspended_vendor[] = "y", suspended_name[] = "Suspended";
+
+/* State, Process Start Date, and whether it is suspended; a KMS that does not like to be asked for what a key has not
+ * is asked for less, for the State at last. */
 static int
 read_state(struct ks_client *client, const struct tde_slot *slot, struct ks_attributes **ret, struct ks_error *error)
 {
-    static const struct ks_attribute_name names[] = {{.tag = KMIP_TAG_STATE}, {.tag = KMIP_TAG_PROCESS_START_DATE}};
+    static const struct ks_attribute_name names[] = {
+        {.tag = KMIP_TAG_STATE},
+        {.tag = KMIP_TAG_PROCESS_START_DATE},
+        {.tag = KMIP_TAG_ATTRIBUTE, .vendor = suspended_vendor, .name = suspended_name}};
     int rc = ks_client_get_attributes(client, NULL, slot->uid, names, KS_ARRAY_LEN(names), ret, error);
-    if (rc != 0 && error->answered && rc != KS_E_SEALED)
-        rc = ks_client_get_attributes(client, NULL, slot->uid, names, 1, ret, error);
+    for (size_t n = KS_ARRAY_LEN(names) - 1; n > 0 && rc != 0 && error->answered && rc != KS_E_SEALED; n--)
+        rc = ks_client_get_attributes(client, NULL, slot->uid, names, n, ret, error);
     return rc;
+}
+
+static bool
+is_suspended(const struct ks_attributes *attributes)
+{
+    for (size_t i = 0; i < attributes->n; i++) {
+        const struct ks_attribute *a = &attributes->v[i];
+        if (a->vendor != NULL && a->name != NULL && strcmp(a->vendor, suspended_vendor) == 0 &&
+            strcmp(a->name, suspended_name) == 0)
+            return true;
+    }
+    return false;
 }
 
 int
@@ -121,7 +140,8 @@ tde_kmip_state(struct ks_client *client, const struct tde_slot *slot, uint32_t *
     const struct ks_attribute *state = ks_attributes_find(attributes, KMIP_TAG_STATE);
     const struct ks_attribute *start = ks_attributes_find(attributes, KMIP_TAG_PROCESS_START_DATE);
     uint32_t found = state != NULL ? state->value.enumeration : 0;
-    if ((found == 0 || found == KMIP_STATE_ACTIVE) && start != NULL && start->value.number > ks_clock_us() / 1000000)
+    const bool early = start != NULL && start->value.number > ks_clock_us() / 1000000;
+    if ((found == 0 || found == KMIP_STATE_ACTIVE) && (early || is_suspended(attributes)))
         found = TDE_KMIP_SUSPENDED;
     *ret = found;
     ks_attributes_free(attributes);

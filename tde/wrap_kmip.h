@@ -9,8 +9,8 @@
 int tde_kmip_connect(const struct tde_slot *slot, int64_t timeout_ms, struct ks_client **ret,
                      struct ks_diag *diag) KS_MUST_CHECK;
 
-/* An Active key whose Process Start Date is still to come: KMIP's way to suspend one, which nothing is decrypted with.
- */
+/* An Active key that Keystead says is suspended, in whichever mode, or whose Process Start Date is still to come:
+ * KMIP's way to suspend one, which nothing is decrypted with. */
 enum { TDE_KMIP_SUSPENDED = 0x7ffffff1 };
 
 /*

@@ -99,6 +99,20 @@ def server(instance, client, work):  # noqa: F811
         made.control("-m", "immediate", "stop")
 
 
+@pytest.fixture(scope="module")
+def deputy(instance, tmp_path_factory):
+    """The other administrator: to resume a key takes two."""
+    folder = tmp_path_factory.mktemp("deputy") / "deputy"
+    token = instance.run("client", "token", "create", "deputy", "--role", "admin").stdout.strip()
+    instance.run("client", "enroll", token, "--server", "127.0.0.1:%d" % instance.port, "--out", folder)
+    return ["--config", folder / "client.conf"]
+
+
+def resume(instance, deputy, uid):
+    assert "Agreed" in instance.run("resume", uid).stdout
+    assert "Resumed" in instance.run("resume", uid, *deputy).stdout
+
+
 @contextlib.contextmanager
 def suspended(instance, server):
     """KMIP's way: nothing is decrypted before the Process Start Date. Once it has come it is fixed: so another key
@@ -210,6 +224,35 @@ def test_warn(instance, server):
         server.sql("INSERT INTO t VALUES (1)", user="app")
     server.wait_for("active")
     assert "the key of this cluster is withdrawn" in server.log()
+
+
+def test_suspended_and_resumed_again_and_again(instance, server, deputy):
+    """The same key, as often as it takes: Keystead's own suspension lies over the state, which stays Active."""
+    server.reload("keystead.on_key_withdrawn = 'read-only'")
+    uid = kek(instance, server.data)[0]
+    for mode in ("all", "protect"):
+        instance.run("suspend", uid, "--mode", mode, "--reason", "laptop stolen")
+        server.wait_for("withdrawn; in force: read-only; .* is Suspended")
+        with contextlib.closing(server.connect()) as connection:
+            fails(connection, "INSERT INTO t VALUES (7)", "read-only transaction")
+        assert status(server.data)["slots"][0]["key_state"] == "Suspended"
+        assert ": suspended: " in refused("denied", "lease", "--data", server.data)
+        resume(instance, deputy, uid)
+        server.wait_for("active")
+        server.sql("INSERT INTO t VALUES (7)", "DELETE FROM t WHERE n = 7")
+    assert kek(instance, server.data)[0] == uid
+    server.reload("keystead.on_key_withdrawn = 'warn'")
+
+
+def test_a_start_waits_for_the_key(instance, data, client, deputy, work):  # noqa: F811
+    pg("migrate", "--data", data, "--config", client, "--create-key", "--yes")
+    uid = status(data, "--offline")["slots"][0]["key_identifier"]
+    for _ in range(2):
+        instance.run("suspend", uid, "--reason", "laptop stolen")
+        done = pg("exec", "--data", data, "--", "/usr/bin/env", check=False)
+        assert done.returncode == EXIT["denied"] and "is Suspended at the KMS" in done.stderr
+        resume(instance, deputy, uid)
+        pg("exec", "--data", data, "--", "/usr/bin/env")
 
 
 def test_read_only(instance, server):
