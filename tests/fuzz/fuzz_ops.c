@@ -68,6 +68,7 @@ draw_batch_item(struct feed *f, const struct kmip_operation *op)
     f->for_admin = (op->flags & KMIP_OP_VENDOR) != 0 || op->value == (uint32_t)KMIP_OPERATION_CREATE_GROUP ||
                    op->value == (uint32_t)KMIP_OPERATION_CREATE_USER ||
                    op->value == (uint32_t)KMIP_OPERATION_CREATE_CREDENTIAL;
+    f->for_two = op->value == (uint32_t)KMIP_OPERATION_RESUME;
     item->operation = op->value;
     item->payload = fresh(f, op->request->size);
     if (draw(f, 4) == 0) {
@@ -225,6 +226,29 @@ check_isolation(const struct identity *by, const struct kmip_item *message)
     }
 }
 
+/* What is suspended is not used: of a request that could not suspend it itself. */
+static void
+check_suspended(const struct kmip_response_message *response, const struct kmip_item *message)
+{
+    static const uint32_t refused[] = {KMIP_OPERATION_ENCRYPT, KMIP_OPERATION_SIGN,         KMIP_OPERATION_MAC,
+                                       KMIP_OPERATION_EXPORT,  KMIP_OPERATION_OBTAIN_LEASE, KMIP_OPERATION_ACTIVATE,
+                                       KMIP_OPERATION_ARCHIVE, KMIP_OPERATION_GET,          KMIP_OPERATION_DECRYPT};
+    enum { LEFT_TO_PROTECT = 2 /* the last two */ };
+    const struct kmip_item *item = child(message, KMIP_TAG_BATCH_ITEM);
+    const struct kmip_item *payload = item != NULL ? child(item, KMIP_TAG_RESPONSE_PAYLOAD) : NULL;
+    const struct kmip_item *uid = payload != NULL ? child(payload, KMIP_TAG_UNIQUE_IDENTIFIER) : NULL;
+    if (response->n_batch_item != 1 || response->batch_item[0]->result_status != KMIP_RESULT_STATUS_SUCCESS ||
+        uid == NULL)
+        return;
+    const struct object *object = objects_handle(&world.rig.engine->objects, uid->s);
+    if (object == NULL || object->rev == NULL || rev_is_destroyed(object->rev))
+        return;
+    const int64_t mode = core_get(&object->rev->core, CORE_SUSPENSION);
+    const size_t n = KS_ARRAY_LEN(refused) - (mode == SUSPENSION_PROTECT ? LEFT_TO_PROTECT : 0);
+    for (size_t i = 0; mode != SUSPENSION_NONE && i < n; i++)
+        FUZZ_ASSERT(response->batch_item[0]->operation != refused[i]);
+}
+
 static void
 check_answer(struct feed *f, const struct identity *by, bool plain)
 {
@@ -251,6 +275,8 @@ check_answer(struct feed *f, const struct identity *by, bool plain)
             pool_add(&f->values, KMIP_TAG_ASYNCHRONOUS_CORRELATION_VALUE, one->asynchronous_correlation_value);
     }
     FUZZ_ASSERT(kmip_item_from_ttlv(answer, &kmip_limits_default, &arena, &item, &diag) == 0);
+    if (!engine_sealed(world.rig.engine))
+        check_suspended(response, item);
     if (plain && by->authenticated && !engine_sealed(world.rig.engine))
         check_isolation(by, item);
     harvest(f, item);
@@ -333,7 +359,7 @@ one_request(struct feed *f, const struct kmip_operation *only, bool failing)
     if (!drawn)
         return;
     if (f->for_admin && draw(f, 4) != 3)
-        by = &world.rig.admin;
+        by = f->for_two && draw(f, 2) == 0 ? &world.deputy : &world.rig.admin;
     if (f->by_pkcs11 && draw(f, 16) != 0)
         by = &world.rig.client; /* whose application it is */
     const uint32_t nth = failing && draw(f, 16) == 0 ? 1 + draw(f, 1 + (1U << (2 + draw(f, 10)))) : 0;

@@ -42,6 +42,24 @@ check_found(const struct objects *objects, const struct object *object)
     }
 }
 
+/* What the server says of a suspension is there as long as that is. */
+static void
+check_suspension(const struct rev *rev)
+{
+    const bool suspended = core_has(&rev->core, CORE_SUSPENSION);
+    size_t said = 0, agreed = 0;
+    for (const struct kmip_attr *a = rev->attrs.first; a != NULL; a = a->next)
+        if (a->tag == KMIP_TAG_ATTRIBUTE && ks_span_is(a->vendor, "y")) {
+            const bool resume = a->name.len >= 6 && memcmp(a->name.data, "Resume", 6) == 0;
+            FUZZ_ASSERT(a->value != NULL);
+            said += !resume;
+            agreed += resume;
+        }
+    FUZZ_ASSERT(said == (suspended ? 4 : 0) && (agreed == 0 || (suspended && agreed == 2)));
+    FUZZ_ASSERT(!suspended || core_get(&rev->core, CORE_SUSPENSION) == SUSPENSION_ALL ||
+                core_get(&rev->core, CORE_SUSPENSION) == SUSPENSION_PROTECT);
+}
+
 static void
 check_object(struct engine *engine, struct object *object, bool settled)
 {
@@ -61,6 +79,7 @@ check_object(struct engine *engine, struct object *object, bool settled)
         return;
     FUZZ_ASSERT(rev->object == object && rev->seal == object->seal && rev->version >= 1);
     FUZZ_ASSERT(object->type == (uint8_t)core_get(&rev->core, CORE_OBJECT_TYPE));
+    check_suspension(rev);
     if (rev_is_destroyed(rev)) {
         FUZZ_ASSERT(rev->material.len == 0 && rev->parsed == NULL);
         FUZZ_ASSERT(object->storage == KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE);

@@ -154,6 +154,8 @@ draw_text(struct feed *f, uint32_t tag)
     static const char *const texts[] = {"a",    "b",      "group",           "",        "app",       "ssl",
                                         "ada",  "secret", "admin",           "client",  "x-purpose", "bob",
                                         "team", "other",  "www.example.com", "Keystead"};
+    if (tag == KMIP_TAG_SUSPENSION_MODE && draw(f, 8) != 7)
+        return draw(f, 2) == 0 ? KS_LIT("all") : KS_LIT("protect");
     const bool surely = tag == KMIP_TAG_ENROLLMENT_TOKEN;
     const struct ks_span found = surely || draw(f, 2) == 0 ? draw_value_of(f, &f->texts, tag, surely) : KS_SPAN_NONE;
     if (found.len != 0)

@@ -34,6 +34,7 @@ struct feed {
     const struct kit *kit;
     int64_t now_us;
     bool by_pkcs11; /* the story is one of PKCS#11 calls for the most part */
+    bool for_two;   /* what was drawn last takes two administrators */
     bool for_admin; /* what was drawn last is an administrator's to ask for */
     struct pool uids, values, texts;
     struct pool mine; /* objects that whoever asks has now */

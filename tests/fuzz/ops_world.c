@@ -252,7 +252,9 @@ make_users(struct world *world, struct ks_arena *arena)
 void
 world_make(struct world *world)
 {
-    static const char *const roles[] = {"client", "officer"};
+    static const struct {
+        const char *name, *role;
+    } more[] = {{"other", "client"}, {"second", "officer"}, {"deputy", "admin"}};
     KS_CLEANUP(ks_arena_done) struct ks_arena arena = KS_ARENA(FUZZ_MEMORY);
     /* A store that is gone with the next start of the machine is synced fast. */
     if (access("/dev/shm", W_OK) == 0 && getenv("TMPDIR") == NULL)
@@ -270,10 +272,12 @@ world_make(struct world *world)
                                      r->client, r->client, r->admin,  r->stranger, r->nobody};
     memcpy(world->who, first, sizeof(first));
     world->n_who = KS_ARRAY_LEN(first);
-    for (size_t i = 0; i < KS_ARRAY_LEN(roles); i++) {
+    for (size_t i = 0; i < KS_ARRAY_LEN(more); i++) {
         enum identity_role role;
-        if (role_find(ks_span_str(roles[i]), &role))
-            world->who[world->n_who++] = enrol(world, &arena, i == 0 ? "other" : "second", roles[i]);
+        if (!role_find(ks_span_str(more[i].role), &role))
+            continue;
+        world->deputy = enrol(world, &arena, more[i].name, more[i].role);
+        world->who[world->n_who++] = world->deputy;
     }
     make_users(world, &arena);
     for (size_t i = 0; i < QUEUE; i++)

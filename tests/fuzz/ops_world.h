@@ -14,7 +14,8 @@ struct world {
     struct kit kit;
     struct identity who[WHO_MOST]; /* the more often, the more they ask */
     size_t n_who;
-    struct pool uids; /* of what there is before the story */
+    struct identity deputy; /* the second administrator, for what takes two */
+    struct pool uids;       /* of what there is before the story */
     /* What was answered and is not committed; answers leave with the commit alone. */
     struct engine_reply queue[QUEUE];
     size_t n_queued;
