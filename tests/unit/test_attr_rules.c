@@ -159,6 +159,17 @@ key_block(struct bench *b, uint32_t format, uint32_t algorithm, int32_t bits, st
 }
 
 /* Registers an object of a type with the attributes (they hold what the version has to have besides). */
+/* 1.x asks for a Cryptographic Usage Mask with keys (required.def). */
+static bool
+wants_mask(const struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
+{
+    for (const struct kmip_attr *a = attrs->first; a != NULL; a = a->next)
+        if (a->tag == KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK)
+            return false;
+    return b->t.version < KMIP_V2_0 && (type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY || type == KMIP_OBJECT_TYPE_PUBLIC_KEY ||
+                                        type == KMIP_OBJECT_TYPE_PRIVATE_KEY);
+}
+
 static const struct kmip_response_batch_item *
 enrol(struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
 {
@@ -186,6 +197,11 @@ enrol(struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
     put_text(&b->t, &template.attributes, KMIP_TAG_CONTACT_INFORMATION, "inside");
     struct kmip_register_request r = {.object_type = type, .attributes = *attrs};
     r.attributes.present = true;
+    const enum kmip_version version = b->t.version;
+    if (wants_mask(b, type, attrs) && attrs->first == NULL) /* one without any attribute is made in 2.1 */
+        b->t.version = KMIP_V2_1;
+    else if (wants_mask(b, type, attrs))
+        put_number(&b->t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_EXPORT);
     r.object.certificate = type == KMIP_OBJECT_TYPE_CERTIFICATE ? &certificate : NULL;
     r.object.symmetric_key = type == KMIP_OBJECT_TYPE_SYMMETRIC_KEY ? &symmetric : NULL;
     r.object.public_key = type == KMIP_OBJECT_TYPE_PUBLIC_KEY ? &public : NULL;
@@ -195,7 +211,9 @@ enrol(struct bench *b, uint32_t type, const struct kmip_attrs *attrs)
     r.object.pgp_key = type == KMIP_OBJECT_TYPE_PGP_KEY ? &pgp : NULL;
     r.object.template = type == KMIP_OBJECT_TYPE_TEMPLATE ? &template : NULL;
     r.object.opaque_object = type == KMIP_OBJECT_TYPE_OPAQUE_OBJECT ? &opaque : NULL;
-    return talk_ask(&b->t, KMIP_OPERATION_REGISTER, &r);
+    const struct kmip_response_batch_item *item = talk_ask(&b->t, KMIP_OPERATION_REGISTER, &r);
+    b->t.version = version;
+    return item;
 }
 
 /* With the attribute, if `with` is set; in the version of the bench. */

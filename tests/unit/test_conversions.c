@@ -94,6 +94,8 @@ register_block(struct talk *t, struct kmip_key_block *block, bool is_private, ui
     const struct kmip_cryptographic_domain_parameters domain = {.recommended_curve = curve,
                                                                 .has_recommended_curve = true};
     struct kmip_item *item = NULL;
+    put_number(t, &r.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK,
+               is_private ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN : KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY);
     if (curve != 0) {
         assert_int_equal(
             kmip_item_encode(&kmip_schema_cryptographic_domain_parameters, t->version, &domain, &t->arena, &item), 0);

@@ -22,7 +22,9 @@
 #define ATTRS(attributes) "<Attributes>" attributes "</Attributes>"
 #define NEW(attribute) "<NewAttribute>" attribute "</NewAttribute>"
 #define CURRENT(attribute) "<CurrentAttribute>" attribute "</CurrentAttribute>"
-#define AES_1 AT_ENUM("Cryptographic Algorithm", "AES") AT_INT("Cryptographic Usage Mask", "Encrypt Decrypt")
+#define ONLY_AES_1 AT_ENUM("Cryptographic Algorithm", "AES")
+#define MASK_1 AT_INT("Cryptographic Usage Mask", "Encrypt Decrypt")
+#define AES_1 ONLY_AES_1 MASK_1
 #define AES_2 ENUM("CryptographicAlgorithm", "AES") INT("CryptographicUsageMask", "Encrypt Decrypt")
 #define BITS_1(n) AT_INT("Cryptographic Length", n)
 #define BITS_2(n) INT("CryptographicLength", n)
@@ -33,6 +35,14 @@
         "KeyMaterial", "ByteString", "000102030405060708090a0b0c0d0e0f") "</KeyValue>" ENUM("CryptographicAlgorithm",  \
                                                                                             "AES")                     \
         INT("CryptographicLength", "128") "</KeyBlock></SymmetricKey>"
+#define RAW_UNKNOWN                                                                                                    \
+    "<SymmetricKey><KeyBlock>" ENUM("KeyFormatType", "Raw") "<KeyValue>" FIELD(                                        \
+        "KeyMaterial", "ByteString", "000102030405060708090a0b0c0d0e0f") "</KeyValue></KeyBlock></SymmetricKey>"
+#define PAIR_1(mask)                                                                                                   \
+    "<CommonTemplateAttribute>" AT_ENUM("Cryptographic Algorithm", "ECDSA")                                            \
+        BITS_1("256") "</CommonTemplateAttribute>"                                                                     \
+                      "<PrivateKeyTemplateAttribute>" mask "</PrivateKeyTemplateAttribute>"                            \
+                      "<PublicKeyTemplateAttribute>" mask "</PublicKeyTemplateAttribute>"
 #define METADATA                                                                                                       \
     "<SymmetricKey><KeyBlock>" ENUM("KeyFormatType", "Raw") ENUM("CryptographicAlgorithm", "AES")                      \
         INT("CryptographicLength", "128") "</KeyBlock></SymmetricKey>"
@@ -86,12 +96,23 @@ static const struct row {
     /* Register (1.x: 11.4; 2.1: 6.1.43.1) */
     {KMIP_V1_0, KMIP_V1_4, "Register", ENUM("ObjectType", "SecretData") TEMPLATE("") RAW, R(INVALID_FIELD)},
     {KMIP_V2_0, KMIP_V2_1, "Register", ENUM("ObjectType", "SecretData") ATTRS("") RAW, R(INVALID_FIELD)},
-    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(AT_NAME("used")) RAW, R(INVALID_FIELD)},
-    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(BITS_1("256")) RAW, R(INVALID_FIELD)},
+    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(AT_NAME("used") MASK_1) RAW, R(INVALID_FIELD)},
+    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(BITS_1("256") MASK_1) RAW, R(INVALID_FIELD)},
     {KMIP_V1_2, KMIP_V1_4, "Register", GROUPED_TEMPLATE(AT_NAME("inner")), R(INVALID_FIELD)},
     {KMIP_V1_0, KMIP_V1_4, "Register", GROUPED_TEMPLATE(""), OK},
     /* One of three ways to say an RSA key will do (1.x: 2.1.7.4), and the Public Exponent may be missing. */
-    {KMIP_V1_0, KMIP_V1_4, "Register", ENUM("ObjectType", "PrivateKey") TEMPLATE("") MODULUS_AND_D, OK},
+    {KMIP_V1_0, KMIP_V1_4, "Register", ENUM("ObjectType", "PrivateKey") TEMPLATE(MASK_1) MODULUS_AND_D, OK},
+    /* 1.x: 4.1 to 4.3, Attribute Requirements; 1.4 has a published case that creates without a mask, 2.x some more. */
+    {KMIP_V1_0, KMIP_V1_4, "Register", ENUM("ObjectType", "PrivateKey") TEMPLATE("") MODULUS_AND_D, R(MISSING_DATA)},
+    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE("") RAW, R(MISSING_DATA)},
+    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(MASK_1) RAW_UNKNOWN, R(MISSING_DATA)},
+    {KMIP_V1_0, KMIP_V1_4, "Register", SYMMETRIC TEMPLATE(AES_1) RAW_UNKNOWN, OK},
+    {KMIP_V2_0, KMIP_V2_1, "Register", SYMMETRIC ATTRS("") RAW_UNKNOWN, OK},
+    {KMIP_V1_0, KMIP_V1_3, "Create", SYMMETRIC TEMPLATE(ONLY_AES_1 BITS_1("128")), R(MISSING_DATA)},
+    {KMIP_V1_4, KMIP_V1_4, "Create", SYMMETRIC TEMPLATE(ONLY_AES_1 BITS_1("128")), OK},
+    {KMIP_V2_0, KMIP_V2_1, "Create", SYMMETRIC ATTRS(ENUM("CryptographicAlgorithm", "AES") BITS_2("128")), OK},
+    {KMIP_V1_0, KMIP_V1_4, "CreateKeyPair", PAIR_1(""), R(INVALID_MESSAGE)},
+    {KMIP_V1_0, KMIP_V1_4, "CreateKeyPair", PAIR_1(MASK_1), OK},
     {KMIP_V2_0, KMIP_V2_1, "Register", ENUM("ObjectType", "PrivateKey") ATTRS("") MODULUS_AND_D, OK},
     /* Re-key (1.x: 11.5; 2.1: 6.1.46.1) */
     {KMIP_V1_0, KMIP_V1_4, "ReKey", ID("nobody"), R(ITEM_NOT_FOUND)},

@@ -2,6 +2,7 @@
 #include "crypto/keygen.h"
 #include "server/engine/op/op.h"
 #include "server/engine/profile.h"
+#include "server/engine/required.h"
 #include "server/engine/rules.h"
 
 int
@@ -149,8 +150,7 @@ op_create(struct ctx *ctx, const void *request, void **ret_response)
     core_set(&draft.core, CORE_OBJECT_TYPE, r->object_type);
     KS_TRY(attr_new(ctx, &r->attributes, &draft));
     KS_TRY(rules_fill(ctx, &draft));
-    if (!secret && !core_has(&draft.core, CORE_ALGORITHM))
-        return engine_fail(ctx, COND_MISSING, "the request has no Cryptographic Algorithm");
+    KS_TRY(required_check(ctx, KMIP_OPERATION_CREATE, &draft));
     KS_TRY(secret ? make_secret(ctx, &draft) : op_make_symmetric(ctx, &draft));
     KS_TRY(op_new_object(ctx, ctx->client, &draft, true, &object));
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_CREATE, object_uid(object));

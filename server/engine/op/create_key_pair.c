@@ -4,6 +4,7 @@
 #include "server/engine/op/pair.h"
 #include "server/engine/prepared.h"
 #include "server/engine/profile.h"
+#include "server/engine/required.h"
 #include "server/engine/rules.h"
 
 int
@@ -36,7 +37,8 @@ start_half(struct ctx *ctx, struct half *half, uint32_t type, const struct kmip_
     /* What is common holds where the half says nothing itself. */
     KS_TRY(pair_common(ctx, common, own, &rest));
     KS_TRY(attr_new(ctx, &rest, &half->draft));
-    return rules_fill(ctx, &half->draft);
+    KS_TRY(rules_fill(ctx, &half->draft));
+    return required_check(ctx, KMIP_OPERATION_CREATE_KEY_PAIR, &half->draft);
 }
 
 static uint32_t

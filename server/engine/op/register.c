@@ -1,5 +1,6 @@
 /* Register (KMIP 1.4: 4.3; 2.1: 6.1.49). */
 #include "server/engine/op/op.h"
+#include "server/engine/required.h"
 #include "server/engine/rules.h"
 
 int
@@ -14,6 +15,7 @@ op_register(struct ctx *ctx, const void *request, void **ret_response)
     core_clear(&draft.core, CORE_KEY_FORMAT_TYPE); /* the object's own counts */
     KS_TRY(material_register(ctx, &r->object, &draft));
     KS_TRY(rules_fill(ctx, &draft));
+    KS_TRY(required_check(ctx, KMIP_OPERATION_REGISTER, &draft));
     KS_TRY(op_new_object(ctx, ctx->client, &draft, false, &object));
     engine_result(ctx, KMIP_UNIQUE_IDENTIFIER_REGISTER, object_uid(object));
     response->unique_identifier = uid_of(object);
