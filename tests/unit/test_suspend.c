@@ -369,6 +369,117 @@ a_replacement_is_not_suspended(void **unused)
     talk_close(&t);
 }
 
+/* A key of the same bytes that is not suspended: by none of the operations that make one. */
+static void
+no_copy_is_made(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    open_with_deputy(&t);
+    const char *id = active_key(&t, "invoices");
+    const struct kmip_export_request export = {.unique_identifier = uid(id)};
+    const struct kmip_create_split_key_request split = {.object_type = KMIP_OBJECT_TYPE_SPLIT_KEY,
+                                                        .unique_identifier = uid(id),
+                                                        .split_key_method = KMIP_SPLIT_KEY_METHOD_XOR,
+                                                        .split_key_parts = 2,
+                                                        .split_key_threshold = 2,
+                                                        .attributes = {.present = true}};
+    const struct kmip_create_split_key_response *made = talk_do(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &split);
+    struct kmip_uid parts[2] = {uid(uid_string(&t, &made->unique_identifier[0])),
+                                uid(uid_string(&t, &made->unique_identifier[1]))};
+    struct kmip_join_split_key_request join = {.object_type = KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+                                               .unique_identifier = parts,
+                                               .n_unique_identifier = 2,
+                                               .attributes = {.present = true}};
+    put_number(&t, &join.attributes, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+    put_number(&t, &join.attributes, KMIP_TAG_CRYPTOGRAPHIC_LENGTH, 256);
+    put_number(&t, &join.attributes, KMIP_TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+    (void)talk_do(&t, KMIP_OPERATION_JOIN_SPLIT_KEY, &join);
+    suspend(&t, id, "protect");
+    suspend(&t, uid_string(&t, &parts[1]), "protect");
+    (void)key_bytes(&t, id);
+    talk_refused(&t, KMIP_OPERATION_EXPORT, &export, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    talk_refused(&t, KMIP_OPERATION_CREATE_SPLIT_KEY, &split, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    talk_refused(&t, KMIP_OPERATION_JOIN_SPLIT_KEY, &join, KMIP_RESULT_REASON_PERMISSION_DENIED);
+    talk_close(&t);
+}
+
+/* What was begun before is not gone on with. */
+static void
+parts_of_a_message_end(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    open_with_deputy(&t);
+    const char *id = active_key(&t, "invoices");
+    struct kmip_cryptographic_parameters ctr = {.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CTR,
+                                                .has_block_cipher_mode = true};
+    struct kmip_encrypt_request r = {.unique_identifier = uid(id),
+                                     .cryptographic_parameters = &ctr,
+                                     .data = KS_LIT("sixteen bytes..."),
+                                     .has_data = true,
+                                     .iv_counter_nonce = KS_LIT("0123456789abcdef"),
+                                     .has_iv_counter_nonce = true,
+                                     .init_indicator = true,
+                                     .has_init_indicator = true};
+    const struct kmip_encrypt_response *first = talk_do(&t, KMIP_OPERATION_ENCRYPT, &r);
+    r.has_init_indicator = r.has_iv_counter_nonce = false;
+    r.correlation_value = first->correlation_value;
+    r.has_correlation_value = true;
+    (void)talk_do(&t, KMIP_OPERATION_ENCRYPT, &r);
+    suspend(&t, id, "protect");
+    talk_refused(&t, KMIP_OPERATION_ENCRYPT, &r, KMIP_RESULT_REASON_WRONG_KEY_LIFECYCLE_STATE);
+    talk_close(&t);
+}
+
+static void
+a_batch_that_fails_suspends_nothing(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    struct ks_diag diag = {0};
+    open_with_deputy(&t);
+    const char *id = active_key(&t, "invoices");
+    const struct kmip_suspend_request r = suspension(id, "all", "why");
+    const struct kmip_destroy_request destroy = {.unique_identifier = uid(id)};
+    const struct talk_item items[] = {{KMIP_OPERATION_SUSPEND, &r}, {KMIP_OPERATION_DESTROY, &destroy}};
+    t.option = KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
+    t.who = &t.rig.admin;
+    const struct kmip_response_message *response = talk_batch(&t, items, 2);
+    assert_int_equal(response->batch_item[0]->result_status, KMIP_RESULT_STATUS_OPERATION_UNDONE);
+    t.option = 0;
+    t.who = &t.rig.client;
+    (void)key_bytes(&t, id);
+    assert_int_equal(rig_reload(&t.rig, &diag), 0);
+    (void)key_bytes(&t, id);
+    assert_int_equal(listed(&t, id), 0);
+    talk_close(&t);
+}
+
+/* The clock replaces no key that is suspended, and makes up for it. */
+static void
+rotation_waits(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    open_with_deputy(&t);
+    const char *id = active_key(&t, "invoices");
+    struct kmip_set_attribute_request automatic = {.unique_identifier = uid(id)};
+    struct kmip_set_attribute_request interval = {.unique_identifier = uid(id)};
+    put_number(&t, &automatic.new_attribute, KMIP_TAG_ROTATE_AUTOMATIC, 1);
+    put_number(&t, &interval.new_attribute, KMIP_TAG_ROTATE_INTERVAL, 1000);
+    (void)talk_do(&t, KMIP_OPERATION_SET_ATTRIBUTE, &automatic);
+    (void)talk_do(&t, KMIP_OPERATION_SET_ATTRIBUTE, &interval);
+    suspend(&t, id, "all");
+    later(&t, 2000);
+    assert_null(attribute(&t, id, KMIP_TAG_ROTATE_DATE));
+    assert_false(resume(&t, id, &deputy));
+    assert_true(resume(&t, id, &t.rig.admin));
+    later(&t, 1);
+    assert_non_null(attribute(&t, id, KMIP_TAG_ROTATE_DATE));
+    talk_close(&t);
+}
+
 static void
 what_is_no_suspension(void **unused)
 {
@@ -415,6 +526,10 @@ main(void)
         cmocka_unit_test(the_end_comes_all_the_same),
         cmocka_unit_test(revoke_is_no_way_around),
         cmocka_unit_test(a_replacement_is_not_suspended),
+        cmocka_unit_test(no_copy_is_made),
+        cmocka_unit_test(parts_of_a_message_end),
+        cmocka_unit_test(a_batch_that_fails_suspends_nothing),
+        cmocka_unit_test(rotation_waits),
         cmocka_unit_test(what_is_no_suspension),
     };
     return cmocka_run_group_tests_name("suspend", tests, NULL, NULL);

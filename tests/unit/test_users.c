@@ -561,6 +561,35 @@ a_certificate_is_a_credential(void **unused)
     talk_close(&t);
 }
 
+/* Neither a suspended user nor a suspended credential says who somebody is: what is the user's is out of reach. */
+static void
+the_suspended_are_nobody(void **unused)
+{
+    (void)unused;
+    struct talk t;
+    open_users(&t);
+    for (int of_user = 0; of_user < 2; of_user++) {
+        const char *name = of_user != 0 ? "ada" : "bob", *credential = password(&t, "secret");
+        const char *who = user(&t, name, credential, NULL);
+        t.who = &t.rig.client;
+        say(&t, name, "secret");
+        const char *key = make_key(&t, name, KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT);
+        const struct kmip_get_request get = {.unique_identifier = uid(key)};
+        (void)key_bytes(&t, key);
+        t.authentication = NULL;
+        t.who = &t.rig.admin;
+        const struct kmip_suspend_request r = {.unique_identifier = uid(of_user != 0 ? who : credential),
+                                               .suspension_reason = KS_LIT("laptop stolen")};
+        (void)talk_do(&t, KMIP_OPERATION_SUSPEND, &r);
+        t.who = &t.rig.client;
+        say(&t, name, "secret");
+        talk_refused(&t, KMIP_OPERATION_GET, &get, KMIP_RESULT_REASON_PERMISSION_DENIED);
+        t.authentication = NULL;
+        t.who = &t.rig.admin;
+    }
+    talk_close(&t);
+}
+
 int
 main(void)
 {
@@ -574,6 +603,7 @@ main(void)
         cmocka_unit_test(groups_share),
         cmocka_unit_test(members_search_their_groups_alone),
         cmocka_unit_test(a_certificate_is_a_credential),
+        cmocka_unit_test(the_suspended_are_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
