@@ -52,6 +52,21 @@ def group_is_alive(group):
     return False
 
 
+def link_of(fd):
+    """What a descriptor in /proc leads to; None when it was closed since the folder was read."""
+    try:
+        return os.readlink(fd)
+    except FileNotFoundError:
+        return None
+
+
+def wait_until(condition, what, timeout=20):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
 class Instance:
     """An instance's folder, and its server while one runs."""
 
@@ -161,7 +176,7 @@ class Instance:
         vault, workers = None, []
         for pid in self.children():
             try:
-                files = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+                files = [*filter(None, map(link_of, pathlib.Path("/proc/%d/fd" % pid).iterdir()))]
             except OSError:
                 continue
             if any(name.endswith("store.db") for name in files):

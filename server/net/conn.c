@@ -12,7 +12,8 @@ enum {
     ANONYMOUS_REQUEST_MAX = 16384,
     ANONYMOUS_SECONDS = 60, /* the whole life of a connection that enrols */
     LINGER_MS = 2000,
-    IDLE_DRAIN_MS = 2000, /* reload: a connection this quiet is closed */
+    IDLE_DRAIN_MS = 2000,   /* reload: a connection this quiet is closed */
+    FIRST_REQUEST_MS = 500, /* stop: for the first request of a connection that has asked nothing yet */
 };
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
@@ -338,12 +339,23 @@ take_input(struct conn *c, struct ks_span bytes)
     return true;
 }
 
+/*
+ * Whether a peer is to be read from no more. To a client a connection is open as soon as it has said Finished itself;
+ * its first request may be on its way when the server is told to stop, held back by its own kernel even (RFC 9293,
+ * 3.7.4: a small segment waits until what was sent before is acknowledged).
+ */
+static bool
+is_stopped(const struct conn *c)
+{
+    const struct net_worker *w = c->worker;
+    return w->drain == DRAIN_STOP && (c->next_sequence != 0 || w->now_ms - w->drain_ms > FIRST_REQUEST_MS);
+}
+
 /* After anything that changed what is pending: read on, pause, or end. May free it. */
 static void
 settle(struct conn *c)
 {
-    if ((c->refused || c->eof || c->worker->drain == DRAIN_STOP) && all_answered(c) &&
-        (c->in.len == 0 || c->partial_ms != 0)) {
+    if ((c->refused || c->eof || is_stopped(c)) && all_answered(c) && (c->in.len == 0 || c->partial_ms != 0)) {
         begin_linger(c);
         return;
     }
@@ -354,7 +366,7 @@ settle(struct conn *c)
     }
     /* Whole requests that wait stop the reading; so does a peer that does not take its answers. */
     const bool waits = c->in.len != 0 && c->partial_ms == 0;
-    set_reading(c, !c->eof && !c->refused && !waits && c->worker->drain != DRAIN_STOP);
+    set_reading(c, !c->eof && !c->refused && !waits && !is_stopped(c));
 }
 
 /* Takes nothing more from the peer; ends when all is answered. May free it. */
@@ -571,7 +583,7 @@ sweep_drain(struct conn *c)
     const struct net_worker *w = c->worker;
     const int64_t since = w->now_ms - w->drain_ms;
     const int64_t bound = w->drain == DRAIN_STOP ? w->config->limits_stop_timeout : w->config->limits_reload_timeout;
-    if (since > bound * 1000 || (w->drain == DRAIN_STOP && c->state == CONN_HANDSHAKE)) {
+    if (since > bound * 1000 || (c->state == CONN_HANDSHAKE && is_stopped(c))) {
         net_conn_free(c);
         return false;
     }

@@ -3,6 +3,8 @@ misbehave, each of which gets an error or a closed connection within a bound whi
 
 import http.client
 import json
+import os
+import pathlib
 import re
 import resource
 import shutil
@@ -16,7 +18,7 @@ import xml.etree.ElementTree
 import pytest
 
 import certificates
-from instance import Instance, free_port, run
+from instance import Instance, free_port, run, wait_until
 from ttlv import QUERY_OPERATIONS, ask, create_aes, parse, tag
 
 TTLV, JSON, XML = "application/octet-stream", "application/json", "text/xml"
@@ -497,6 +499,16 @@ def test_a_sealed_server(tmp_path):
     assert "XML: " in waiting
 
 
+def status_of(pid):
+    lines = pathlib.Path("/proc/%d/status" % pid).read_text(encoding="ascii").splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def has_arrived(number, pid):
+    """Whether a signal waits for a stopped process."""
+    return any(int(status_of(pid)[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
+
+
 def test_sigterm_finishes_what_is_in_flight(fresh_https):
     fresh_https.start()
     with fresh_https.tls() as idle, fresh_https.tls() as asking:
@@ -505,3 +517,39 @@ def test_sigterm_finishes_what_is_in_flight(fresh_https):
         fresh_https.signal(signal.SIGTERM)
         assert until_closed(asking).startswith(b"HTTP/1.1 200 ")
         assert fresh_https.wait() == 0
+
+
+def halfway(server):
+    """(socket, TLS, what TLS reads from, what it sends to): Finished is still to be sent."""
+    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = server.context().wrap_bio(received, to_send, server_hostname="127.0.0.1")
+    sock = server.plain_https()
+    while True:
+        try:
+            tls.do_handshake()
+            return sock, tls, received, to_send
+        except ssl.SSLWantReadError:
+            sock.sendall(to_send.read())
+            received.write(sock.recv(65536))
+
+
+def test_sigterm_finishes_what_came_with_the_end_of_a_handshake(fresh_https):
+    """A client that has said Finished may send at once: to it the connection is open, whether the server has read that or not."""
+    fresh_https.start()
+    clients = [halfway(fresh_https) for _ in range(4)]
+    workers = fresh_https.roles()[1]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: status_of(pid)["State"].startswith("T"), "worker %d does not stop" % pid)
+    for sock, tls, _, to_send in clients:
+        tls.write(GOOD)
+        sock.sendall(to_send.read())
+    fresh_https.signal(signal.SIGTERM)
+    for pid in workers:
+        wait_until(lambda: has_arrived(signal.SIGTERM, pid), "SIGTERM does not reach worker %d" % pid)
+        os.kill(pid, signal.SIGCONT)
+    for sock, tls, received, _ in clients:
+        received.write(until_closed(sock))
+        sock.close()
+        assert tls.read(65536).startswith(b"HTTP/1.1 200 ")
+    assert fresh_https.wait() == 0

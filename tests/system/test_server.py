@@ -11,7 +11,7 @@ import time
 import pytest
 
 import certificates
-from instance import Instance, free_port, run
+from instance import Instance, free_port, link_of, run, wait_until
 from ttlv import (QUERY_OPERATIONS, Refused, ask, attribute, create_aes, enum, get, integer, octets, op, receive, request,
                   struct_, tag)
 
@@ -37,13 +37,6 @@ def is_alive(pid):
     except OSError:
         return False
     return state != "Z"
-
-
-def wait_until(condition, what, timeout=20):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 # What init makes
@@ -128,7 +121,7 @@ def test_sandbox(instance):
         limits = pathlib.Path("/proc/%d/limits" % pid).read_text()
         assert [line.split()[4] for line in limits.splitlines() if line.startswith("Max core file size")] == ["0"]
     for pid in workers:
-        files = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+        files = {*filter(None, map(link_of, pathlib.Path("/proc/%d/fd" % pid).iterdir()))}
         assert not [name for name in files if name.startswith("/") and not name.startswith("/dev/")], files
         if os.geteuid() == 0:
             assert users[pid] == "nobody"
