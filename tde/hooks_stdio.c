@@ -109,12 +109,27 @@ open_flags(const char *mode, int *ret)
     return true;
 }
 
+/*
+ * The file of a replication slot is read through a stream by pg_read_binary_file() alone: the server itself uses
+ * descriptors. Who asks for it so carries it to a standby, as Patroni does, and puts it there as it was given, without the
+ * layer. So it is given as it is on the disk, which is what belongs onto the disk of any node with the same data keys.
+ */
+static bool
+is_carried(const struct tde_what *what, const char *mode)
+{
+    static const char folder[] = "pg_replslot/", file[] = "/state";
+    const size_t n = strlen(what->identity);
+    return strpbrk(mode, "wa+") == NULL && what->class == TDE_STATE && n > strlen(folder) + strlen(file) &&
+           strncmp(what->identity, folder, strlen(folder)) == 0 &&
+           strcmp(what->identity + n - strlen(file), file) == 0;
+}
+
 TDE_HOOK(FILE *, fopen, (const char *path, const char *mode))
 {
     struct tde_what what;
     int flags;
     what.class = TDE_CLEAR;
-    if (tde_process_streams_raw() || !tde_hook_encrypted(AT_FDCWD, path, &what)) {
+    if (tde_process_streams_raw() || !tde_hook_encrypted(AT_FDCWD, path, &what) || is_carried(&what, mode)) {
         FILE *plain = tde_real()->fopen(path, mode);
         if (plain != NULL && tde_active()) {
             tde_files_drop(tde_real()->fileno(plain));
