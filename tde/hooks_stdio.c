@@ -111,8 +111,9 @@ open_flags(const char *mode, int *ret)
 
 /*
  * The file of a replication slot is read through a stream by pg_read_binary_file() alone: the server itself uses
- * descriptors. Who asks for it so carries it to a standby, as Patroni does, and puts it there as it was given, without the
- * layer. So it is given as it is on the disk, which is what belongs onto the disk of any node with the same data keys.
+ * descriptors. Who asks for it so carries it to a standby, as Patroni does, and puts it there as it was given, without
+ * the layer. So it is given as it is on the disk, which is what belongs onto the disk of any node with the same data
+ * keys.
  */
 static bool
 is_carried(const struct tde_what *what, const char *mode)
@@ -120,8 +121,7 @@ is_carried(const struct tde_what *what, const char *mode)
     static const char folder[] = "pg_replslot/", file[] = "/state";
     const size_t n = strlen(what->identity);
     return strpbrk(mode, "wa+") == NULL && what->class == TDE_STATE && n > strlen(folder) + strlen(file) &&
-           strncmp(what->identity, folder, strlen(folder)) == 0 &&
-           strcmp(what->identity + n - strlen(file), file) == 0;
+           strncmp(what->identity, folder, strlen(folder)) == 0 && strcmp(what->identity + n - strlen(file), file) == 0;
 }
 
 TDE_HOOK(FILE *, fopen, (const char *path, const char *mode))
