@@ -13,6 +13,7 @@ struct json {
     struct kmip_text_reader *r;
     const uint8_t *data;
     size_t len, pos;
+    int fault; /* why a structure that was entered is unsound; 0 */
 };
 
 /* A JSON value that was passed over: where it is, and by its first character what it is. */
@@ -356,6 +357,7 @@ one_item(struct json *j, struct ends *ends, bool *ret_opened)
     if (rc != 0) {
         if (!m.has_tag || !m.has_value || m.value.at >= j->len || j->data[m.value.at] != '[')
             return rc;
+        j->fault = j->fault != 0 ? j->fault : rc;
         m.value.end = j->len;
     }
     const size_t behind = rc == 0 ? j->pos : j->len;
@@ -428,9 +430,10 @@ kmip_json_reader_init(struct kmip_text_reader *r, struct ks_span in, const struc
     if (in.len > limits->bytes)
         return kmip_reader_fail(&r->base, KS_E_LIMIT, 0, "the message has %zu bytes; at most %zu are taken", in.len,
                                 limits->bytes);
-    KS_TRY(items(&j));
-    if (r->base.failed) /* a structure with a fault was entered: it is unsound however it went on */
-        return KS_E_MALFORMED;
+    const int rc = items(&j);
+    if (j.fault != 0) /* it is unsound however it went on */
+        return j.fault;
+    KS_TRY(rc);
     if (peek(&j) != 0 || j.pos < j.len) {
         r->base.at = KMIP_AT_OPEN;
         return fail(&j, "more follows the message");
