@@ -14,6 +14,9 @@ static const struct ks_attribute_name wanted[] = {
     {.tag = KMIP_TAG_CRYPTOGRAPHIC_LENGTH},
     {.tag = KMIP_TAG_INITIAL_DATE},
     {.tag = KMIP_TAG_ACTIVATION_DATE},
+    {.tag = KMIP_TAG_ATTRIBUTE,
+     .vendor = "y",
+     .name = "Suspended"}, /* the last: Keystead's own, others may not like it */
 };
 
 static void
@@ -96,6 +99,28 @@ word_of(const struct ks_attributes *attributes, uint32_t tag, enum words_set set
                : NULL;
 }
 
+/* How it is suspended ("all", "protect"); NULL: it is not. */
+static const char *
+suspended(const struct ks_attributes *attributes)
+{
+    for (size_t i = 0; i < attributes->n; i++) {
+        const struct ks_attribute *a = &attributes->v[i];
+        if (a->vendor != NULL && a->name != NULL && strcmp(a->vendor, "y") == 0 && strcmp(a->name, "Suspended") == 0 &&
+            a->value.type == KMIP_TYPE_TEXT_STRING)
+            return (const char *)a->value.bytes.data;
+    }
+    return NULL;
+}
+
+/* What the table says of its life: suspension lies over the State. */
+static const char *
+state_of(const struct ks_attributes *attributes)
+{
+    if (attributes->code != 0)
+        return ks_client_error_text(attributes->code);
+    return suspended(attributes) != NULL ? "Suspended" : word_of(attributes, KMIP_TAG_STATE, WORDS_STATE);
+}
+
 static void
 add_json_date(struct json *json, const char *name, const struct ks_attributes *attributes, uint32_t tag)
 {
@@ -119,6 +144,7 @@ print_json(const struct ks_attributes_list *list)
         json_text(&json, "name", ks_attributes_name(a));
         json_text(&json, "type", word_of(a, KMIP_TAG_OBJECT_TYPE, WORDS_OBJECT_TYPE));
         json_text(&json, "state", word_of(a, KMIP_TAG_STATE, WORDS_STATE));
+        json_text(&json, "suspended", suspended(a));
         json_text(&json, "algorithm", word_of(a, KMIP_TAG_CRYPTOGRAPHIC_ALGORITHM, WORDS_CRYPTOGRAPHIC_ALGORITHM));
         if (length != NULL && length->value.type == KMIP_TYPE_INTEGER)
             json_number(&json, "length", length->value.integer);
@@ -165,7 +191,7 @@ print_table(const struct ks_attributes_list *list)
         const struct ks_attribute *created = ks_attributes_find(a, KMIP_TAG_INITIAL_DATE);
         table_add(&table, ks_attributes_name(a));
         table_add(&table, a->uid);
-        table_add(&table, a->code == 0 ? word_of(a, KMIP_TAG_STATE, WORDS_STATE) : ks_client_error_text(a->code));
+        table_add(&table, state_of(a));
         add_kind(&table, a);
         if (created != NULL && created->value.type == KMIP_TYPE_DATE_TIME)
             table_add_date(&table, created->value.number);
@@ -173,6 +199,30 @@ print_table(const struct ks_attributes_list *list)
             table_add(&table, NULL);
     }
     return table_print(&table);
+}
+
+static bool
+any_failed(const struct ks_attributes_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->v[i].code != 0)
+            return true;
+    return false;
+}
+
+/* A server that does not like to be asked for what is Keystead's own is asked for the rest. */
+static int
+get_wanted(struct cli *cli, const struct ks_uids *uids, struct ks_attributes_list **ret)
+{
+    size_t n = KS_ARRAY_LEN(wanted);
+    KS_CLEANUP(list_freep) struct ks_attributes_list *list = NULL;
+    if (ks_client_get_attributes_many(cli->client, &cli->call, uids->v, uids->n, wanted, n, &list, &cli->error) == 0 &&
+        !any_failed(list)) {
+        *ret = list;
+        list = NULL;
+        return 0;
+    }
+    return ks_client_get_attributes_many(cli->client, &cli->call, uids->v, uids->n, wanted, n - 1, ret, &cli->error);
 }
 
 static int
@@ -190,8 +240,7 @@ run(struct cli *cli)
     KS_CLEANUP(uids_freep) struct ks_uids *uids = NULL;
     KS_TRY(ks_client_locate(cli->client, &cli->call, &params, &uids, &cli->error));
     KS_CLEANUP(list_freep) struct ks_attributes_list *list = NULL;
-    KS_TRY(ks_client_get_attributes_many(cli->client, &cli->call, uids->v, uids->n, wanted, KS_ARRAY_LEN(wanted), &list,
-                                         &cli->error));
+    KS_TRY(get_wanted(cli, uids, &list));
     return cli->json ? print_json(list) : print_table(list);
 }
 

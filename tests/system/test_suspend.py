@@ -44,6 +44,7 @@ def test_suspend_and_resume(instance, deputy, app, tmp_path):
         assert run("key", "get", uid, *app, check=False).returncode == 5
         shown = y_attributes(uid, *app)
         assert (shown["y-Suspended"], shown["y-Suspended-By"]) == ("all", "admin")
+        assert instance.run("key", "list", "--name", "invoices").stdout.splitlines()[1].split()[1:3] == [uid, "Suspended"]
         first = instance.run("resume", uid)
         assert "Agreed to resume invoices" in first.stdout and "another administrator" in first.stdout
         assert run("key", "get", uid, *app, check=False).returncode == 5
@@ -64,6 +65,8 @@ def test_protect_and_a_restart(instance, deputy, app, tmp_path):
     run("key", "encrypt", uid, "--in", plain, "--out", sealed, *app)
     done = instance.run("suspend", uid, "--mode", "protect", "--reason", "audit under way", "--json")
     assert json.loads(done.stdout) == {"identifier": uid, "name": "ledger", "suspended": True}
+    entry, = json.loads(run("key", "list", "--name", "ledger", "--json", *app).stdout)
+    assert (entry["state"], entry["suspended"]) == ("Active", "protect")
     instance.stop()
     instance.start()
     assert run("key", "encrypt", uid, "--in", plain, "--out", tmp_path / "no", *app, check=False).returncode != 0
