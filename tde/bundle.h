@@ -51,6 +51,8 @@ struct tde_bundle {
 /* What both sides know by name. */
 #define TDE_ENV_FD "KEYSTEAD_TDE_FD"         /* the descriptor of a bundle */
 #define TDE_ENV_ROOT "KEYSTEAD_TDE_ROOT"     /* absolute path of a data directory that has no keyring yet */
+#define TDE_ENV_FD_2 "KEYSTEAD_TDE_FD_2"     /* the same of the second data directory, */
+#define TDE_ENV_ROOT_2 "KEYSTEAD_TDE_ROOT_2" /* which is this: for programs of pg_upgrade and pg_rewind */
 #define TDE_ENV_CLEAR "KEYSTEAD_TDE_CLEAR"   /* set: pg_basebackup asks the server for a backup in the clear */
 #define TDE_KEYRING "keystead/keyring"       /* below the data directory: it is an encrypted one */
 #define TDE_CHECK "keystead/check"           /* the layer's: check values of the keys that it was started with */

@@ -19,7 +19,7 @@ row_of(const struct tde_bundle_key *key, uint8_t ret[ROW])
 }
 
 int
-tde_check(const char *root, char *why, size_t size)
+tde_check_of(unsigned which, const char *root, char *why, size_t size)
 {
     char path[4200];
     uint8_t text[sizeof(magic) + MOST];
@@ -34,7 +34,7 @@ tde_check(const char *root, char *why, size_t size)
         snprintf(why, size, "%s: cannot be read, or is not what the encryption layer wrote; nothing was touched", path);
         return KS_E_CORRUPT;
     }
-    const struct tde_bundle *bundle = tde_keys_bundle();
+    const struct tde_bundle *bundle = tde_keys_bundle_of(which);
     size_t same = 0;
     for (uint32_t i = 0; i < bundle->count; i++) {
         uint8_t mine[ROW];
@@ -50,6 +50,12 @@ tde_check(const char *root, char *why, size_t size)
     snprintf(why, size, "the keys that were handed over are not those of the cluster in \"%s\"; nothing was touched",
              root);
     return KS_E_INTEGRITY;
+}
+
+int
+tde_check(const char *root, char *why, size_t size)
+{
+    return tde_check_of(0, root, why, size);
 }
 
 int

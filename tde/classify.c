@@ -168,6 +168,7 @@ try_row(const struct tde_file_row *row, int major, const char *path, struct tde_
     ret->identity[f.len] = '\0';
     ret->class = row->class;
     ret->row = row;
+    ret->root = 0;
     return true;
 }
 

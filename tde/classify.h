@@ -17,6 +17,9 @@
 
 enum { TDE_IDENTITY_MAX = 256 };
 
+/* Data directories that one process knows: its own, and what pg_upgrade and pg_rewind read from. */
+enum { TDE_ROOTS = 2 };
+
 enum tde_class {
 #define TDE_CLASS(id, name, key, unit, zero, flags, text) TDE_##id,
 #include "tde/classify.def"
@@ -61,6 +64,7 @@ extern const size_t tde_file_rows_count;
 struct tde_what {
     enum tde_class class;
     const struct tde_file_row *row; /* NULL: TDE_UNKNOWN */
+    unsigned root;                  /* whose keys it has: 0, or 1 for the second data directory (root.h sets it) */
     char identity[TDE_IDENTITY_MAX];
 };
 

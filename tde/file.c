@@ -84,7 +84,7 @@ ceil16(off_t n)
 }
 
 static struct tde_file *
-new_file(enum tde_key_state state, int fd, enum tde_class class, const char *identity, int flags)
+new_file(unsigned root, enum tde_key_state state, int fd, enum tde_class class, const char *identity, int flags)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -92,7 +92,7 @@ new_file(enum tde_key_state state, int fd, enum tde_class class, const char *ide
     struct tde_file *f = calloc(1, sizeof(*f));
     if (f == NULL)
         return NULL;
-    if ((state == TDE_KEY_ACTIVE ? tde_file_key_get(class, identity, &f->key)
+    if ((state == TDE_KEY_ACTIVE ? tde_file_key_get_of(root, class, identity, &f->key)
                                  : tde_file_key_of(state, class, identity, &f->key)) != 0) {
         free(f);
         errno = EIO;
@@ -112,13 +112,19 @@ new_file(enum tde_key_state state, int fd, enum tde_class class, const char *ide
 struct tde_file *
 tde_file_new(int fd, enum tde_class class, const char *identity, int flags)
 {
-    return new_file(TDE_KEY_ACTIVE, fd, class, identity, flags);
+    return new_file(0, TDE_KEY_ACTIVE, fd, class, identity, flags);
+}
+
+struct tde_file *
+tde_file_new_of(unsigned root, int fd, enum tde_class class, const char *identity, int flags)
+{
+    return new_file(root, TDE_KEY_ACTIVE, fd, class, identity, flags);
 }
 
 struct tde_file *
 tde_file_new_next(int fd, enum tde_class class, const char *identity, int flags)
 {
-    return new_file(TDE_KEY_NEXT, fd, class, identity, flags);
+    return new_file(0, TDE_KEY_NEXT, fd, class, identity, flags);
 }
 
 void

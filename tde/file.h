@@ -19,6 +19,8 @@ struct tde_file;
 
 /* fd is open for reading and writing, or for reading alone. flags: those of open. NULL and errno. */
 struct tde_file *tde_file_new(int fd, enum tde_class class, const char *identity, int flags);
+/* The same with the keys of one of the data directories that this process knows. */
+struct tde_file *tde_file_new_of(unsigned root, int fd, enum tde_class class, const char *identity, int flags);
 /* The same with the key of the next generation, for a rotation. */
 struct tde_file *tde_file_new_next(int fd, enum tde_class class, const char *identity, int flags);
 void tde_file_hold(struct tde_file *file);

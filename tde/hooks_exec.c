@@ -20,22 +20,22 @@ shell_command(const char *path, char *const argv[])
 
 TDE_HOOK(int, execve, (const char *path, char *const argv[], char *const env[]))
 {
-    int fd;
-    char **child = tde_process_child(path, shell_command(path, argv), env, &fd);
+    int fds[TDE_ROOTS];
+    char **child = tde_process_child(path, shell_command(path, argv), env, fds);
     const int rc = tde_real()->execve(path, argv, child != NULL ? child : env);
     const int e = errno;
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
     errno = e;
     return rc;
 }
 
 TDE_HOOK(int, execvpe, (const char *path, char *const argv[], char *const env[]))
 {
-    int fd;
-    char **child = tde_process_child(path, shell_command(path, argv), env, &fd);
+    int fds[TDE_ROOTS];
+    char **child = tde_process_child(path, shell_command(path, argv), env, fds);
     const int rc = tde_real()->execvpe(path, argv, child != NULL ? child : env);
     const int e = errno;
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
     errno = e;
     return rc;
 }
@@ -105,10 +105,10 @@ TDE_HOOK(int, posix_spawn,
          (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
           char *const argv[], char *const env[]))
 {
-    int fd;
-    char **child = tde_process_child(path, shell_command(path, argv), env, &fd);
+    int fds[TDE_ROOTS];
+    char **child = tde_process_child(path, shell_command(path, argv), env, fds);
     const int rc = tde_real()->posix_spawn(pid, path, actions, attr, argv, child != NULL ? child : env);
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
     return rc;
 }
 
@@ -116,36 +116,42 @@ TDE_HOOK(int, posix_spawnp,
          (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
           char *const argv[], char *const env[]))
 {
-    int fd;
-    char **child = tde_process_child(path, shell_command(path, argv), env, &fd);
+    int fds[TDE_ROOTS];
+    char **child = tde_process_child(path, shell_command(path, argv), env, fds);
     const int rc = tde_real()->posix_spawnp(pid, path, actions, attr, argv, child != NULL ? child : env);
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
     return rc;
 }
 
 TDE_HOOK(int, system, (const char *command))
 {
-    int fd = -1;
-    char **own = environ, **child = command != NULL ? tde_process_child("sh", command, environ, &fd) : NULL;
+    if (command == NULL)
+        return tde_real()->system(command);
+    int fds[TDE_ROOTS];
+    char **own = environ, **child = tde_process_child("sh", command, environ, fds);
     if (child != NULL)
         environ = child;
-    const int rc = tde_real()->system(command), e = errno;
+    int rc = tde_real()->system(command), e = errno;
     environ = own;
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
+    if (rc == 0 && tde_upgrade_copied(command) != 0) {
+        e = errno;
+        rc = -1;
+    }
     errno = e;
     return rc;
 }
 
 TDE_HOOK(FILE *, popen, (const char *command, const char *mode))
 {
-    int fd;
-    char **own = environ, **child = tde_process_child("sh", command, environ, &fd);
+    int fds[TDE_ROOTS];
+    char **own = environ, **child = tde_process_child("sh", command, environ, fds);
     if (child != NULL)
         environ = child;
     FILE *pipe = tde_real()->popen(command, mode);
     const int e = errno;
     environ = own;
-    tde_process_child_done(child, fd);
+    tde_process_child_done(child, fds);
     errno = e;
     return pipe;
 }

@@ -1,9 +1,10 @@
 /*
- * Names: rename and link. A file's key comes of its identity, and some renames change that: then what is in the file is
- * encrypted anew, in place and synced, before it gets the new name. A crash in between leaves a file that PostgreSQL
- * removes, or makes anew, under its old name.
+ * Names: rename, link and unlink. A file's key comes of its identity, and some renames change that: then what is in the
+ * file is encrypted anew, in place and synced, before it gets the new name. A crash in between leaves a file that
+ * PostgreSQL removes, or makes anew, under its old name.
  */
 #include "tde/hooks.h"
+#include "tde/keys.h"
 
 #include <string.h>
 
@@ -30,8 +31,8 @@ convert(int dirfd, const char *path, const struct tde_what *from, const struct t
      */
     const off_t most = from->class == TDE_WAL ? FIRST_PAGE : -1;
     int rc = -1;
-    struct tde_file *a = tde_file_new(fd, from->class, from->identity, O_RDWR);
-    struct tde_file *b = tde_file_new(fd, to->class, to->identity, O_RDWR);
+    struct tde_file *a = tde_file_new_of(from->root, fd, from->class, from->identity, O_RDWR);
+    struct tde_file *b = tde_file_new_of(to->root, fd, to->class, to->identity, O_RDWR);
     if (a != NULL && b != NULL)
         rc = from->class == TDE_WALNEW && begins_with_zeros(fd) ? 0 : tde_file_convert(fd, a, b, most);
     tde_file_put(a);
@@ -54,7 +55,7 @@ reveal(int dirfd, const char *path, const struct tde_what *from)
     if (fd < 0)
         return -1;
     int rc = -1;
-    struct tde_file *f = tde_file_new(fd, from->class, from->identity, O_RDWR);
+    struct tde_file *f = tde_file_new_of(from->root, fd, from->class, from->identity, O_RDWR);
     const ssize_t n = f != NULL ? tde_file_pread(f, fd, bytes, sizeof(bytes), 0) : -1;
     if (n == (ssize_t)sizeof(bytes))
         errno = EFBIG;
@@ -77,7 +78,7 @@ conceal(int dirfd, const char *path, const struct tde_what *to)
     if (fd < 0)
         return -1;
     int rc = -1;
-    struct tde_file *f = tde_file_new(fd, to->class, to->identity, O_RDWR);
+    struct tde_file *f = tde_file_new_of(to->root, fd, to->class, to->identity, O_RDWR);
     uint8_t *bytes = f != NULL && fstat(fd, &st) == 0 ? malloc((size_t)st.st_size + 1) : NULL;
     if (bytes != NULL && tde_real()->pread(fd, bytes, (size_t)st.st_size, 0) == st.st_size &&
         tde_real()->ftruncate(fd, 0) == 0 && tde_file_pwrite(f, fd, bytes, (size_t)st.st_size, 0) == st.st_size)
@@ -92,6 +93,21 @@ conceal(int dirfd, const char *path, const struct tde_what *to)
     return rc;
 }
 
+static bool
+has_keys(const struct tde_what *what)
+{
+    return what->row != NULL && tde_is_encrypted(what->row->class);
+}
+
+/* From one cluster to another: the bytes may be shared if they mean the same in both. */
+static bool
+apart(const struct tde_what *from, const struct tde_what *to)
+{
+    if (from->root == to->root || (!has_keys(from) && !has_keys(to)))
+        return false;
+    return from->class != to->class || strcmp(from->identity, to->identity) != 0 || !tde_keys_same();
+}
+
 /* Before a file gets another name. 0, or -1 and errno: the rename must not be done. */
 static int
 prepare(int old_dir, const char *old, int new_dir, const char *new)
@@ -100,6 +116,10 @@ prepare(int old_dir, const char *old, int new_dir, const char *new)
     if (!tde_active())
         return 0;
     const bool was = tde_hook_encrypted(old_dir, old, &from), will = tde_hook_encrypted(new_dir, new, &to);
+    if (apart(&from, &to)) {
+        errno = EXDEV;
+        return -1;
+    }
     struct stat st;
     if (from.class == TDE_UNKNOWN && will && fstatat(old_dir, old, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISREG(st.st_mode))
@@ -115,6 +135,17 @@ prepare(int old_dir, const char *old, int new_dir, const char *new)
         return -1;
     }
     return convert(old_dir, old, &from, &to);
+}
+
+/* pg_rewind removes what the other cluster does not have. */
+TDE_HOOK(int, unlink, (const char *path))
+{
+    return tde_process_keeps(AT_FDCWD, path) ? 0 : tde_real()->unlink(path);
+}
+
+TDE_HOOK(int, rmdir, (const char *path))
+{
+    return tde_process_keeps(AT_FDCWD, path) ? 0 : tde_real()->rmdir(path);
 }
 
 TDE_HOOK(int, rename, (const char *old, const char *new))

@@ -28,7 +28,7 @@ tde_hook_open(int dirfd, const char *path, int flags, mode_t mode, const struct 
         tde_files_drop(fd);
         return fd;
     }
-    struct tde_file *f = tde_file_new(fd, what->class, what->identity, flags);
+    struct tde_file *f = tde_file_new_of(what->root, fd, what->class, what->identity, flags);
     if (f == NULL || tde_files_put(fd, f) != 0) {
         const int e = errno;
         tde_real()->close(fd);
@@ -50,6 +50,11 @@ open_any(int dirfd, const char *path, int flags, mode_t mode)
         tde_root_tablespaces(); /* a base backup reaches them by their own paths */
     if (ours && sends != TDE_SENDS_RAW && tde_hook_encrypted(dirfd, path, &what))
         return tde_hook_open(dirfd, path, flags, mode, &what);
+    if (ours && (flags & O_ACCMODE) != O_RDONLY && tde_process_keeps(dirfd, path)) {
+        dirfd = AT_FDCWD; /* what is written goes nowhere */
+        path = "/dev/null";
+        flags &= ~(O_CREAT | O_EXCL | O_TRUNC);
+    }
     const int fd = tde_real()->openat(dirfd, path, flags, mode);
     if (fd >= 0) {
         tde_files_drop(fd);

@@ -30,11 +30,12 @@ struct tde_file_key {
     struct ks_xts *xts;
     atomic_int users;
     atomic_flag busy;
+    unsigned root;
     enum tde_class class;
     char identity[TDE_IDENTITY_MAX];
 };
 
-static struct held *held;
+static struct held *held[TDE_ROOTS];
 static struct tde_file_key *cache[CACHE];
 static atomic_flag cache_lock = ATOMIC_FLAG_INIT;
 
@@ -55,8 +56,9 @@ unlock(atomic_flag *flag)
 static void
 lock_again(void)
 {
-    if (held != NULL)
-        (void)mlock(held, sizeof(*held));
+    for (unsigned root = 0; root < TDE_ROOTS; root++)
+        if (held[root] != NULL)
+            (void)mlock(held[root], sizeof(*held[root]));
 }
 
 static int
@@ -95,8 +97,40 @@ read_bundle(int fd, struct held *into, char *why, size_t size)
     return valid(&into->bundle, why, size);
 }
 
+static void
+free_key(struct tde_file_key *key)
+{
+    ks_xts_free(key->xts);
+    ks_wipe(key, sizeof(*key));
+    free(key);
+}
+
+void
+tde_file_key_put(struct tde_file_key *key)
+{
+    if (key != NULL && atomic_fetch_sub(&key->users, 1) == 1)
+        free_key(key);
+}
+
+static void
+drop(unsigned root)
+{
+    lock(&cache_lock);
+    for (size_t i = 0; i < CACHE; i++)
+        if (cache[i] != NULL && cache[i]->root == root) {
+            tde_file_key_put(cache[i]);
+            cache[i] = NULL;
+        }
+    unlock(&cache_lock);
+    if (held[root] != NULL) {
+        ks_wipe(held[root], sizeof(*held[root]));
+        munmap(held[root], sizeof(*held[root]));
+        held[root] = NULL;
+    }
+}
+
 int
-tde_keys_load(int fd, char *why, size_t size)
+tde_keys_load_of(unsigned root, int fd, char *why, size_t size)
 {
     static bool registered;
     struct held *h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -121,34 +155,35 @@ tde_keys_load(int fd, char *why, size_t size)
         munmap(h, sizeof(*h));
         return rc;
     }
-    tde_keys_done();
-    held = h;
+    drop(root);
+    held[root] = h;
     return 0;
 }
 
 bool
-tde_keys_loaded(void)
+tde_keys_loaded_of(unsigned root)
 {
-    return held != NULL;
+    return held[root] != NULL;
 }
 
 const struct tde_bundle *
-tde_keys_bundle(void)
+tde_keys_bundle_of(unsigned root)
 {
-    return held != NULL ? &held->bundle : NULL;
+    return held[root] != NULL ? &held[root]->bundle : NULL;
 }
 
 int
-tde_keys_memfd(void)
+tde_keys_memfd_of(unsigned root)
 {
-    if (held == NULL) {
+    if (held[root] == NULL) {
         errno = ENOKEY;
         return -1;
     }
     const int fd = memfd_create("keystead", MFD_ALLOW_SEALING);
     if (fd < 0)
         return -1;
-    if (syscall(SYS_pwrite64, fd, &held->bundle, sizeof(held->bundle), (off_t)0) != (ssize_t)sizeof(held->bundle) ||
+    if (syscall(SYS_pwrite64, fd, &held[root]->bundle, sizeof(struct tde_bundle), (off_t)0) !=
+            (ssize_t)sizeof(struct tde_bundle) ||
         fcntl(fd, F_ADD_SEALS, ALL_SEALS) != 0) {
         (void)syscall(SYS_close, fd);
         errno = EIO;
@@ -157,35 +192,11 @@ tde_keys_memfd(void)
     return fd;
 }
 
-static void
-free_key(struct tde_file_key *key)
-{
-    ks_xts_free(key->xts);
-    ks_wipe(key, sizeof(*key));
-    free(key);
-}
-
-void
-tde_file_key_put(struct tde_file_key *key)
-{
-    if (key != NULL && atomic_fetch_sub(&key->users, 1) == 1)
-        free_key(key);
-}
-
 void
 tde_keys_done(void)
 {
-    lock(&cache_lock);
-    for (size_t i = 0; i < CACHE; i++) {
-        tde_file_key_put(cache[i]);
-        cache[i] = NULL;
-    }
-    unlock(&cache_lock);
-    if (held != NULL) {
-        ks_wipe(held, sizeof(*held));
-        munmap(held, sizeof(*held));
-        held = NULL;
-    }
+    for (unsigned root = 0; root < TDE_ROOTS; root++)
+        drop(root);
 }
 
 int
@@ -196,18 +207,30 @@ tde_keys_check_value(const struct tde_bundle_key *key, uint8_t ret[32])
 }
 
 static struct ks_span
-data_key(uint32_t which, enum tde_key_state state)
+data_key(const struct held *h, uint32_t which, enum tde_key_state state)
 {
     if (which == TDE_KEY_TEMP && state == TDE_KEY_ACTIVE)
-        return KS_SPAN(held->temp, sizeof(held->temp));
-    for (uint32_t i = 0; i < held->bundle.count; i++)
-        if (held->bundle.keys[i].purpose == which && held->bundle.keys[i].state == state)
-            return KS_SPAN(held->bundle.keys[i].key, TDE_BUNDLE_KEY);
+        return KS_SPAN(h->temp, sizeof(h->temp));
+    for (uint32_t i = 0; i < h->bundle.count; i++)
+        if (h->bundle.keys[i].purpose == which && h->bundle.keys[i].state == state)
+            return KS_SPAN(h->bundle.keys[i].key, TDE_BUNDLE_KEY);
     return KS_SPAN_NONE;
 }
 
+bool
+tde_keys_same(void)
+{
+    bool same = held[0] != NULL && held[1] != NULL;
+    for (uint32_t purpose = TDE_PURPOSE_REL; same && purpose <= TDE_PURPOSE_MISC; purpose++) {
+        const struct ks_span a = data_key(held[0], purpose, TDE_KEY_ACTIVE),
+                             b = data_key(held[1], purpose, TDE_KEY_ACTIVE);
+        same = a.len == b.len && a.len > 0 && ks_equal_secret(a.data, b.data, a.len);
+    }
+    return same;
+}
+
 static int
-derive(enum tde_key_state state, enum tde_class class, const char *identity, struct tde_file_key **ret)
+derive(unsigned root, enum tde_key_state state, enum tde_class class, const char *identity, struct tde_file_key **ret)
 {
     char info[sizeof(DERIVATION) + 32 + TDE_IDENTITY_MAX];
     uint8_t key[KS_XTS_KEY];
@@ -215,7 +238,7 @@ derive(enum tde_key_state state, enum tde_class class, const char *identity, str
     const int len = snprintf(info, sizeof(info), DERIVATION "%c%s%c%s", 0, tde_classes[class].name, 0, identity);
     if (len < 0 || (size_t)len >= sizeof(info))
         return KS_E_LIMIT;
-    const struct ks_span from = data_key(tde_classes[class].key, state);
+    const struct ks_span from = data_key(held[root], tde_classes[class].key, state);
     if (from.len == 0)
         return KS_E_NOT_FOUND;
     struct tde_file_key *k = calloc(1, sizeof(*k));
@@ -230,6 +253,7 @@ derive(enum tde_key_state state, enum tde_class class, const char *identity, str
         free(k);
         return rc;
     }
+    k->root = root;
     k->class = class;
     snprintf(k->identity, sizeof(k->identity), "%s", identity);
     atomic_init(&k->users, 1);
@@ -238,28 +262,28 @@ derive(enum tde_key_state state, enum tde_class class, const char *identity, str
 }
 
 static struct tde_file_key **
-slot(enum tde_class class, const char *identity)
+slot(unsigned root, enum tde_class class, const char *identity)
 {
-    uint32_t h = 2166136261U ^ (uint32_t) class;
+    uint32_t h = 2166136261U ^ (uint32_t) class ^ root << 8;
     for (const char *p = identity; *p != '\0'; p++)
         h = (h ^ (uint8_t)*p) * 16777619U;
     return &cache[(h ^ h >> 16) % CACHE];
 }
 
 int
-tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key **ret)
+tde_file_key_get_of(unsigned root, enum tde_class class, const char *identity, struct tde_file_key **ret)
 {
-    if (held == NULL)
+    if (held[root] == NULL)
         return KS_E_SEALED;
-    struct tde_file_key **at = slot(class, identity), *k = NULL;
+    struct tde_file_key **at = slot(root, class, identity), *k = NULL;
     lock(&cache_lock);
-    if (*at != NULL && (*at)->class == class && strcmp((*at)->identity, identity) == 0) {
+    if (*at != NULL && (*at)->root == root && (*at)->class == class && strcmp((*at)->identity, identity) == 0) {
         k = *at;
         atomic_fetch_add(&k->users, 1);
     }
     unlock(&cache_lock);
     if (k == NULL) {
-        KS_TRY(derive(TDE_KEY_ACTIVE, class, identity, &k));
+        KS_TRY(derive(root, TDE_KEY_ACTIVE, class, identity, &k));
         atomic_fetch_add(&k->users, 1);
         lock(&cache_lock);
         struct tde_file_key *old = *at;
@@ -274,7 +298,7 @@ tde_file_key_get(enum tde_class class, const char *identity, struct tde_file_key
 int
 tde_file_key_of(enum tde_key_state state, enum tde_class class, const char *identity, struct tde_file_key **ret)
 {
-    return held == NULL ? KS_E_SEALED : derive(state, class, identity, ret);
+    return held[0] == NULL ? KS_E_SEALED : derive(0, state, class, identity, ret);
 }
 
 struct ks_xts *

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/attr.h"
+#include "tde/arguments.h"
 #include "tde/check.h"
 #include "tde/helper.h"
 #include "tde/keys.h"
@@ -29,6 +30,7 @@ enum {
     SPACES = 8,    /* reaches tablespaces by their own paths */
     LAST = 16,     /* the data directory may be the last argument */
     RECEIVES = 32, /* base backups or WAL, from a server */
+    KEEPS = 64,    /* takes over all files of another cluster: the keyring is to stay */
 };
 
 static const struct program {
@@ -39,7 +41,7 @@ static const struct program {
     {"initdb", STARTS},
     {"pg_ctl", STARTS | NO_KEYS},
     {"pg_upgrade", STARTS | SPACES},
-    {"pg_rewind", STARTS},
+    {"pg_rewind", STARTS | KEEPS},
     {"pg_createsubscriber", STARTS},
     {"pg_basebackup", SPACES | RECEIVES},
     {"pg_combinebackup", SPACES},
@@ -52,7 +54,7 @@ static const struct program {
     {"pg_walsummary", 0},
 };
 
-static const char *const data_options[] = {"-D", "--pgdata", "--target-pgdata", "--data"};
+static const char *const data_options[] = {"-D", "--pgdata", "--data"};
 static const char *const idle_options[] = {"-V", "--version", "-?", "--help", "--describe-config"};
 static const char *const lone_options[] = {"--boot", "--check", "--single", "-C"};
 
@@ -69,6 +71,7 @@ static int read_permit(int64_t *ret_until);
 struct tde_state tde_state = {.version = TDE_LAYER_VERSION, .known = known_path, .permit = read_permit};
 
 static const struct program *program;
+static const struct tde_pair *pair; /* of this program; NULL: it has one data directory */
 static bool must_be_guarded;
 static bool makes_tar, wants_clear, streams_raw;
 static char preload[TDE_PATH_MAX]; /* LD_PRELOAD as it was */
@@ -102,47 +105,18 @@ static void __attribute__((noreturn)) give_up(const char *why)
     _exit(1);
 }
 
-static bool
-is_one_of(const char *arg, const char *const *words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(arg, words[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool
-has_option(int argc, char **argv, const char *const *words, size_t n)
-{
-    for (int i = 1; i < argc; i++)
-        if (is_one_of(argv[i], words, n))
-            return true;
-    return false;
-}
-
-/* The value of an option in any of its forms: -D dir, -Ddir, --pgdata dir, --pgdata=dir. */
-static const char *
-option_value(const char *option, const char *arg, const char *next)
-{
-    const size_t n = strlen(option);
-    if (strncmp(arg, option, n) != 0)
-        return NULL;
-    if (arg[n] == '\0')
-        return next;
-    if (option[1] != '-')
-        return arg + n;
-    return arg[n] == '=' ? arg + n + 1 : NULL;
-}
-
 static const char *
 data_directory(int argc, char **argv)
 {
-    const char *from_env = getenv(TDE_ENV_ROOT);
-    if (from_env != NULL && *from_env == '/')
-        return from_env;
+    if (pair != NULL) {
+        const char *value = tde_option_last(&pair->options, argc, argv, &pair->first);
+        if (value == NULL && pair->first_variable != NULL)
+            value = getenv(pair->first_variable);
+        return value != NULL ? value : "";
+    }
     for (int i = 1; i < argc; i++)
         for (size_t o = 0; o < KS_ARRAY_LEN(data_options); o++) {
-            const char *value = option_value(data_options[o], argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+            const char *value = tde_option_value(data_options[o], argv[i], i + 1 < argc ? argv[i + 1] : NULL);
             if (value != NULL)
                 return value;
         }
@@ -234,60 +208,39 @@ unset_preload(void)
         (void)unsetenv("LD_PRELOAD");
 }
 
-/* The descriptor that the environment names; -1: none. */
+/* The descriptor that the environment names, which is taken out of it; -1: none. */
 static int
-given_fd(void)
+given_fd(const char *variable)
 {
-    const char *value = getenv(TDE_ENV_FD);
+    const char *value = getenv(variable);
     char *end;
     if (value == NULL || *value == '\0')
         return -1;
     const long fd = strtol(value, &end, 10);
-    return *end == '\0' && fd >= 0 && fd < INT_MAX ? (int)fd : -1;
+    const bool good = *end == '\0' && fd >= 0 && fd < INT_MAX;
+    (void)unsetenv(variable);
+    return good ? (int)fd : -1;
 }
 
 static void
-take_keys(int fd, const char *root)
+close_given(int fd)
 {
-    char why[512];
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static void
+take_keys(unsigned which, int fd, const char *root)
+{
+    char why[TDE_PATH_MAX + 256];
     if (fd < 0) {
         if (tde_helper_run(root, &fd, why, sizeof(why)) != 0)
             give_up(why);
     }
-    if (tde_keys_load(fd, why, sizeof(why)) != 0 || tde_check(root, why, sizeof(why)) != 0)
+    if (tde_keys_load_of(which, fd, why, sizeof(why)) != 0 || tde_check_of(which, root, why, sizeof(why)) != 0)
         give_up(why);
     /* Nobody of the same user is to read the keys out of this process. */
     (void)prctl(PR_SET_DUMPABLE, 0);
-}
-
-/*
- * The value of an option of one letter, or of its long form; NULL: not given, else the last one. with: the letters that
- * take a value, since those that do not may stand in front of it (-vPFt).
- */
-static const char *
-letter_value(int argc, char **argv, const char *with, char letter, const char *name)
-{
-    const char *value = NULL;
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : "";
-        if (arg[0] != '-' || strcmp(arg, "--") == 0)
-            continue;
-        if (arg[1] == '-') {
-            const char *given = option_value(name, arg, next);
-            value = given != NULL ? given : value;
-            continue;
-        }
-        for (arg++; *arg != '\0'; arg++) {
-            if (strchr(with, *arg) == NULL)
-                continue;
-            const char *given = arg[1] != '\0' ? arg + 1 : next;
-            if (*arg == letter)
-                value = given;
-            i += arg[1] == '\0'; /* its value is a word of its own */
-            break;
-        }
-    }
-    return value;
 }
 
 static bool
@@ -301,15 +254,18 @@ static void
 check_receiver(int argc, char **argv)
 {
     if (strcmp(program->name, "pg_receivewal") == 0) {
-        const char *how = letter_value(argc, argv, "DEhpsSUZd", 'Z', "--compress");
+        static const struct tde_options all = {"DEhpsSUZd", NULL};
+        static const struct tde_option compress = {'Z', "--compress", 4};
+        const char *how = tde_option_last(&all, argc, argv, &compress);
         if (how != NULL && strcmp(how, "0") != 0 && !begins(how, "none"))
             give_up("compressed segments would be written in the clear, and ciphertext cannot be compressed: leave out "
                     "--compress");
         return;
     }
-    static const char letters[] = "DFrTXZclhpUsSdit";
-    const char *format = letter_value(argc, argv, letters, 'F', "--format");
-    const char *wal = letter_value(argc, argv, letters, 'X', "--wal-method");
+    static const struct tde_options all = {"DFrTXZclhpUsSdit", NULL};
+    static const struct tde_option format_option = {'F', "--format", 3}, wal_option = {'X', "--wal-method", 6};
+    const char *format = tde_option_last(&all, argc, argv, &format_option);
+    const char *wal = tde_option_last(&all, argc, argv, &wal_option);
     makes_tar = begins(format, "t");
     if (makes_tar && !begins(wal, "f") && !begins(wal, "n"))
         give_up("pg_wal.tar would be written in the clear: give --wal-method=fetch, or --format=plain");
@@ -348,9 +304,114 @@ tde_process_receives(const char *keys)
     streams_raw = keys != NULL;
 }
 
+static bool
+same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* "": none is named, or it is one that this program does without. */
+static const char *
+second_directory(int argc, char **argv)
+{
+    const char *value = pair != NULL ? tde_option_last(&pair->options, argc, argv, &pair->second) : NULL;
+    if (value == NULL && pair != NULL && pair->second_variable != NULL)
+        value = getenv(pair->second_variable);
+    return value != NULL ? value : "";
+}
+
+/* pg_upgrade and pg_rewind: the other cluster, which is encrypted under its own keys, or in the clear. */
+static void
+take_second(int argc, char **argv, int fd)
+{
+    char why[2 * TDE_PATH_MAX + 300];
+    const char *path = second_directory(argc, argv);
+    if (*path == '\0') {
+        close_given(fd);
+        return; /* pg_rewind from a running server; pg_upgrade has its own words for it */
+    }
+    if (!has_file(path, "PG_VERSION")) {
+        snprintf(why, sizeof(why), "\"%s\" is no data directory: name that itself, not a folder of its configuration",
+                 path);
+        give_up(why);
+    }
+    const bool encrypted = fd >= 0 || has_file(path, TDE_KEYRING);
+    if (!tde_root_second(path, !encrypted)) {
+        snprintf(why, sizeof(why), "\"%s\" and \"%s\" are the same data directory", tde_root(), path);
+        give_up(why);
+    }
+    refuse_half_converted(path);
+    if (encrypted)
+        take_keys(1, fd, tde_root_of(1));
+    const char *option = tde_pair_shares(pair, argc, argv, encrypted && tde_keys_same());
+    if (option == NULL)
+        return;
+    snprintf(why, sizeof(why),
+             "%s would give the cluster in \"%s\" files that are not encrypted with its keys: leave it out, so that "
+             "they are "
+             "copied; nothing was touched",
+             option, tde_root());
+    give_up(why);
+}
+
+static void
+refuse_to_decrypt(int argc, char **argv)
+{
+    char why[2 * TDE_PATH_MAX + 200];
+    const char *path = second_directory(argc, argv);
+    if (!has_file(path, TDE_KEYRING))
+        return;
+    snprintf(why, sizeof(why),
+             "the cluster in \"%s\" is encrypted, and the one in \"%s\" is not: make that by \"keystead pg init\"",
+             path, tde_root());
+    give_up(why);
+}
+
+/*
+ * What this process is given: its data directory, and the descriptors of the keys (-1: none). Of two clusters a program
+ * that works on one has that which it is called for.
+ */
+static void
+take_environment(int argc, char **argv, char root[TDE_PATH_MAX], int fds[TDE_ROOTS])
+{
+    const char *from_env = getenv(TDE_ENV_ROOT), *second = getenv(TDE_ENV_ROOT_2);
+    const char *own = data_directory(argc, argv);
+    fds[0] = given_fd(TDE_ENV_FD);
+    fds[1] = given_fd(TDE_ENV_FD_2);
+    if (pair == NULL && second != NULL && same_folder(own, second)) {
+        close_given(fds[0]);
+        fds[0] = fds[1];
+        fds[1] = -1;
+    } else if (from_env != NULL && *from_env == '/' && (pair == NULL || *own == '\0')) {
+        own = from_env;
+    }
+    snprintf(root, TDE_PATH_MAX, "%s", own);
+    if (pair == NULL) {
+        close_given(fds[1]);
+        fds[1] = -1;
+    }
+    unset_preload();
+    (void)unsetenv(TDE_ENV_ROOT);
+    (void)unsetenv(TDE_ENV_ROOT_2);
+    wants_clear = getenv(TDE_ENV_CLEAR) != NULL;
+    (void)unsetenv(TDE_ENV_CLEAR);
+}
+
+static void
+start_server(int argc, char **argv)
+{
+    static const char *const boot[] = {"--boot"};
+    must_be_guarded = !tde_option_among(argc, argv, lone_options, KS_ARRAY_LEN(lone_options));
+    if (tde_option_among(argc, argv, boot, 1) && tde_check_write(tde_root()) != 0)
+        give_up("the check values of the keys cannot be written to keystead/check in the data directory");
+    tde_helper_path(tde_state.helper);
+}
+
 static void __attribute__((constructor)) start(int argc, char **argv)
 {
     char self[TDE_PATH_MAX], root[TDE_PATH_MAX];
+    int fds[TDE_ROOTS];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (n <= 0)
         return;
@@ -358,37 +419,43 @@ static void __attribute__((constructor)) start(int argc, char **argv)
     program = find_program(last_part(self));
     if (program == NULL)
         return; /* the shell on its way to one of PostgreSQL's, for instance: it hands on what it has */
+    pair = tde_pair_of(program->name);
     tde_real_find();
-    const int fd = given_fd();
-    snprintf(root, sizeof(root), "%s", data_directory(argc, argv));
-    unset_preload();
-    (void)unsetenv(TDE_ENV_FD);
-    (void)unsetenv(TDE_ENV_ROOT);
-    wants_clear = getenv(TDE_ENV_CLEAR) != NULL;
-    (void)unsetenv(TDE_ENV_CLEAR);
-    if (has_option(argc, argv, idle_options, KS_ARRAY_LEN(idle_options))) {
-        if (fd >= 0)
-            (void)close(fd);
+    take_environment(argc, argv, root, fds);
+    if (tde_option_among(argc, argv, idle_options, KS_ARRAY_LEN(idle_options))) {
+        close_given(fds[0]);
+        close_given(fds[1]);
         return;
     }
     tde_root_set(root, (program->what & SPACES) != 0);
     if ((program->what & NO_KEYS) == 0)
         refuse_half_converted(tde_root());
-    if (fd < 0 && ((program->what & NO_KEYS) != 0 || !has_file(tde_root(), TDE_KEYRING)))
+    if (fds[0] < 0 && ((program->what & NO_KEYS) != 0 || !has_file(tde_root(), TDE_KEYRING))) {
+        refuse_to_decrypt(argc, argv);
+        close_given(fds[1]);
         return;
+    }
     if ((program->what & RECEIVES) != 0)
         check_receiver(argc, argv);
-    take_keys(fd, tde_root());
+    take_keys(0, fds[0], tde_root());
+    if (pair != NULL)
+        take_second(argc, argv, fds[1]);
     name_keys();
-    must_be_guarded =
-        (program->what & SERVER) != 0 && !has_option(argc, argv, lone_options, KS_ARRAY_LEN(lone_options));
-    static const char *const boot[] = {"--boot"};
-    if ((program->what & SERVER) != 0 && has_option(argc, argv, boot, 1) && tde_check_write(tde_root()) != 0)
-        give_up("the check values of the keys cannot be written to keystead/check in the data directory");
-    tde_state.root = tde_root();
     if ((program->what & SERVER) != 0)
-        tde_helper_path(tde_state.helper);
+        start_server(argc, argv);
+    tde_state.root = tde_root();
     tde_state.active = true;
+}
+
+bool
+tde_process_keeps(int dirfd, const char *path)
+{
+    static const char folder[] = "keystead";
+    char in[TDE_PATH_MAX];
+    if (!tde_active() || (program->what & KEEPS) == 0 || !tde_root_relative(dirfd, path, in))
+        return false;
+    return strncmp(in, folder, sizeof(folder) - 1) == 0 &&
+           (in[sizeof(folder) - 1] == '/' || in[sizeof(folder) - 1] == '\0');
 }
 
 void
@@ -430,9 +497,12 @@ setting(const char *name, const char *value)
 }
 
 char **
-tde_process_child(const char *path, const char *sh_command, char *const env[], int *ret_fd)
+tde_process_child(const char *path, const char *sh_command, char *const env[], int ret_fds[TDE_ROOTS])
 {
-    *ret_fd = -1;
+    static const char *const fd_names[TDE_ROOTS] = {TDE_ENV_FD, TDE_ENV_FD_2};
+    static const char *const root_names[TDE_ROOTS] = {TDE_ENV_ROOT, TDE_ENV_ROOT_2};
+    for (unsigned root = 0; root < TDE_ROOTS; root++)
+        ret_fds[root] = -1;
     if (program == NULL || (program->what & STARTS) == 0 || *preload == '\0')
         return NULL;
     if (sh_command != NULL ? !command_is_ours(sh_command) : find_program(last_part(path)) == NULL)
@@ -440,20 +510,23 @@ tde_process_child(const char *path, const char *sh_command, char *const env[], i
     size_t n = 0;
     while (env != NULL && env[n] != NULL)
         n++;
-    char **to = calloc(n + 4, sizeof(*to));
+    char **to = calloc(n + 2 + 2 * TDE_ROOTS, sizeof(*to));
     if (to == NULL)
         return NULL;
     size_t k = 0;
     to[k++] = setting("LD_PRELOAD", preload);
-    if (tde_keys_loaded() && (*ret_fd = tde_keys_memfd()) >= 0) {
-        char number[16];
-        snprintf(number, sizeof(number), "%d", *ret_fd);
-        to[k++] = setting(TDE_ENV_FD, number);
-        to[k++] = setting(TDE_ENV_ROOT, tde_root());
+    for (unsigned root = 0; root < TDE_ROOTS && tde_keys_loaded(); root++) {
+        if (tde_keys_loaded_of(root) && (ret_fds[root] = tde_keys_memfd_of(root)) >= 0) {
+            char number[16];
+            snprintf(number, sizeof(number), "%d", ret_fds[root]);
+            to[k++] = setting(fd_names[root], number);
+        }
+        if (*tde_root_of(root) != '\0')
+            to[k++] = setting(root_names[root], tde_root_of(root));
     }
     for (size_t i = 0; i < k; i++)
         if (to[i] == NULL) {
-            tde_process_child_done(to, *ret_fd);
+            tde_process_child_done(to, ret_fds);
             return NULL;
         }
     for (size_t i = 0; i < n; i++)
@@ -463,12 +536,12 @@ tde_process_child(const char *path, const char *sh_command, char *const env[], i
 }
 
 void
-tde_process_child_done(char **env, int fd)
+tde_process_child_done(char **env, int fds[TDE_ROOTS])
 {
-    for (size_t i = 0; env != NULL && env[i] != NULL && i < 3; i++)
+    for (size_t i = 0; env != NULL && env[i] != NULL && i < 1 + 2 * TDE_ROOTS; i++)
         if (strncmp(env[i], "LD_PRELOAD=", 11) == 0 || strncmp(env[i], "KEYSTEAD_TDE_", 13) == 0)
             free(env[i]);
     free(env);
-    if (fd >= 0)
-        (void)close(fd);
+    for (unsigned root = 0; root < TDE_ROOTS; root++)
+        close_given(fds[root]);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tde/classify.h"
 #include "tde/helper.h"
 
 /* What the guard is told; its layout changes with TDE_LAYER_VERSION alone. */
@@ -68,7 +69,21 @@ bool tde_process_wants_clear(void);
 
 /*
  * The environment for a child: for a command of the shell (sh_command), or the program itself. NULL: it gets what the
- * process has, without the layer. fd: to be closed when the child is on its way, -1 where there is none.
+ * process has, without the layer. The descriptors are closed by _done, when the child is on its way; -1: none. A child
+ * of pg_upgrade gets those of both clusters, and takes that of its own data directory.
  */
-char **tde_process_child(const char *program, const char *sh_command, char *const env[], int *ret_fd);
-void tde_process_child_done(char **env, int fd);
+char **tde_process_child(const char *program, const char *sh_command, char *const env[], int ret_fds[TDE_ROOTS]);
+void tde_process_child_done(char **env, int fds[TDE_ROOTS]);
+
+/*
+ * pg_rewind makes all that is no relation as it is in the other cluster. What is below keystead/ belongs to the keys
+ * that this one is written with: that is what this path is, and it is to stay as it is.
+ */
+bool tde_process_keeps(int dirfd, const char *path);
+
+/*
+ * After a command of the shell has been run with success. pg_upgrade has folders of transaction status copied by cp,
+ * which knows no keys: they are copied once more, from the keys of one cluster to those of the other. 0, or -1 and
+ * errno.
+ */
+int tde_upgrade_copied(const char *command);

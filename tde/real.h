@@ -54,6 +54,8 @@
     X(renameat2, int, (int, const char *, int, const char *, unsigned))                                                \
     X(link, int, (const char *, const char *))                                                                         \
     X(linkat, int, (int, const char *, int, const char *, int))                                                        \
+    X(unlink, int, (const char *))                                                                                     \
+    X(rmdir, int, (const char *))                                                                                      \
     X(fopen, FILE *, (const char *, const char *))                                                                     \
     X(freopen, FILE *, (const char *, const char *, FILE *))                                                           \
     X(fdopen, FILE *, (int, const char *))                                                                             \
