@@ -1,0 +1,153 @@
+"""pg_upgrade and pg_rewind between two data directories, each encrypted with keys of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from encrypted import BUILD, WATCHDOG, Cluster, own, pg_config
+
+KEYSTEAD = BUILD / "keystead"
+LAYER = ("LD_PRELOAD=%s" % (BUILD / "tde" / "libkeystead_tde.so"),)
+MARK = "canary-that-is-upgraded"
+BIN = pg_config("--bindir")
+SUMS = ("SELECT (SELECT sum(hashtext(h::text)) FROM heap h), (SELECT md5(string_agg(long, '' ORDER BY n)) FROM toasted),"
+        " (SELECT md5(string_agg(lo_get(oid), '' ORDER BY oid)) FROM pg_largeobject_metadata),"
+        " (SELECT nextval('counter') > 0), (SELECT count(*) FROM unlogged)")
+CONF = ("listen_addresses = ''\nunix_socket_directories = '%s'\nfsync = off\nshared_buffers = 4MB\nautovacuum = off\n"
+        "max_connections = 30\nmax_wal_size = 64MB\nwal_log_hints = on\nwal_keep_size = 64MB\n")
+
+
+def keystead(*args, cwd="/", env=()):
+    command = ["runuser", "-u", "postgres", "--", "env", *env, KEYSTEAD, "pg", *args]
+    return subprocess.run([str(word) for word in command], check=False, text=True, timeout=WATCHDOG, cwd=cwd,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def done(*args, **how):
+    result = keystead(*args, **how)
+    assert result.returncode == 0, (result.stdout, result.stderr)
+    return result.stdout
+
+
+def refused(*args, **how):
+    result = keystead(*args, **how)
+    assert result.returncode != 0, result.stdout
+    return result.stdout + result.stderr
+
+
+def in_the_clear(folder):
+    found = subprocess.run(["grep", "-rlaF", MARK, folder], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+class Kept(Cluster):
+    """A cluster whose keys are in a keyring; plain without. like: one that is copied."""
+
+    def __init__(self, work, name, encrypted=True, like=None):
+        super().__init__(work, name, None, initdb=() if not encrypted and like is None else None,
+                         conf=CONF % (work / name))
+        self.folder.chmod(0o777)
+        if like is not None:
+            subprocess.run(["cp", "-a", like.data, self.data], check=True)
+        elif encrypted:
+            key = self.folder / "key"
+            key.write_text(os.urandom(32).hex() + "\n")
+            own(key, 0o600)
+            done("init", "--data", self.data, "--key-file", key, "--", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                 "--no-sync", "-k")
+        if encrypted or like is not None:
+            self.append(CONF % self.folder)
+
+    def start(self, **kwargs):
+        super().start(env=LAYER, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def clusters(work):
+    """clusters(name, ...): stopped and removed at the end."""
+    made = []
+
+    def new(*args, **kwargs):
+        made.append(Kept(work, *args, **kwargs))
+        return made[-1]
+
+    yield new
+    for cluster in made:
+        cluster.done()
+        shutil.rmtree(cluster.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def old(clusters):
+    """Something of everything, stopped."""
+    cluster = clusters("old")
+    cluster.start()
+    cluster.sql("CREATE DATABASE other")
+    for database in ("postgres", "other"):
+        cluster.sql("CREATE TABLE heap AS SELECT n, '%s ' || n AS t FROM generate_series(1, 20000) n" % MARK,
+                    "CREATE INDEX ON heap (t)",
+                    "CREATE TABLE toasted AS SELECT n, (SELECT string_agg(md5((n * m)::text), '%s') FROM generate_series(1, 300) m)"
+                    " AS long FROM generate_series(1, 50) n" % MARK,
+                    "SELECT lo_from_bytea(0, convert_to(repeat('%s ', 1000), 'UTF8'))" % MARK,
+                    "CREATE SEQUENCE counter START 77", "SELECT nextval('counter')",
+                    "CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS n",
+                    "UPDATE heap SET t = t || '.' WHERE n % 7 = 0", "VACUUM (FREEZE, ANALYZE) toasted", database=database)
+    with contextlib.closing(cluster.connect()) as a, contextlib.closing(cluster.connect()) as b:
+        for connection in (a, b):  # two who share locks on rows
+            connection.autocommit = False
+            connection.cursor().execute("SELECT * FROM heap WHERE n < 100 FOR KEY SHARE")
+    cluster.sql("CHECKPOINT")
+    cluster.sums = [cluster.sql(SUMS, database=d) for d in ("postgres", "other")]
+    cluster.stop()
+    cluster.content = content(cluster.data)
+    return cluster
+
+
+def content(data):
+    """Of all files."""
+    done_ = subprocess.run("find . -type f | sort | xargs sha256sum", shell=True, cwd=data, check=True, text=True,
+                           capture_output=True)
+    return dict(reversed(line.split(None, 1)) for line in done_.stdout.splitlines())
+
+
+def upgrade(old_one, new_one, *args):
+    return ("exec", "--", "pg_upgrade", "-b", BIN, "-B", BIN, "-d", old_one.data, "-D", new_one.data, *args)
+
+
+def is_right(new, sums):
+    """The data, by all that can tell; what is on the disk."""
+    new.start()
+    assert [new.sql(SUMS, database=d) for d in ("postgres", "other")] == sums
+    assert new.sql("SELECT nextval('counter') > 77") == [(True,)]
+    new.sql("CREATE TABLE later AS SELECT '%s' AS t" % MARK)
+    done_ = new.command("vacuumdb", "-h", new.folder, "--all", "--analyze-only", layer=False)
+    assert done_.returncode == 0, done_.stderr
+    done_ = new.command("pg_amcheck", "-h", new.folder, "--all", "--install-missing", "--heapallindexed", layer=False)
+    assert done_.returncode == 0, (done_.stdout, done_.stderr)
+    new.sql("CHECKPOINT")
+    new.stop()
+    assert "Bad checksums:  0" in done("exec", "--", "pg_checksums", "--check", "-D", new.data)
+    assert not in_the_clear(new.data)
+    done("check", "--data", new.data)
+
+
+def test_upgrade(clusters, old):
+    new = clusters("new")
+    keys = json.loads(done("status", "--data", new.data, "--json"))["keys"]
+    for option in ("--link", "-k", "--clone", "-rk"):
+        assert "leave it out" in refused(*upgrade(old, new, option), cwd=new.folder)
+    assert "Clusters are compatible" in done(*upgrade(old, new, "--check"), cwd=new.folder)
+    said = done(*upgrade(old, new, "-j", "2"), cwd=new.folder)
+    assert "Upgrade Complete" in said
+    assert json.loads(done("status", "--data", new.data, "--json"))["keys"] == keys
+    is_right(new, old.sums)
+    after = content(old.data)
+    changed = {name for name, value in old.content.items() if after.get(name) != value}
+    print(sorted(changed))
+    old.start()
+    assert [old.sql(SUMS, database=d) for d in ("postgres", "other")] == old.sums
+    old.stop()
