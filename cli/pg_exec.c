@@ -6,12 +6,30 @@
 
 #include "base/file.h"
 #include "cli/pg.h"
+#include "tde/arguments.h"
+
+/* Of pg_upgrade and pg_rewind: the cluster that is written; NULL: another program, or it is not told. */
+static const char *
+first_of_pair(const struct cli *cli)
+{
+    const char *slash = strrchr(cli->args[0], '/');
+    const struct tde_pair *pair = tde_pair_of(slash != NULL ? slash + 1 : cli->args[0]);
+    char *argv[CLI_MAX_ARGS];
+    if (pair == NULL)
+        return NULL;
+    for (size_t i = 0; i < cli->n_args; i++)
+        argv[i] = (char *)(uintptr_t)(cli->args[i] != NULL ? cli->args[i] : "");
+    const char *value = tde_option_last(&pair->options, (int)cli->n_args, argv, &pair->first);
+    return value != NULL || pair->first_variable == NULL ? value : getenv(pair->first_variable);
+}
 
 /* -D DIR, -DDIR, --pgdata DIR, --pgdata=DIR of the program. */
 static const char *
 data_of(const struct cli *cli)
 {
     const char *given = cli_value(cli, "data");
+    if (given == NULL)
+        given = first_of_pair(cli);
     for (size_t i = 1; given == NULL && i < cli->n_args; i++) {
         const char *arg = cli->args[i] != NULL ? cli->args[i] : "";
         const char *next = i + 1 < cli->n_args ? cli->args[i + 1] : NULL;
@@ -70,6 +88,7 @@ const struct cli_command cli_pg_exec = {
     .details = "The program gets the layer and the data keys; what it runs itself gets them only if it is one of\n"
                "PostgreSQL's too. The keys are not in its environment, nor in its arguments.",
     .examples = "  keystead pg exec -- pg_checksums --check -D /var/lib/postgresql/15/main\n"
+                "  keystead pg exec -- pg_upgrade -b /usr/lib/postgresql/15/bin -d /srv/pg15 -D /srv/pg17\n"
                 "  keystead pg exec --data /srv/pg -- pg_waldump /srv/pg/pg_wal/000000010000000000000001\n",
     .options = options,
     .n_options = KS_ARRAY_LEN(options),

@@ -141,13 +141,73 @@ def test_upgrade(clusters, old):
     for option in ("--link", "-k", "--clone", "-rk"):
         assert "leave it out" in refused(*upgrade(old, new, option), cwd=new.folder)
     assert "Clusters are compatible" in done(*upgrade(old, new, "--check"), cwd=new.folder)
-    said = done(*upgrade(old, new, "-j", "2"), cwd=new.folder)
-    assert "Upgrade Complete" in said
+    assert "Upgrade Complete" in done(*upgrade(old, new, "-j", "2"), cwd=new.folder)
     assert json.loads(done("status", "--data", new.data, "--json"))["keys"] == keys
     is_right(new, old.sums)
+    # The old one: what the server touches when it starts is all that is not as it was, and it starts.
     after = content(old.data)
-    changed = {name for name, value in old.content.items() if after.get(name) != value}
-    print(sorted(changed))
+    assert not [n for n in old.content if n.startswith("./keystead/") and after[n] != old.content[n]]
+    assert sorted(after) == sorted(old.content)
     old.start()
     assert [old.sql(SUMS, database=d) for d in ("postgres", "other")] == old.sums
     old.stop()
+
+
+def test_upgrade_from_plain(clusters):
+    """A plain cluster becomes an encrypted one on the way; the other way round it does not."""
+    plain, new = clusters("plain", encrypted=False), clusters("fromplain")
+    plain.start()
+    plain.sql("CREATE TABLE heap AS SELECT n, '%s ' || n AS t FROM generate_series(1, 1000) n" % MARK, "CHECKPOINT")
+    plain.stop()
+    assert in_the_clear(plain.data)
+    assert "leave it out" in refused(*upgrade(plain, new, "--link"), cwd=new.folder)
+    back = ("runuser", "-u", "postgres", "--", "env", *LAYER, BIN + "/pg_upgrade", "-b", BIN, "-B", BIN, "-d", new.data,
+            "--new-data=%s" % plain.data)
+    said = subprocess.run(back, check=False, text=True, capture_output=True, cwd=new.folder, timeout=WATCHDOG)
+    assert said.returncode != 0 and "is encrypted, and the one in" in said.stderr
+    assert "Upgrade Complete" in done(*upgrade(plain, new), cwd=new.folder)
+    new.start()
+    assert new.sql("SELECT count(*) FROM heap WHERE t LIKE '%s%%'" % MARK) == [(1000,)]
+    new.sql("CHECKPOINT")
+    new.stop()
+    assert "Bad checksums:  0" in done("exec", "--", "pg_checksums", "--check", "-D", new.data)
+    assert not in_the_clear(new.data)
+
+
+def test_rewind(clusters, old):
+    """A primary that went on after its standby was promoted becomes as that is now, under its own keys."""
+    primary, standby = clusters("primary", like=old), clusters("standby", like=old)
+    done("rotate", "--data-keys", "--data", standby.data)
+    (standby.data / "standby.signal").write_text("")
+    own(standby.data / "standby.signal", 0o600)
+    standby.start()
+    standby.run("pg_ctl", "-D", standby.data, "-w", "promote", layer=False)
+    primary.start()
+    for cluster, what in ((primary, "lost"), (standby, "kept")):
+        cluster.sql("CREATE TABLE %s AS SELECT n, '%s ' || n AS t FROM generate_series(1, 3000) n" % (what, MARK),
+                    "UPDATE heap SET t = '%s %s' WHERE n %% 3 = 0" % (what, MARK), "DELETE FROM toasted WHERE n < 9",
+                    "CHECKPOINT")
+    sums = standby.sql(SUMS)
+    for cluster in (primary, standby):
+        cluster.stop()
+    ours = {path.name: path.read_bytes() for path in (primary.data / "keystead").iterdir()}
+    theirs = content(standby.data)
+    assert (standby.data / "keystead" / "keyring").read_bytes() != ours["keyring"]
+    (primary.data / "keystead" / "keyring.prev").write_bytes(b"not in the other one")
+    ours["keyring.prev"] = b"not in the other one"
+    rewind = ("exec", "--", "pg_rewind", "--target-pgdata", primary.data, "--source-pgd=%s" % standby.data)
+    assert "Done!" in done(*rewind, "--dry-run", cwd="/tmp")
+    assert "Done!" in done(*rewind)
+    assert {path.name: path.read_bytes() for path in (primary.data / "keystead").iterdir()} == ours
+    assert content(standby.data) == theirs
+    (primary.data / "keystead" / "keyring.prev").unlink()
+    primary.append(CONF % primary.folder)  # that came from the other one
+    primary.start()
+    assert primary.sql(SUMS) == sums
+    assert primary.sql("SELECT count(*), to_regclass('lost') FROM kept WHERE t LIKE '%s%%'" % MARK) == [(3000, None)]
+    done_ = primary.command("pg_amcheck", "-h", primary.folder, "postgres", "--heapallindexed", layer=False)
+    assert done_.returncode == 0, (done_.stdout, done_.stderr)
+    primary.sql("CHECKPOINT")
+    primary.stop()
+    assert "Bad checksums:  0" in done("exec", "--", "pg_checksums", "--check", "-D", primary.data)
+    assert not in_the_clear(primary.data)
