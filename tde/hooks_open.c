@@ -50,8 +50,8 @@ open_any(int dirfd, const char *path, int flags, mode_t mode)
         tde_root_tablespaces(); /* a base backup reaches them by their own paths */
     if (ours && sends != TDE_SENDS_RAW && tde_hook_encrypted(dirfd, path, &what))
         return tde_hook_open(dirfd, path, flags, mode, &what);
-    if (ours && (flags & O_ACCMODE) != O_RDONLY && tde_process_keeps(dirfd, path)) {
-        dirfd = AT_FDCWD; /* what is written goes nowhere */
+    if (ours && (flags & (O_WRONLY | O_CREAT | O_TRUNC)) != 0 && tde_process_keeps(dirfd, path)) {
+        dirfd = AT_FDCWD; /* what is written goes nowhere; for fsync, with O_RDWR alone, it is the file itself */
         path = "/dev/null";
         flags &= ~(O_CREAT | O_EXCL | O_TRUNC);
     }
