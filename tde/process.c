@@ -452,7 +452,7 @@ tde_process_keeps(int dirfd, const char *path)
 {
     static const char folder[] = "keystead";
     char in[TDE_PATH_MAX];
-    if (!tde_active() || (program->what & KEEPS) == 0 || !tde_root_relative(dirfd, path, in))
+    if (!tde_active() || program == NULL || (program->what & KEEPS) == 0 || !tde_root_relative(dirfd, path, in))
         return false;
     return strncmp(in, folder, sizeof(folder) - 1) == 0 &&
            (in[sizeof(folder) - 1] == '/' || in[sizeof(folder) - 1] == '\0');

@@ -204,7 +204,7 @@ def test_rewind(clusters, old):
     primary.start()
     assert primary.sql(SUMS) == sums
     assert primary.sql("SELECT count(*), to_regclass('lost') FROM kept WHERE t LIKE '%s%%'" % MARK) == [(3000, None)]
-    done_ = primary.command("pg_amcheck", "-h", primary.folder, "postgres", "--heapallindexed", layer=False)
+    done_ = primary.command("pg_amcheck", "-h", primary.folder, "postgres", "--install-missing", "--heapallindexed", layer=False)
     assert done_.returncode == 0, (done_.stdout, done_.stderr)
     primary.sql("CHECKPOINT")
     primary.stop()

@@ -85,6 +85,7 @@ static const struct {
     {15, "postgresql.conf", TDE_CLEAR, NULL},
     {15, "postgresql.auto.conf.tmp", TDE_CLEAR, NULL},
     {15, "pg_hba.conf", TDE_CLEAR, NULL},
+    {15, "pg_upgrade_output.d/20260101T000000.000/dump/pg_upgrade_dump_globals.sql", TDE_CLEAR, NULL},
     {15, "pg_ident.conf", TDE_CLEAR, NULL},
     {15, "pg_ident.conf.backup", TDE_CLEAR, NULL},
     {15, "postgresql.conf.backup", TDE_CLEAR, NULL},
