@@ -1,0 +1,138 @@
+"""Standbys of an encrypted cluster: other keys, the same keys, synchronous, cascading; failover, pg_rewind, pg_receivewal,
+logical replication with a plain cluster, and a key encryption key that changes while a base backup is taken."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from crash import Load, content, equal, whole
+from encrypted import WATCHDOG, Cluster, own
+from test_move import LAYER, MARK, done, in_the_clear, key_file, keystead
+
+CONF = """listen_addresses = ''
+unix_socket_directories = '%s'
+cluster_name = '%s'
+max_connections = 30
+shared_buffers = 4MB
+fsync = off
+log_min_messages = log
+autovacuum = off
+wal_level = logical
+wal_log_hints = on
+logical_decoding_work_mem = 64kB
+max_wal_size = 64MB
+min_wal_size = 32MB
+wal_keep_size = 512MB
+wal_retrieve_retry_interval = 100ms
+"""
+
+
+class Node(Cluster):
+    """A cluster with a keyring as users have it: LD_PRELOAD alone in its environment."""
+
+    def __init__(self, work, name):
+        super().__init__(work, name, None, initdb=None)
+        self.folder.chmod(0o777)
+
+    def settings(self, more=""):
+        self.append(CONF % (self.folder, self.folder.name) + more)
+
+    def start(self, **kwargs):
+        super().start(env=LAYER, **kwargs)
+
+    def data_keys(self):
+        return {key["identifier"] for key in json.loads(done("status", "--data", self.data, "--json"))["keys"]}
+
+    def keyring(self):
+        return (self.data / "keystead" / "keyring").read_bytes()
+
+    def tool(self, program, *args):
+        return done("exec", "--data", self.data, "--", program, *args)
+
+
+def until(node, query, log=True):
+    """The query's answer is true."""
+    end = time.monotonic() + WATCHDOG
+    while node.sql(query) != [(True,)]:
+        assert time.monotonic() < end, (query, node.log()[-3000:] if log else "")
+        time.sleep(0.05)
+
+
+def backup(source, to, *options):
+    """An ordinary pg_basebackup, without the layer and without a key."""
+    source.run("pg_basebackup", "-D", to, "-h", source.folder, "-U", "postgres", "-X", "fetch", "-c", "fast", "--no-sync",
+               "--no-verify-checksums", *options, layer=False)
+    assert in_the_clear(to) == []
+
+
+def copied(source, name, *options):
+    """A node of an ordinary base backup: the keys are the source's."""
+    node = Node(source.work, name)
+    backup(source, node.data, *options)
+    node.settings()
+    return node
+
+
+@pytest.fixture(scope="module")
+def nodes(work):
+    made = []
+
+    def add(node):
+        made.append(node)
+        return node
+
+    yield add
+    for node in made:
+        node.done()
+        shutil.rmtree(node.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def primary(work, nodes):
+    node = nodes(Node(work, "a"))
+    node.kek = key_file(node.folder, "kek")
+    done("init", "--data", node.data, "--key-file", node.kek, "--", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+         "--no-sync", "-k")
+    archive = node.folder / "archive"
+    archive.mkdir()
+    own(archive, 0o700)
+    node.settings("archive_mode = on\narchive_command = 'cp %%p %s/%%f'\nrestore_command = 'cp %s/%%f %%p'\n"
+                  % (archive, archive))
+    node.start()
+    node.run("pgbench", "-i", "-q", "-s", "1", "-h", node.folder, "postgres", layer=False)
+    node.sql("CREATE TABLE marks (mark bigint PRIMARY KEY)", "CREATE EXTENSION amcheck",
+             "CREATE TABLE told AS SELECT n, '%s ' || n AS t FROM generate_series(1, 5000) n" % MARK, "CHECKPOINT")
+    return node
+
+
+def test_rotation_in_a_base_backup(primary, nodes):
+    """The key encryption key changes while a base backup is taken: the keyring in it is whole, and opens by the key it names."""
+    before, node = primary.keyring(), nodes(Node(primary.work, "rotated"))
+    old, new = primary.kek, key_file(primary.folder, "kek2")
+    running = subprocess.Popen(["runuser", "-u", "postgres", "--", primary.bin / "pg_basebackup", "-D", node.data, "-h",
+                                primary.folder, "-U", "postgres", "-X", "fetch", "-c", "fast", "--no-sync",
+                                "--no-verify-checksums", "--max-rate=8M"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True, cwd="/")
+    until(primary, "SELECT count(*) = 1 FROM pg_stat_progress_basebackup WHERE backup_streamed > 0")
+    done("rotate", "--kek", "--data", primary.data, "--key-file", new)
+    assert running.poll() is None  # it was in the middle
+    said = running.communicate(timeout=WATCHDOG)[1]
+    assert running.returncode == 0, said
+    assert primary.keyring() != before and node.keyring() in (before, primary.keyring())
+    primary.kek = new
+    needed, other = (old, new) if node.keyring() == before else (new, old)
+    other.rename(other.with_suffix(".away"))
+    node.settings()
+    node.start()
+    assert node.sql("SELECT count(*) FROM told") == [(5000,)]
+    node.stop()
+    other.with_suffix(".away").rename(other)
+    needed.rename(needed.with_suffix(".away"))
+    assert node.refused(env=LAYER) != ""
+    needed.with_suffix(".away").rename(needed)
+    assert in_the_clear(node.data) == []
