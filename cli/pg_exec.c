@@ -14,11 +14,11 @@ first_of_pair(const struct cli *cli)
 {
     const char *slash = strrchr(cli->args[0], '/');
     const struct tde_pair *pair = tde_pair_of(slash != NULL ? slash + 1 : cli->args[0]);
-    char *argv[CLI_MAX_ARGS];
+    const char *argv[CLI_MAX_ARGS];
     if (pair == NULL)
         return NULL;
     for (size_t i = 0; i < cli->n_args; i++)
-        argv[i] = (char *)(uintptr_t)(cli->args[i] != NULL ? cli->args[i] : "");
+        argv[i] = cli->args[i] != NULL ? cli->args[i] : "";
     const char *value = tde_option_last(&pair->options, (int)cli->n_args, argv, &pair->first);
     return value != NULL || pair->first_variable == NULL ? value : getenv(pair->first_variable);
 }

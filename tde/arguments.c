@@ -54,7 +54,7 @@ tde_option_value(const char *option, const char *arg, const char *next)
 }
 
 bool
-tde_option_among(int argc, char **argv, const char *const *words, size_t n)
+tde_option_among(int argc, const char *const *argv, const char *const *words, size_t n)
 {
     for (int i = 1; i < argc; i++)
         for (size_t w = 0; w < n; w++)
@@ -81,7 +81,8 @@ is_one_of(const char *arg, const char *const *words)
 
 /* Walks the command line: true if the option is given. ret_value: its last value, where it has one; may be NULL. */
 static bool
-walk(const struct tde_options *all, int argc, char **argv, const struct tde_option *option, const char **ret_value)
+walk(const struct tde_options *all, int argc, const char *const *argv, const struct tde_option *option,
+     const char **ret_value)
 {
     bool given = false;
     const char *value = NULL;
@@ -116,20 +117,20 @@ walk(const struct tde_options *all, int argc, char **argv, const struct tde_opti
 }
 
 const char *
-tde_option_last(const struct tde_options *all, int argc, char **argv, const struct tde_option *option)
+tde_option_last(const struct tde_options *all, int argc, const char *const *argv, const struct tde_option *option)
 {
     const char *value;
     return walk(all, argc, argv, option, &value) ? value : NULL;
 }
 
 bool
-tde_option_given(const struct tde_options *all, int argc, char **argv, const struct tde_option *option)
+tde_option_given(const struct tde_options *all, int argc, const char *const *argv, const struct tde_option *option)
 {
     return walk(all, argc, argv, option, NULL);
 }
 
 const char *
-tde_pair_shares(const struct tde_pair *pair, int argc, char **argv, bool same_keys)
+tde_pair_shares(const struct tde_pair *pair, int argc, const char *const *argv, bool same_keys)
 {
     for (size_t i = 0; i < KS_ARRAY_LEN(pair->sharing) && pair->sharing[i].option.name != NULL; i++)
         if (!(pair->sharing[i].with_same_keys && same_keys) &&

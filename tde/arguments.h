@@ -7,7 +7,7 @@
 /* The value of an option in any of its forms: -D dir, -Ddir, --pgdata dir, --pgdata=dir; NULL: arg is another one. */
 const char *tde_option_value(const char *option, const char *arg, const char *next);
 
-bool tde_option_among(int argc, char **argv, const char *const *words, size_t n);
+bool tde_option_among(int argc, const char *const *argv, const char *const *words, size_t n);
 
 /*
  * An option of a program. getopt_long takes the beginning of a long name for the whole, if no other one begins so:
@@ -25,10 +25,12 @@ struct tde_options {
 };
 
 /* The last value of it that is given; NULL: it is not. */
-const char *tde_option_last(const struct tde_options *all, int argc, char **argv, const struct tde_option *option);
+const char *tde_option_last(const struct tde_options *all, int argc, const char *const *argv,
+                            const struct tde_option *option);
 
 /* An option without a value is given, in any of its forms. */
-bool tde_option_given(const struct tde_options *all, int argc, char **argv, const struct tde_option *option);
+bool tde_option_given(const struct tde_options *all, int argc, const char *const *argv,
+                      const struct tde_option *option);
 
 /* ---- pg_upgrade and pg_rewind: two data directories ---- */
 
@@ -48,7 +50,7 @@ struct tde_pair {
 const struct tde_pair *tde_pair_of(const char *program); /* NULL: it is none of them */
 
 /* The option by which this command line shares files, where it must not; NULL: it does not. */
-const char *tde_pair_shares(const struct tde_pair *pair, int argc, char **argv, bool same_keys);
+const char *tde_pair_shares(const struct tde_pair *pair, int argc, const char *const *argv, bool same_keys);
 
 /*
  * The two folders of a command that pg_upgrade gives the shell, cp -Rf "FROM" "TO" >> ...; of size bytes each. 1: it is

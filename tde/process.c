@@ -106,7 +106,7 @@ static void __attribute__((noreturn)) give_up(const char *why)
 }
 
 static const char *
-data_directory(int argc, char **argv)
+data_directory(int argc, const char *const *argv)
 {
     if (pair != NULL) {
         const char *value = tde_option_last(&pair->options, argc, argv, &pair->first);
@@ -251,7 +251,7 @@ begins(const char *value, const char *word)
 
 /* What would write in the clear what comes in the clear: refused before anything is asked of a server. */
 static void
-check_receiver(int argc, char **argv)
+check_receiver(int argc, const char *const *argv)
 {
     if (strcmp(program->name, "pg_receivewal") == 0) {
         static const struct tde_options all = {"DEhpsSUZd", NULL};
@@ -313,7 +313,7 @@ same_folder(const char *a, const char *b)
 
 /* "": none is named, or it is one that this program does without. */
 static const char *
-second_directory(int argc, char **argv)
+second_directory(int argc, const char *const *argv)
 {
     const char *value = pair != NULL ? tde_option_last(&pair->options, argc, argv, &pair->second) : NULL;
     if (value == NULL && pair != NULL && pair->second_variable != NULL)
@@ -323,7 +323,7 @@ second_directory(int argc, char **argv)
 
 /* pg_upgrade and pg_rewind: the other cluster, which is encrypted under its own keys, or in the clear. */
 static void
-take_second(int argc, char **argv, int fd)
+take_second(int argc, const char *const *argv, int fd)
 {
     char why[2 * TDE_PATH_MAX + 300];
     const char *path = second_directory(argc, argv);
@@ -356,7 +356,7 @@ take_second(int argc, char **argv, int fd)
 }
 
 static void
-refuse_to_decrypt(int argc, char **argv)
+refuse_to_decrypt(int argc, const char *const *argv)
 {
     char why[2 * TDE_PATH_MAX + 200];
     const char *path = second_directory(argc, argv);
@@ -373,7 +373,7 @@ refuse_to_decrypt(int argc, char **argv)
  * that works on one has that which it is called for.
  */
 static void
-take_environment(int argc, char **argv, char root[TDE_PATH_MAX], int fds[TDE_ROOTS])
+take_environment(int argc, const char *const *argv, char root[TDE_PATH_MAX], int fds[TDE_ROOTS])
 {
     const char *from_env = getenv(TDE_ENV_ROOT), *second = getenv(TDE_ENV_ROOT_2);
     const char *own = data_directory(argc, argv);
@@ -399,7 +399,7 @@ take_environment(int argc, char **argv, char root[TDE_PATH_MAX], int fds[TDE_ROO
 }
 
 static void
-start_server(int argc, char **argv)
+start_server(int argc, const char *const *argv)
 {
     static const char *const boot[] = {"--boot"};
     must_be_guarded = !tde_option_among(argc, argv, lone_options, KS_ARRAY_LEN(lone_options));
@@ -408,8 +408,9 @@ start_server(int argc, char **argv)
     tde_helper_path(tde_state.helper);
 }
 
-static void __attribute__((constructor)) start(int argc, char **argv)
+static void __attribute__((constructor)) start(int argc, char **words)
 {
+    const char *const *argv = (const char *const *)words;
     char self[TDE_PATH_MAX], root[TDE_PATH_MAX];
     int fds[TDE_ROOTS];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);

@@ -16,7 +16,7 @@ enum { WORDS = 12 };
 
 /* Words with one space between them; a "~" in them is a space. */
 static int
-split(const char *line, char room[512], char *ret[WORDS])
+split(const char *line, char room[512], const char *ret[WORDS])
 {
     int n = 0;
     snprintf(room, 512, "%s", line);
@@ -61,7 +61,8 @@ test_folders(void **state)
         {"pg_rewind --target-pgdata=/new --source-server=host=x", "/new", NULL},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
-        char room[512], *argv[WORDS];
+        char room[512];
+        const char *argv[WORDS];
         const int argc = split(cases[i].line, room, argv);
         const struct tde_pair *pair = tde_pair_of(argv[0]);
         assert_non_null(pair);
@@ -89,12 +90,14 @@ test_sharing(void **state)
         {"pg_upgrade --swap --link", "--link", "--swap"},
     };
     for (size_t i = 0; i < KS_ARRAY_LEN(cases); i++) {
-        char room[512], *argv[WORDS];
+        char room[512];
+        const char *argv[WORDS];
         const int argc = split(cases[i].line, room, argv);
         same(tde_pair_shares(tde_pair_of("pg_upgrade"), argc, argv, false), cases[i].other_keys);
         same(tde_pair_shares(tde_pair_of("pg_upgrade"), argc, argv, true), cases[i].same_keys);
     }
-    char room[512], *argv[WORDS];
+    char room[512];
+    const char *argv[WORDS];
     const int argc = split("pg_rewind -k --link", room, argv);
     assert_null(tde_pair_shares(tde_pair_of("pg_rewind"), argc, argv, false));
 }
