@@ -511,7 +511,7 @@ tde_process_child(const char *path, const char *sh_command, char *const env[], i
     size_t n = 0;
     while (env != NULL && env[n] != NULL)
         n++;
-    char **to = calloc(n + 2 + 2 * TDE_ROOTS, sizeof(*to));
+    char **to = calloc(n + 2 + (size_t)2 * TDE_ROOTS, sizeof(*to));
     if (to == NULL)
         return NULL;
     size_t k = 0;
