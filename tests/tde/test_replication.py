@@ -1,5 +1,6 @@
 """Standbys of an encrypted cluster: other keys, the same keys, synchronous, cascading; failover, pg_rewind, and a key
-encryption key that changes while a base backup is taken."""
+encryption key that changes while a base backup is taken; WAL that pg_receivewal archives; logical replication with a plain
+cluster."""
 
 import json
 import shutil
@@ -134,6 +135,62 @@ def test_rotation_in_a_base_backup(primary, nodes):
     assert node.refused(env=LAYER) != ""
     needed.with_suffix(".away").rename(needed)
     assert in_the_clear(node.data) == []
+
+
+def test_restore_of_received_wal(primary, nodes):
+    """What pg_receivewal wrote under the layer is ciphertext, and brings a base backup up to date by restore_command."""
+    received = primary.folder / "received"
+    received.mkdir()
+    own(received, 0o700)
+    primary.sql("SELECT pg_create_physical_replication_slot('receiver', true)")
+    node = nodes(copied(primary, "restored"))
+    primary.sql("CREATE TABLE later AS SELECT n, '%s ' || n AS t FROM generate_series(1, 3000) n" % MARK)
+    primary.sql("SELECT pg_switch_wal()", "CHECKPOINT")
+    ((end,),) = primary.sql("SELECT pg_current_wal_lsn()")
+    primary.sql("CHECKPOINT")  # the segment is whole, and the end is reached, once there is something behind them
+    primary.tool("pg_receivewal", "-h", primary.folder, "-U", "postgres", "-D", received, "-S", "receiver", "-n",
+                 "--no-sync", "-E", end)
+    primary.sql("SELECT pg_drop_replication_slot('receiver')")
+    assert any(received.iterdir()) and in_the_clear(received) == []
+    node.append("archive_mode = off\nrestore_command = 'cp %s/%%f %%p'" % received)
+    signal = node.data / "recovery.signal"
+    signal.touch()
+    own(signal, 0o600)
+    node.start()
+    until(node, "SELECT NOT pg_is_in_recovery()")
+    assert node.sql("SELECT count(*), sum(n) FROM later") == primary.sql("SELECT count(*), sum(n) FROM later")
+    node.stop()
+    assert in_the_clear(node.data) == []
+
+
+def test_logical_replication(primary, nodes):
+    """
+    With a plain cluster, both ways; of transactions larger than logical_decoding_work_mem, which the sender spills to files
+    in the one direction and the receiver in the other.
+    """
+    plain = nodes(Cluster(primary.work, "plain", None, "max_slot_wal_keep_size = 512MB"))
+    plain.start()
+    rows = "SELECT n, '%s ' || repeat(md5(n::text), 8) FROM generate_series(1, %d) n"
+    for node in (primary, plain):
+        node.sql("CREATE TABLE out_of_it (n int PRIMARY KEY, t text)", "CREATE TABLE into_it (n int PRIMARY KEY, t text)")
+    for sender, receiver, table, streaming in ((primary, plain, "out_of_it", "off"), (plain, primary, "into_it", "on")):
+        sender.sql("INSERT INTO %s %s" % (table, rows % (MARK, 500)))  # what the first copy takes along
+        sender.sql("CREATE PUBLICATION p FOR TABLE %s" % table)
+        receiver.sql("CREATE SUBSCRIPTION s CONNECTION 'host=%s user=postgres dbname=postgres' PUBLICATION p WITH "
+                     "(streaming = %s, slot_name = s)" % (sender.folder, streaming))
+        until(receiver, "SELECT count(*) = 500 FROM %s" % table)
+        sender.sql("TRUNCATE %s" % table, "BEGIN", "INSERT INTO %s %s" % (table, rows % (MARK, 20000)),
+                   "UPDATE %s SET t = t || 'x' WHERE n %% 3 = 0" % table, "DELETE FROM %s WHERE n %% 7 = 0" % table, "COMMIT")
+        sums = "SELECT count(*), sum(n), md5(string_agg(t, '' ORDER BY n)) FROM %s" % table
+        expected = sender.sql(sums)
+        until(receiver, "SELECT (count(*), sum(n)) = (%d, %d) FROM %s" % (*expected[0][:2], table))
+        assert receiver.sql(sums) == expected
+        spilled = "stream_txns" if streaming == "on" else "spill_txns"
+        until(sender, "SELECT sum(%s) > 0 FROM pg_stat_replication_slots" % spilled)
+        receiver.sql("DROP SUBSCRIPTION s")
+    plain.stop()
+    assert in_the_clear(primary.data) == []
+    assert in_the_clear(plain.data) != []
 
 
 def test_failover(primary, nodes):
