@@ -14,9 +14,8 @@ static const struct ks_attribute_name wanted[] = {
     {.tag = KMIP_TAG_CRYPTOGRAPHIC_LENGTH},
     {.tag = KMIP_TAG_INITIAL_DATE},
     {.tag = KMIP_TAG_ACTIVATION_DATE},
-    {.tag = KMIP_TAG_ATTRIBUTE,
-     .vendor = "y",
-     .name = "Suspended"}, /* the last: Keystead's own, others may not like it */
+    /* The last: Keystead's own, others may not like it. */
+    {.tag = KMIP_TAG_ATTRIBUTE, .vendor = "y", .name = "Suspended"},
 };
 
 static void
@@ -216,8 +215,11 @@ get_wanted(struct cli *cli, const struct ks_uids *uids, struct ks_attributes_lis
 {
     size_t n = KS_ARRAY_LEN(wanted);
     KS_CLEANUP(list_freep) struct ks_attributes_list *list = NULL;
-    if (ks_client_get_attributes_many(cli->client, &cli->call, uids->v, uids->n, wanted, n, &list, &cli->error) == 0 &&
-        !any_failed(list)) {
+    const int rc =
+        ks_client_get_attributes_many(cli->client, &cli->call, uids->v, uids->n, wanted, n, &list, &cli->error);
+    if (rc != 0 && !cli->error.answered)
+        return rc;
+    if (rc == 0 && !any_failed(list)) {
         *ret = list;
         list = NULL;
         return 0;
